@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+FOLDERS := modeling_pico trainers callbacks recipes
+
+.PHONY: demo test format lint types unit clean
+
+demo: .venv/installed
+	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
+
+test: lint types unit
+
+lint: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# The package is this folder, whatever its name; the link gives mypy the name that importers use.
+types: .venv/installed-dev
+	mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/pico_maml
+	MYPYPATH=.venv/typed $(BIN)/mypy --config-file pyproject.toml $(FOLDERS:%=-p pico_maml.%)
+
+unit: .venv/installed-dev
+	$(BIN)/pytest tests $(ARGS)
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,7 @@
+"""What is watched while a model trains, one callback a file."""
+
+from .head_statistics import HeadStatisticsCallback
+from .perplexity import PerplexityCallback, held_out_loss
+from .progress import ProgressCallback
+
+__all__ = ["HeadStatisticsCallback", "PerplexityCallback", "ProgressCallback", "held_out_loss"]

@@ -1,0 +1,52 @@
+"""A progress bar that says what a reader of the paper wants to know."""
+
+from typing import Any
+
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+# Log key, the bar's short name and its format.
+SHOWN = (
+    ("next_token_loss", "loss", ".3f"),
+    ("query_accuracy", "query", ".1%"),
+    ("adaptation_gain", "gain", "+.1%"),
+    ("tokens_per_second", "tok/s", ",.0f"),
+    ("eval_perplexity", "held-out ppl", ",.1f"),
+)
+
+
+class ProgressCallback(TrainerCallback):
+    """One bar over the optimizer steps, with the latest metrics behind it, on the main process."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+        self.shown: dict[str, str] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the bar, at the step a resumed run starts from."""
+        if state.is_world_process_zero:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="pretrain")
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Move on by one step."""
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Show the latest metrics."""
+        logs = kwargs.get("logs") or {}
+        self.shown |= {name: format(logs[key], style) for key, name, style in SHOWN if key in logs}
+        if self.bar is not None:
+            self.bar.set_postfix(self.shown)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

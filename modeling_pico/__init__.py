@@ -1,0 +1,13 @@
+"""The Pico decoder: its configuration and its models."""
+
+from .configuration_pico import PICO_SIZES, PicoConfig
+from .modeling_pico import PicoForCausalLM, PicoForTokenClassification, PicoModel, PicoPreTrainedModel
+
+__all__ = [
+    "PICO_SIZES",
+    "PicoConfig",
+    "PicoForCausalLM",
+    "PicoForTokenClassification",
+    "PicoModel",
+    "PicoPreTrainedModel",
+]

@@ -1,0 +1,134 @@
+"""Configuration of the Pico decoder, a small LLaMA-style model (Diehl Martinez, 2025; section 3.1 of the paper)."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.modeling_rope_utils import RopeParameters
+
+# Width is the only dimension that scales (paper, section 3.1 and Table 11): d_model of each named size.
+PICO_SIZES = {"tiny": 96, "small": 384, "medium": 768, "large": 1536}
+
+
+@strict
+class PicoConfig(PreTrainedConfig):
+    """Shape of a Pico decoder. The defaults are the `medium` model of the paper (Table 10).
+
+    Args:
+        vocab_size: rows of the embedding and of the LM head.
+        d_model: width of the residual stream (`hidden_size` to the rest of transformers).
+        n_layers: number of decoder blocks.
+        attention_n_heads: query heads; must divide `d_model` into heads of an even size (RoPE turns pairs).
+        attention_n_kv_heads: key/value heads (grouped-query attention); must divide `attention_n_heads`.
+        activation_hidden_dim: inner width of the SwiGLU block; 4 * `d_model` in the paper.
+        max_seq_len: longest sequence in tokens the model is meant for.
+        norm_eps: added to the mean square in RMSNorm.
+        position_emb_theta: base of the rotary angles.
+        rope_parameters: transformers' RoPE description; made from `position_emb_theta` when left out.
+        initializer_range: standard deviation of the normal initialisation of matrices.
+        tie_word_embeddings: share the embedding with the LM head. Published models do not.
+        classifier_dropout: dropout before the classifier of `PicoForTokenClassification`.
+
+    Raises:
+        StrictDataclassError: a value of the wrong type, or a shape that cannot be built (names the rule).
+    """
+
+    model_type = "pico_decoder"
+    keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (transformers' own idiom)
+    # Checkpoints keep the published key names; the rest of transformers asks for these.
+    attribute_map = {  # noqa: RUF012
+        "hidden_size": "d_model",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "attention_n_heads",
+        "num_key_value_heads": "attention_n_kv_heads",
+        "intermediate_size": "activation_hidden_dim",
+        "rms_norm_eps": "norm_eps",
+        "max_position_embeddings": "max_seq_len",
+    }
+    base_model_tp_plan = {  # noqa: RUF012
+        "layers.*.attention.q_proj": "colwise",
+        "layers.*.attention.k_proj": "colwise",
+        "layers.*.attention.v_proj": "colwise",
+        "layers.*.attention.o_proj": "rowwise",
+        "layers.*.swiglu.w_0": "colwise",
+        "layers.*.swiglu.w_1": "colwise",
+        "layers.*.swiglu.w_2": "rowwise",
+    }
+    base_model_fsdp_plan = {  # noqa: RUF012
+        "embedding_proj": "free_full_weight",
+        "layers.*": "free_full_weight",
+        "output_norm": "keep_full_weight",
+    }
+
+    vocab_size: int = 50304
+    d_model: int = 768
+    n_layers: int = 12
+    attention_n_heads: int = 12
+    attention_n_kv_heads: int = 4
+    activation_hidden_dim: int = 3072
+    max_seq_len: int = 2048
+    norm_eps: int | float = 1e-6
+    position_emb_theta: int | float = 10000.0
+    rope_parameters: RopeParameters | dict | None = None
+    initializer_range: int | float = 0.02
+    classifier_dropout: int | float = 0.1
+    use_cache: bool = True
+    tie_word_embeddings: bool = False
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+
+    @classmethod
+    def from_size(cls, size: str, **overrides: Any) -> "PicoConfig":
+        """The configuration of a named size: tiny (11M parameters), small (65M), medium (181M) or large (570M).
+
+        Raises:
+            ValueError: `size` is none of the four.
+        """
+        if size not in PICO_SIZES:
+            raise ValueError(f"unknown Pico size {size!r}: choose one of {', '.join(PICO_SIZES)}")
+        width = PICO_SIZES[size]
+        return cls(**{"d_model": width, "activation_hidden_dim": 4 * width, **overrides})
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # The base class turns rope_theta into rope_parameters.
+        kwargs.setdefault("rope_theta", self.position_emb_theta)
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self) -> None:
+        """Check the rules that tie several values together; `@strict` runs it at construction."""
+        for name in (
+            "vocab_size",
+            "d_model",
+            "n_layers",
+            "attention_n_heads",
+            "attention_n_kv_heads",
+            "activation_hidden_dim",
+            "max_seq_len",
+        ):
+            if self.__dict__[name] < 1:
+                raise ValueError(f"{name} must be at least 1, got {self.__dict__[name]}")
+        if self.d_model % self.attention_n_heads:
+            raise ValueError(
+                f"attention_n_heads must divide d_model, got d_model={self.d_model} "
+                f"and attention_n_heads={self.attention_n_heads}"
+            )
+        if (self.d_model // self.attention_n_heads) % 2:
+            raise ValueError(
+                f"d_model / attention_n_heads must be even because RoPE turns pairs, got {self.d_model} / "
+                f"{self.attention_n_heads} = {self.d_model // self.attention_n_heads}"
+            )
+        if self.attention_n_heads % self.attention_n_kv_heads:
+            raise ValueError(
+                f"attention_n_kv_heads must divide attention_n_heads, got attention_n_heads={self.attention_n_heads} "
+                f"and attention_n_kv_heads={self.attention_n_kv_heads}"
+            )
+        if self.norm_eps <= 0 or self.position_emb_theta <= 0:
+            raise ValueError(
+                f"norm_eps and position_emb_theta must be positive, got {self.norm_eps} and {self.position_emb_theta}"
+            )
+        if not 0 <= self.classifier_dropout < 1:
+            raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout}")
+
+
+__all__ = ["PICO_SIZES", "PicoConfig"]

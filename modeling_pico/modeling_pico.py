@@ -1,0 +1,437 @@
+"""The Pico decoder: RMSNorm, grouped-query attention with rotary positions, SwiGLU (section 3.1 of the paper).
+
+Tensor names are those of the published checkpoints. Shape letters used in this file:
+B batch, T query tokens, S key tokens (T plus the cache), D d_model, H heads, E head size, V vocabulary.
+
+References: RMSNorm (arXiv:1910.07467), grouped-query attention (arXiv:2305.13245), RoPE (arXiv:2104.09864),
+SwiGLU (arXiv:2002.05202), LLaMA (arXiv:2302.13971).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.generation import GenerationMixin
+from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, TokenClassifierOutput
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, dynamic_rope_update
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel, slice_logits_to_keep
+from transformers.utils import can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_pico import PicoConfig
+
+# Rows of logits held at a time by the fused loss; torch's own choice of chunk is several times slower here.
+LOSS_CHUNK = 512
+
+
+class PicoRMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps), computed in fp32, cast back, then scaled (the published order of operations)."""
+
+    def __init__(self, d_model: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        normed = F.rms_norm(x.float(), self.weight.shape, eps=self.eps)
+        return normed.to(x.dtype) * self.weight
+
+
+class PicoRotaryEmbedding(nn.Module):
+    """Cosines and sines of the angles position * theta^(-2i/E), computed once a forward for all layers."""
+
+    inv_freq: Tensor
+
+    def __init__(self, config: PicoConfig) -> None:
+        super().__init__()
+        self.config = config
+        # transformers re-makes the buffers after a meta-device load by these attribute names.
+        assert config.rope_parameters is not None  # filled in by the configuration
+        self.rope_type = config.rope_parameters["rope_type"]
+        self.max_seq_len_cached = self.original_max_seq_len = config.max_seq_len
+        rope_init: Callable = self.compute_default_rope_parameters
+        if self.rope_type != "default":
+            rope_init = ROPE_INIT_FUNCTIONS[self.rope_type]
+        inv_freq, self.attention_scaling = rope_init(config)
+        self.register_buffer("inv_freq", inv_freq, persistent=False)
+        self.register_buffer("original_inv_freq", inv_freq.clone(), persistent=False)
+
+    @staticmethod
+    def compute_default_rope_parameters(config: PicoConfig, **_: Any) -> tuple[Tensor, float]:
+        """The E/2 inverse frequencies and the scale of cos and sin (1 for plain RoPE)."""
+        head_dim = config.d_model // config.attention_n_heads
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
+        assert config.rope_parameters is not None
+        return 1.0 / config.rope_parameters["rope_theta"] ** exponents, 1.0
+
+    @torch.no_grad()
+    @dynamic_rope_update
+    def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Position ids (B or 1, T) to cos and sin, each (B or 1, 1, T, E/2), in the dtype of `x`."""
+        angles = position_ids[:, None, :, None].float() * self.inv_freq.to(x.device, torch.float)
+        return (
+            (angles.cos() * self.attention_scaling).to(x.dtype),
+            (angles.sin() * self.attention_scaling).to(x.dtype),
+        )
+
+
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the interleaved pairs (x[2i], x[2i+1]) of (B, H, T, E) by their angles."""
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+
+
+def eager_attention(
+    module: "PicoAttention",
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention that also returns its probabilities (B, H, T, S); the output is (B, T, H, E)."""
+    groups = module.num_key_value_groups
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    scores = query @ key.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    probabilities = F.dropout(scores.float().softmax(-1).to(query.dtype), dropout, module.training)
+    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+
+
+class PicoAttention(nn.Module):
+    """Causal grouped-query self-attention."""
+
+    def __init__(self, config: PicoConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.d_model // config.attention_n_heads
+        self.num_key_value_groups = config.attention_n_heads // config.attention_n_kv_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = True
+        kv_dim = config.attention_n_kv_heads * self.head_dim
+        self.q_proj = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.k_proj = nn.Linear(config.d_model, kv_dim, bias=False)
+        self.v_proj = nn.Linear(config.d_model, kv_dim, bias=False)
+        self.o_proj = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, D) to (B, T, D) and, from the eager implementation, the probabilities (B, H, T, S)."""
+        heads = (*x.shape[:-1], -1, self.head_dim)
+        query = apply_rotary(self.q_proj(x).view(heads).transpose(1, 2), *rotary)
+        key = apply_rotary(self.k_proj(x).view(heads).transpose(1, 2), *rotary)
+        value = self.v_proj(x).view(heads).transpose(1, 2)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        out, probabilities = attend(self, query, key, value, attention_mask, scaling=self.scaling, **kwargs)
+        return self.o_proj(out.reshape(*x.shape[:-1], -1)), probabilities
+
+
+class PicoSwiGLU(nn.Module):
+    """w_2(silu(w_0 x) * w_1 x): w_0 is the gate, w_1 the up and w_2 the down projection."""
+
+    def __init__(self, config: PicoConfig) -> None:
+        super().__init__()
+        self.w_0 = nn.Linear(config.d_model, config.activation_hidden_dim, bias=False)
+        self.w_1 = nn.Linear(config.d_model, config.activation_hidden_dim, bias=False)
+        self.w_2 = nn.Linear(config.activation_hidden_dim, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        return self.w_2(F.silu(self.w_0(x)) * self.w_1(x))
+
+
+class PicoDecoderLayer(GradientCheckpointingLayer):
+    """Pre-norm block: x + attention(norm(x)), then x + swiglu(norm(x))."""
+
+    def __init__(self, config: PicoConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.attention = PicoAttention(config, layer_idx)
+        self.swiglu = PicoSwiGLU(config)
+        self.attention_norm = PicoRMSNorm(config.d_model, config.norm_eps)
+        self.swiglu_norm = PicoRMSNorm(config.d_model, config.norm_eps)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        attended, _ = self.attention(
+            self.attention_norm(x), rotary, attention_mask=attention_mask, past_key_values=past_key_values, **kwargs
+        )
+        x = x + attended
+        return x + self.swiglu(self.swiglu_norm(x))
+
+
+class PicoPreTrainedModel(PreTrainedModel):
+    """What the Pico models share: the configuration class and what transformers may do with them."""
+
+    config: PicoConfig
+    base_model_prefix = "pico_decoder"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["PicoDecoderLayer"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": PicoDecoderLayer, "attentions": PicoAttention}  # noqa: RUF012
+    # A checkpoint may hold the LM head and the head of the episodes, which other classes have no use for.
+    _keys_to_ignore_on_load_unexpected = [r"de_embedding_proj", r"^meta_head\."]  # noqa: RUF012
+
+
+class PicoModel(PicoPreTrainedModel):
+    """The decoder without a head: token ids to the normalised last hidden states."""
+
+    def __init__(self, config: PicoConfig) -> None:
+        super().__init__(config)
+        self.embedding_proj = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        self.layers = nn.ModuleList(PicoDecoderLayer(config, i) for i in range(config.n_layers))
+        self.output_norm = PicoRMSNorm(config.d_model, config.norm_eps)
+        self.rotary_emb = PicoRotaryEmbedding(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The token embedding (V, D)."""
+        return self.embedding_proj
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the token embedding."""
+        self.embedding_proj = value
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Encode a batch.
+
+        Args:
+            input_ids: (B, T) token ids; or give `inputs_embeds` (B, T, D) instead.
+            attention_mask: (B, S), 1 for tokens and 0 for padding.
+            position_ids: (B, T); by default counted from the length of the cache. Positions that restart inside
+                a row mark packed sequences, which do not see each other.
+            past_key_values: the cache; made when `use_cache` is true and none is given.
+
+        Returns:
+            `last_hidden_state` (B, T, D) and the cache; `hidden_states` and `attentions` when asked for.
+
+        Raises:
+            ValueError: both or none of `input_ids` and `inputs_embeds` are given.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            inputs_embeds = self.embedding_proj(input_ids)
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+        if position_ids is None:
+            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+            position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen)[None]
+        mask = create_causal_mask(
+            config=self.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+        )
+        rotary = self.rotary_emb(inputs_embeds, position_ids)
+        x = inputs_embeds
+        for layer in self.layers:
+            x = layer(x, rotary, attention_mask=mask, past_key_values=past_key_values, **kwargs)
+        return BaseModelOutputWithPast(last_hidden_state=self.output_norm(x), past_key_values=past_key_values)
+
+
+class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
+    """The decoder with its LM head."""
+
+    _tied_weights_keys = {"de_embedding_proj.weight": "pico_decoder.embedding_proj.weight"}  # noqa: RUF012
+    _tp_plan = {"de_embedding_proj": "colwise_gather_output"}  # noqa: RUF012
+    _fsdp_plan = {"de_embedding_proj": "keep_full_weight"}  # noqa: RUF012
+
+    def __init__(self, config: PicoConfig) -> None:
+        super().__init__(config)
+        self.pico_decoder = PicoModel(config)
+        self.de_embedding_proj = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """The LM head, weight (V, D)."""
+        return self.de_embedding_proj
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the LM head."""
+        self.de_embedding_proj = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        skip_logits: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Predict the next token.
+
+        Args:
+            labels: (B, T) the input ids again, -100 where nothing is to be predicted; shifted by one inside.
+            shift_labels: (B, T) labels that are shifted already: the token that follows each position.
+            logits_to_keep: compute logits of the last so many positions only (0: all), or of these indices.
+            skip_logits: with labels, compute the loss without ever building the logits (B, T, V).
+                By default true in training and false in evaluation.
+            num_items_in_batch: divide the summed loss by this instead of by the number of labels in the batch.
+            Others: see `PicoModel.forward`.
+
+        Returns:
+            `loss` (a scalar in nats a token) with labels; `logits` (B, T or `logits_to_keep`, V), None where skipped.
+        """
+        outputs = self.pico_decoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        hidden = outputs.last_hidden_state
+        loss = logits = None
+        if shift_labels is None and labels is not None:
+            shift_labels = F.pad(labels, (0, 1), value=-100)[..., 1:]
+        if shift_labels is None or not (self.training if skip_logits is None else skip_logits):
+            logits = self.de_embedding_proj(slice_logits_to_keep(hidden, logits_to_keep))
+        if shift_labels is not None:
+            loss = next_token_loss(hidden, self.de_embedding_proj.weight, shift_labels, num_items_in_batch)
+        return CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+def next_token_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None
+) -> Tensor:
+    """Cross-entropy of `hidden @ weight.T` without the B x T x V logits, in chunks of `LOSS_CHUNK` rows.
+
+    Args:
+        hidden: (B, T, D) last hidden states.
+        weight: (V, D) of the LM head.
+        targets: (B, T) the token that follows each position, -100 where there is none to predict.
+        num_items_in_batch: what to divide the summed loss by; by default the number of targets, at least 1.
+
+    Returns:
+        A scalar in nats a token, fp32.
+    """
+    targets = targets.reshape(-1).to(hidden.device)
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    if num_items_in_batch is None:
+        num_items_in_batch = targets.ne(-100).sum().clamp(min=1)
+    if torch.is_tensor(num_items_in_batch):
+        num_items_in_batch = num_items_in_batch.to(hidden.device)
+    # The op computes in the dtype of its input: fp32 keeps the softmax exact under bf16 too.
+    options = nn.LinearCrossEntropyOptions(batch_chunk_size=LOSS_CHUNK, chunking_method=None)
+    summed = F.linear_cross_entropy(rows.float(), weight.float(), targets, reduction="sum", options=options)
+    return summed / num_items_in_batch
+
+
+class PicoForTokenClassification(PicoPreTrainedModel):
+    """The decoder with dropout and a linear classifier at each token (paper, section 3.4)."""
+
+    def __init__(self, config: PicoConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.pico_decoder = PicoModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.score = nn.Linear(config.d_model, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify each token.
+
+        Args:
+            labels: (B, T) class of each token, -100 where it does not count.
+            num_items_in_batch: divide the summed loss by this; by default by the number of labels in the batch.
+            Others: see `PicoModel.forward`.
+
+        Returns:
+            `loss` (a scalar in nats a label) with labels; `logits` (B, T, num_labels).
+        """
+        outputs = self.pico_decoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self.score(self.dropout(outputs.last_hidden_state))
+        loss = None
+        if labels is not None:
+            targets = labels.reshape(-1).to(logits.device)
+            if num_items_in_batch is None:
+                num_items_in_batch = targets.ne(-100).sum().clamp(min=1)
+            if torch.is_tensor(num_items_in_batch):
+                num_items_in_batch = num_items_in_batch.to(logits.device)
+            flat = logits.float().view(-1, self.num_labels)
+            loss = F.cross_entropy(flat, targets, reduction="sum") / num_items_in_batch
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+__all__ = ["PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "PicoPreTrainedModel", "next_token_loss"]

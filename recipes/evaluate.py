@@ -1,0 +1,91 @@
+"""Evaluate a checkpoint on held-out text: perplexity, and adaptation to episodes it was not trained on.
+
+python -m pico_maml.recipes.evaluate --model runs/demo --block_size 128 --output_file runs/demo/evaluation.json
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from ..callbacks import held_out_loss
+from ..modeling_pico import PicoForCausalLM
+from ..trainers import InputError
+from ..trainers.adaptation import evaluate_adaptation
+from ..trainers.corpus import WordTable, load_tokenizer
+from ..trainers.episode_config import EpisodeConfig
+from ..trainers.meta_model import PicoForMetaCausalLM
+from .arguments import parse, run
+from .corpus_arguments import CorpusArguments
+from .pretrain import save_json
+
+
+@dataclass
+class EvaluateArguments:
+    """Arguments of the evaluation. Episode settings left out are those the checkpoint was trained with."""
+
+    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+    output_file: str | None = field(
+        default=None, metadata={"help": "JSON file for the results, which are printed too."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Blocks of a forward pass."})
+    episodes: int = field(
+        default=100, metadata={"help": "Held-out episodes (0: none); skipped for a model without a head."}
+    )
+    k_shot: int | None = field(default=None, metadata={"help": "Support windows of each word."})
+    n_query: int | None = field(default=None, metadata={"help": "Query windows of each word."})
+    inner_steps: int | None = field(default=None, metadata={"help": "SGD steps of the inner loop."})
+    inner_lr: float | None = field(default=None, metadata={"help": "Learning rate of the inner loop."})
+    seed: int = field(default=0, metadata={"help": "The same seed draws the same episodes for every model."})
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run the recipe; returns what it prints."""
+    args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
+    try:
+        config = AutoConfig.from_pretrained(args.model, revision=args.revision)
+        has_head = "meta_head" in config.to_dict()
+        model_class = PicoForMetaCausalLM if has_head else PicoForCausalLM
+        model = model_class.from_pretrained(args.model, revision=args.revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"cannot load a model from {args.model!r}: {reason}") from error
+    tokenizer = load_tokenizer(args.model, args.revision)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    _, documents = corpus.documents()
+    blocks = corpus.held_out_blocks(documents, tokenizer)
+    held_out = held_out_loss(model, blocks, args.batch_size)
+    results: dict[str, Any] = {
+        "model": args.model,
+        "tokens": held_out.tokens,
+        "next_token_loss": held_out.loss,
+        "perplexity": held_out.perplexity,
+    }
+    if has_head and args.episodes > 0:
+        overrides = {name: value for name, value in asdict(args).items() if name in config.episode}
+        settings = {**config.episode, **{name: value for name, value in overrides.items() if value is not None}}
+        words = WordTable.from_tokenizer(tokenizer, config.vocab_size)
+        adaptation = evaluate_adaptation(
+            model,
+            blocks[:, :-1],
+            words,
+            tokenizer.mask_token_id,
+            EpisodeConfig(**settings),
+            args.episodes,
+            args.seed,
+        )
+        results["adaptation"] = asdict(adaptation)
+    for name, value in {**results, **results.get("adaptation", {})}.items():
+        if not isinstance(value, dict):
+            print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    if args.output_file is not None:
+        save_json(Path(args.output_file), results)
+    return results
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,76 @@
+"""Fine-tune a checkpoint for named entity recognition and score it.
+
+python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --uner_dir DIR --mode full --output_dir OUT
+"""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForTokenClassification, set_seed
+
+from ..trainers import InputError
+from ..trainers.corpus import load_tokenizer
+from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
+from .arguments import parse, run
+from .pretrain import RESULTS_FILE, save_json
+
+
+@dataclass
+class FinetuneArguments:
+    """Arguments of the model and the data."""
+
+    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    treebank: str = field(
+        metadata={
+            "help": "`sample` (invented sentences, to try the code), a treebank of Universal NER such as da_ddt "
+            "(with uner_dir), an IOB2 file, or a folder of *-train.iob2, *-dev.iob2 and *-test.iob2."
+        }
+    )
+    uner_dir: str | None = field(default=None, metadata={"help": "Folder of the Universal NER files."})
+    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run the recipe; returns what it writes to results.json."""
+    data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    output_dir = Path(args.output_dir)
+    if (output_dir / RESULTS_FILE).exists():
+        raise InputError(f"{output_dir} already holds a run: choose another output_dir")
+    treebank = load_treebank(data_args.treebank, data_args.uner_dir)
+    tokenizer = load_tokenizer(data_args.model, data_args.revision)
+    set_seed(args.seed)
+    model = load_classifier(data_args.model, data_args.revision)
+    results = {
+        "model": data_args.model,
+        "treebank": data_args.treebank,
+        "mode": args.mode,
+        "seed": args.seed,
+        "learning_rate": args.learning_rate,
+        "sentences": {split: len(rows) for split, rows in treebank.items()},
+        **fine_tune(model, tokenizer, treebank, args),
+    }
+    if args.should_save:
+        model.save_pretrained(output_dir)
+        tokenizer.save_pretrained(output_dir)
+        # The best epoch stands in output_dir itself now.
+        for checkpoint in output_dir.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        save_json(output_dir / RESULTS_FILE, results)
+        for split, scores in results["scores"].items():
+            print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
+    return results
+
+
+def load_classifier(name: str, revision: str | None) -> Any:
+    """A checkpoint with a new classifier for the NER labels."""
+    try:
+        return AutoModelForTokenClassification.from_pretrained(name, revision=revision, **label_names())
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"cannot load a model from {name!r}: {reason}") from error
+
+
+if __name__ == "__main__":
+    run(main)

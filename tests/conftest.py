@@ -1,0 +1,74 @@
+"""Small things that many tests need; nothing is downloaded."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before transformers and datasets are imported: no network, and no traces in the user's cache.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="pico-maml-datasets-"))
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from datasets import Dataset
+
+from pico_maml import PicoConfig, PicoForCausalLM
+from pico_maml.trainers.corpus import WordTable, train_tokenizer
+
+SHARED = Path(__file__).parents[2] / "shared"
+LETTERS = "abcdefghij"
+WORDS = [first + second for first in LETTERS for second in LETTERS]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference files that lie beside the repository on the maintainers' machines only."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the maintainers' reference files, which a clone does not have")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def text() -> list[str]:
+    """Documents over 100 two-letter words, none more frequent than another."""
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randint(len(WORDS), (80, 150), generator=generator).tolist()
+    return [" ".join(WORDS[i] for i in row) + " ." for row in draws]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(text):
+    return train_tokenizer(text, 400)
+
+
+@pytest.fixture(scope="session")
+def words(tokenizer) -> WordTable:
+    return WordTable.from_tokenizer(tokenizer, len(tokenizer))
+
+
+@pytest.fixture(scope="session")
+def blocks(tokenizer, text) -> Dataset:
+    """Blocks of 48 + 1 ids."""
+    ids = [i for row in tokenizer(text)["input_ids"] for i in [*row, tokenizer.eos_token_id]]
+    rows = [ids[start : start + 49] for start in range(0, len(ids) - 49, 48)]
+    return Dataset.from_dict({"input_ids": rows}).with_format("numpy")
+
+
+@pytest.fixture
+def config(tokenizer) -> PicoConfig:
+    return PicoConfig(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        n_layers=2,
+        attention_n_heads=4,
+        attention_n_kv_heads=2,
+        activation_hidden_dim=64,
+        max_seq_len=64,
+    )
+
+
+@pytest.fixture
+def model(config) -> PicoForCausalLM:
+    torch.manual_seed(0)
+    return PicoForCausalLM(config)

@@ -1,0 +1,44 @@
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassError
+
+from pico_maml import PicoConfig, PicoForCausalLM
+
+
+# Table 11 of the paper says 11M, 65M, 181M and 570M; the exact counts follow from the shapes of section 3.1.
+@pytest.mark.parametrize(
+    ("size", "parameters"),
+    [("tiny", 11_282_784), ("small", 64_595_328), ("medium", 181_095_168), ("large", 569_808_384)],
+)
+def test_named_sizes_have_the_papers_parameter_counts(size, parameters):
+    with torch.device("meta"):
+        model = PicoForCausalLM(PicoConfig.from_size(size))
+    assert model.num_parameters() == parameters
+
+
+def test_unknown_size_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'huge': choose one of tiny, small, medium, large"):
+        PicoConfig.from_size("huge")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"d_model": "768"}, "expected int, got str"),
+        ({"d_model": 100}, "attention_n_heads must divide d_model, got d_model=100 and attention_n_heads=12"),
+        ({"attention_n_kv_heads": 5}, "attention_n_kv_heads must divide attention_n_heads"),
+        ({"d_model": 36}, "must be even because RoPE turns pairs"),
+        ({"n_layers": -1}, "n_layers must be at least 1, got -1"),
+        ({"norm_eps": 0}, "must be positive"),
+        ({"classifier_dropout": 1.0}, r"classifier_dropout must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_impossible_shapes_fail_at_construction_with_rule_and_values(values, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        PicoConfig(**values)
+
+
+def test_published_config_keys_are_understood():
+    config = PicoConfig.from_dict({"d_model": 96, "activation_hidden_dim": 384, "batch_size": 1024, "norm_eps": 1e-6})
+    assert (config.hidden_size, config.intermediate_size, config.num_key_value_heads) == (96, 384, 4)
+    assert config.rope_parameters["rope_theta"] == 10000.0

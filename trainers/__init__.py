@@ -1,0 +1,9 @@
+"""The science and the loops: corpus, episodes, inner loop, the pretraining trainer and named entity recognition."""
+
+from .episodes import Episode, sample_episode
+from .errors import InputError
+from .inner_loop import adapt_head
+from .maml_config import MAMLConfig
+from .maml_trainer import MAMLTrainer
+
+__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "adapt_head", "sample_episode"]

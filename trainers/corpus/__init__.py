@@ -1,0 +1,19 @@
+"""The corpus: documents, tokenizer, packed blocks and the table of whole words."""
+
+from .blocks import make_blocks
+from .documents import load_documents, split_held_out
+from .packing import PackedStream, collate_blocks, pack_blocks
+from .tokenizer import load_tokenizer, train_tokenizer
+from .words import WordTable
+
+__all__ = [
+    "PackedStream",
+    "WordTable",
+    "collate_blocks",
+    "load_documents",
+    "load_tokenizer",
+    "make_blocks",
+    "pack_blocks",
+    "split_held_out",
+    "train_tokenizer",
+]

@@ -1,0 +1,58 @@
+"""From documents to the blocks a trainer reads: memory-mapped or streamed."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from datasets import Dataset, Features, IterableDataset, Sequence, Value
+from datasets.exceptions import DatasetGenerationError
+from transformers import PreTrainedTokenizerBase
+
+from ..errors import InputError
+from .documents import Documents
+from .packing import PackedStream, pack_blocks
+
+
+def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
+    """Turn a column `text` into `input_ids`, an end-of-text token after each document; ids pass through."""
+    if "text" not in (documents.column_names or next(iter(documents))):
+        return documents
+
+    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        ids = tokenizer(batch["text"], add_special_tokens=False, verbose=False)["input_ids"]
+        return {"input_ids": [[*row, tokenizer.eos_token_id] for row in ids]}
+
+    options = {} if isinstance(documents, IterableDataset) else {"num_proc": num_proc, "desc": "tokenize"}
+    return documents.map(encode, batched=True, remove_columns=["text"], **options)
+
+
+def make_blocks(
+    documents: Documents, tokenizer: PreTrainedTokenizerBase, block_size: int, num_proc: int | None = None
+) -> Dataset | PackedStream:
+    """Tokenise and pack documents into blocks of `block_size` + 1 ids.
+
+    Returns:
+        A memory-mapped `Dataset` with the column `input_ids`, or a `PackedStream` for a streamed corpus.
+
+    Raises:
+        InputError: fewer tokens than one block (raised while iterating when streamed).
+    """
+    ids = tokenize_documents(documents, tokenizer, num_proc)
+    if isinstance(ids, IterableDataset):
+        return PackedStream(ids, block_size)
+    features = Features({"input_ids": Sequence(Value("int32"), length=block_size + 1)})
+    arguments = {"documents": ids, "block_size": block_size}
+    try:
+        packed = Dataset.from_generator(generate_blocks, features, gen_kwargs=arguments)
+    except DatasetGenerationError as error:
+        # datasets wraps what a generator raises; the reader wants the reason.
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise
+    return packed.with_format("numpy")
+
+
+def generate_blocks(documents: Dataset, block_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """Rows of packed blocks from rows of token ids."""
+    columns = (row["input_ids"] for row in documents.with_format("numpy"))
+    for block in pack_blocks(columns, block_size):
+        yield {"input_ids": block}

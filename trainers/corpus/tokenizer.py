@@ -1,0 +1,58 @@
+"""Tokenizers: a byte-level BPE trained in seconds for the default corpus, or any from a folder or the Hub."""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import trainers as bpe_trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ..errors import InputError
+
+END_OF_TEXT, PADDING, MASK = "<|endoftext|>", "<|padding|>", "[MASK]"
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE (Sennrich et al. 2016) with end-of-text, padding and mask tokens.
+
+    Args:
+        texts: the documents to learn merges from.
+        vocab_size: tokens in all, the 256 bytes and three special tokens included.
+
+    Raises:
+        InputError: `vocab_size` leaves no room for merges.
+    """
+    if vocab_size < 260:
+        raise InputError(f"vocab_size {vocab_size} is too small: 256 bytes and 3 special tokens need at least 260")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = bpe_trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT, PADDING, MASK],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END_OF_TEXT, pad_token=PADDING, mask_token=MASK
+    )
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a tokenizer from a folder or the Hub, with a mask token added where it has none (as the paper's code does).
+
+    Raises:
+        InputError: there is no such tokenizer, or it has no end-of-text token to separate documents.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"no tokenizer at {name!r}: give a folder with tokenizer.json or a Hub name ({reason})"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer {name!r} has no end-of-text token (eos_token): set one and save it again")
+    if tokenizer.mask_token_id is None:
+        tokenizer.add_special_tokens({"mask_token": MASK})
+    return tokenizer

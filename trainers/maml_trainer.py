@@ -1,0 +1,215 @@
+"""`MAMLTrainer`: next-token prediction interleaved with first-order MAML episodes."""
+
+import time
+from collections.abc import Sized
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, Trainer, TrainerState
+from transformers.trainer_utils import TrainOutput
+
+from ..modeling_pico import PicoForCausalLM
+from .corpus import WordTable, collate_blocks
+from .episode_pool import EpisodePool, first_blocks
+from .episodes import Episode, episode_generator
+from .errors import InputError
+from .maml_config import MAMLConfig
+from .meta_model import EpisodeOutput, PicoForMetaCausalLM
+from .metrics import Meter, MetricsFile
+
+METRICS_FILE = "metrics.jsonl"
+MAML_STATE_FILE = "maml_state.safetensors"
+
+
+class MAMLTrainer(Trainer):
+    """Pretrain a Pico model with hybrid meta-learning (section 3 of the paper).
+
+    Logged every `logging_steps`, each a mean over the micro-batches of its kind since the last log:
+    `next_token_loss` (nats a token), `query_loss` (nats), `support_accuracy`, `query_accuracy_before` and
+    `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
+    (nearest class prototypes, the baseline without a head); and running counts: `episodes`, `episodes_skipped`
+    (too few words in the pool), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, trained on by
+    next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+
+    Args:
+        model: the language model; the head of the episodes is put beside it.
+        args: the arguments.
+        train_dataset: rows of `input_ids`, blocks of T + 1 token ids (see `trainers.corpus.make_blocks`).
+        processing_class: the tokenizer; tells which ids are words and which is the mask.
+        kwargs: passed on to `transformers.Trainer`.
+
+    Raises:
+        InputError: the tokenizer does not fit the model, or the corpus does not fit the arguments.
+    """
+
+    args: MAMLConfig
+
+    def __init__(
+        self,
+        model: PicoForCausalLM,
+        args: MAMLConfig,
+        train_dataset: Any,
+        processing_class: PreTrainedTokenizerBase,
+        **kwargs: Any,
+    ) -> None:
+        _check_tokenizer(processing_class, model.config.vocab_size)
+        if args.n_gpu > 1:
+            raise InputError(
+                f"{args.n_gpu} GPUs in one process: start one process a GPU with `accelerate launch -m`, "
+                "or choose one with CUDA_VISIBLE_DEVICES"
+            )
+        if not isinstance(model, PicoForMetaCausalLM):
+            model = PicoForMetaCausalLM.from_causal_lm(
+                model,
+                ways=args.n_way,
+                layers=args.head_layers,
+                hidden_dim=args.head_hidden_dim,
+                dropout=args.head_dropout,
+            )
+        # With these a checkpoint can be evaluated the way it was trained.
+        model.config.episode = args.episode_settings()
+        kwargs.setdefault("data_collator", collate_blocks)
+        super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
+        self.label_names = ["shift_labels"]
+        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
+        self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
+        self.meter = Meter(args.device)
+        self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
+        self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
+        self._micro_batch = (-1, 0)
+        self._last_log: tuple[float, int] | None = None
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """One micro-batch: an episode with probability `hybrid_ratio`, else next-token prediction."""
+        if self._last_log is None:
+            self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
+        inputs = self._prepare_inputs(inputs)
+        self.pool.push(inputs["input_ids"])
+        # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
+        generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
+        episode = None
+        if torch.rand((), generator=generator) < self.args.hybrid_ratio:
+            episode = self.draw_episode(generator)
+            self.counts["episodes_skipped" if episode is None else "episodes"] += 1
+        tokens = inputs["input_ids"].numel() * self.args.world_size
+        self.counts["tokens_seen"] += tokens
+        if episode is None:
+            self.counts["next_token_tokens"] += tokens
+        else:
+            inputs = self.episode_inputs(episode, generator)
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def draw_episode(self, generator: torch.Generator) -> Episode | None:
+        """Build the global episode from the pooled blocks of all ranks, or None where they hold too few words."""
+        blocks = self.pool.all_blocks(self.args.device)
+        return self.args.sample(blocks, self.processing_class.mask_token_id, self.words, generator)
+
+    def episode_inputs(self, episode: Episode, generator: torch.Generator) -> dict[str, Any]:
+        """What the model's forward takes for an episode."""
+        return {
+            "episode": episode.to(self.args.device),
+            "inner_steps": self.args.inner_steps,
+            "inner_lr": self.args.inner_lr,
+            "dropout_seed": int(torch.randint(2**62, (), generator=generator)),
+        }
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss of either objective; in training its metrics are recorded, each objective apart."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if model.training:
+            if isinstance(outputs, EpisodeOutput):
+                for name, (total, count) in (outputs.metrics or {}).items():
+                    self.meter.add(name, total, count)
+            else:
+                self.meter.add("next_token_loss", loss.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the recorded metrics to a training log, and write every log to metrics.jsonl."""
+        if "loss" in logs:
+            # The Trainer's loss is a mean over both objectives, which says nothing about either.
+            del logs["loss"]
+            logs.update(self.meter.pop(self.accelerator))
+            logs.update(self.counts)
+            logs.update(self._throughput())
+        logs.pop("train_loss", None)
+        super().log(logs, start_time)
+        if self.is_world_process_zero():
+            self.metrics_file.append(self.state.log_history[-1])
+
+    def record(self, values: dict[str, Tensor | float]) -> None:
+        """Add values to the next training log, for callbacks; every process must record the same names."""
+        for name, value in values.items():
+            self.meter.add(name, value)
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
+        """Train; from a checkpoint folder of this run, go on exactly where it was saved.
+
+        Raises:
+            InputError: the corpus is smaller than a batch, or has too few words for an episode.
+        """
+        self._check_corpus()
+        if resume_from_checkpoint is not None:
+            self._load_state(Path(resume_from_checkpoint))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _check_corpus(self) -> None:
+        """Fill the pool from the start of the corpus, so that the first episodes are not skipped, and try it."""
+        batch = self.pool.global_batch
+        if isinstance(self.train_dataset, Sized) and len(self.train_dataset) < batch:
+            raise InputError(
+                f"the corpus has {len(self.train_dataset)} blocks, fewer than the {batch} of one batch over all "
+                "processes: lower per_device_train_batch_size or block_size, or give more text"
+            )
+        if self.args.hybrid_ratio == 0:
+            return
+        blocks = first_blocks(self.train_dataset, self.pool.capacity)
+        self.args.check_pool(blocks, self.processing_class.mask_token_id, self.words)
+        self.pool.fill(blocks, self.args.process_index)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        blocks = self.pool.all_blocks(self.args.device)
+        if self.args.should_save:
+            tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+            folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            save_file({**tensors, "pool": blocks.to("cpu", torch.int32)}, folder / MAML_STATE_FILE)
+
+    def _load_state(self, checkpoint: Path) -> None:
+        """Take back the pool and the counts, and cut metrics.jsonl to the step of the checkpoint."""
+        path = checkpoint / MAML_STATE_FILE
+        if not path.exists():
+            raise InputError(f"{checkpoint} is no checkpoint of a MAMLTrainer: {MAML_STATE_FILE} is missing")
+        tensors = load_file(path)
+        self.pool.fill(tensors.pop("pool").long(), self.args.process_index)
+        self.counts = {name: int(tensors[name]) for name in self.counts}
+        if self.is_world_process_zero():
+            self.metrics_file.keep_until(TrainerState.load_from_json(checkpoint / "trainer_state.json").global_step)
+
+    def _next_micro_batch(self) -> int:
+        """Number of this micro-batch within its optimizer step."""
+        step, number = self._micro_batch
+        number = number + 1 if step == self.state.global_step else 0
+        self._micro_batch = (self.state.global_step, number)
+        return number
+
+    def _throughput(self) -> dict[str, float]:
+        """Tokens a second since the last log; evaluations in between count as time."""
+        now, tokens = time.perf_counter(), self.counts["tokens_seen"]
+        then, before = self._last_log or (now, tokens)
+        self._last_log = (now, tokens)
+        return {"tokens_per_second": (tokens - before) / (now - then)} if now > then else {}
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
+    if tokenizer.mask_token_id is None:
+        raise InputError('the tokenizer has no mask token: call add_special_tokens({"mask_token": "[MASK]"}) first')
+    if len(tokenizer) > vocab_size:
+        raise InputError(
+            f"the tokenizer has {len(tokenizer)} tokens, the model only {vocab_size}: raise the model's vocab_size"
+        )
