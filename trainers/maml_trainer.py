@@ -64,6 +64,7 @@ class MAMLTrainer(Trainer):
         if not isinstance(model, PicoForMetaCausalLM):
             model = PicoForMetaCausalLM.from_causal_lm(
                 model,
+                args.seed,
                 ways=args.n_way,
                 layers=args.head_layers,
                 hidden_dim=args.head_hidden_dim,

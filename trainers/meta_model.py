@@ -50,11 +50,12 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         self.post_init()
 
     @classmethod
-    def from_causal_lm(cls, model: PicoForCausalLM, **head: Any) -> "PicoForMetaCausalLM":
+    def from_causal_lm(cls, model: PicoForCausalLM, seed: int, **head: Any) -> "PicoForMetaCausalLM":
         """Put a new head beside a language model, whose weights are shared, not copied.
 
         Args:
             model: the language model.
+            seed: of the head's initialisation; the global random state is left alone.
             head: ways, layers, hidden_dim and dropout of `MetaHead`.
         """
         model.config.meta_head = head
@@ -62,7 +63,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             meta = cls(model.config)
         meta.pico_decoder, meta.de_embedding_proj = model.pico_decoder, model.de_embedding_proj
         meta.generation_config = model.generation_config
-        meta.meta_head.to_empty(device=model.device).apply(meta._init_weights)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            meta.meta_head = MetaHead(model.config.d_model, **head).apply(meta._init_weights).to(model.device)
         return meta
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -124,25 +127,27 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         # The head is a few small matrices: full precision costs nothing and keeps large inner steps exact.
         with torch.autocast(query.device.type, enabled=False):
             fast = adapt_head(self.meta_head, support, episode.support_labels, inner_steps, inner_lr, generator)
-            logits = functional_call(self.meta_head, first_order(self.meta_head, fast), (query, generator))
+            # Over all query rows, of which only this rank's are filled: the same units are dropped as on one process.
+            rows = query.new_zeros(len(episode.query_ids), query.shape[-1]).index_copy(0, mine, query)
+            logits = functional_call(self.meta_head, first_order(self.meta_head, fast), (rows, generator))[mine]
             losses = F.cross_entropy(logits, labels, reduction="none") * counts
             with torch.no_grad():
                 after = functional_call(self.meta_head, fast, (query,))
                 on_support = functional_call(self.meta_head, fast, (support,))
                 prototypes = prototype_logits(query, support, episode.support_labels, len(episode.words))
                 before = self.meta_head(query)
-        rows = counts.sum()
+        share = counts.sum()
         right = [(scores.argmax(-1).eq(labels) * counts).sum() for scores in (before, after, prototypes)]
         on_support_right = on_support.argmax(-1).eq(episode.support_labels).sum()
         return EpisodeOutput(
             loss=losses.sum() * world_size() / len(episode.query_ids),
             metrics={
-                "query_loss": (losses.sum().detach(), rows),
-                "query_accuracy_before": (right[0], rows),
-                "query_accuracy": (right[1], rows),
-                "adaptation_gain": (right[1] - right[0], rows),
-                "prototype_accuracy": (right[2], rows),
-                "support_accuracy": (on_support_right, torch.full_like(rows, len(support))),
+                "query_loss": (losses.sum().detach(), share),
+                "query_accuracy_before": (right[0], share),
+                "query_accuracy": (right[1], share),
+                "adaptation_gain": (right[1] - right[0], share),
+                "prototype_accuracy": (right[2], share),
+                "support_accuracy": (on_support_right, torch.full_like(share, len(support))),
             },
         )
 

@@ -1,0 +1,265 @@
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset, concatenate_datasets
+from safetensors.torch import load_file
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from pico_maml import PicoForCausalLM
+from pico_maml.trainers import InputError, sample_episode
+from pico_maml.trainers.corpus import collate_blocks
+from pico_maml.trainers.episodes import episode_generator
+
+from .small_run import trainer
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class Recorder:
+    """The collator, which also keeps what it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, rows):
+        batch = collate_blocks(rows)
+        self.seen.append(batch["input_ids"])
+        return batch
+
+
+def test_one_step_of_four_micro_batches_equals_one_of_the_same_rows(model, blocks, tokenizer, tmp_path):
+    plain = {"hybrid_ratio": 0.0, "max_steps": 1, "optim": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0}
+    runs = []
+    for batch, accumulation in ((4, 4), (16, 1)):
+        run = trainer(
+            copy.deepcopy(model),
+            blocks,
+            tokenizer,
+            tmp_path / str(batch),
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=accumulation,
+            **plain,
+        )
+        run.train()
+        runs.append((weights(run.model), metrics(tmp_path / str(batch))[0]["next_token_loss"]))
+    (one, loss), (other, same_loss) = runs
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=1e-5)
+    assert loss == pytest.approx(same_loss, abs=1e-5)
+
+
+def reference_gradient(model, head, micro_batches, tokenizer, words, args, pool_blocks):
+    """The gradient of a mixed window from the formula alone: a mean over micro-batches of L_next or of FOMAML's L_query."""
+    model, head = copy.deepcopy(model), copy.deepcopy(head)
+    pool = list(pool_blocks.split(args.per_device_train_batch_size))
+    kinds = []
+    for i, ids in enumerate(micro_batches):
+        pool = [*pool[1:], ids[:, :-1]]
+        generator = episode_generator(args.seed, 0, i)
+        if torch.rand((), generator=generator) >= args.hybrid_ratio:
+            logits = model(ids[:, :-1]).logits
+            (F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()) / len(micro_batches)).backward()
+            kinds.append("next token")
+            continue
+        episode = sample_episode(
+            torch.cat(pool),
+            tokenizer.mask_token_id,
+            args.n_way,
+            args.k_shot,
+            args.n_query,
+            generator,
+            words=words,
+            window=args.episode_window,
+            max_frequency=1.0,
+        )
+        support = model.pico_decoder(episode.support_ids).last_hidden_state[:, -1].detach()
+        adapted = copy.deepcopy(head)
+        for _ in range(args.inner_steps):
+            adapted.zero_grad()
+            F.cross_entropy(adapted(support), episode.support_labels).backward()
+            with torch.no_grad():
+                for p in adapted.parameters():
+                    p -= args.inner_lr * p.grad
+        adapted.zero_grad()
+        query = model.pico_decoder(episode.query_ids).last_hidden_state[:, -1]
+        (F.cross_entropy(adapted(query), episode.query_labels) / len(micro_batches)).backward()
+        for p, q in zip(head.parameters(), adapted.parameters(), strict=True):
+            p.grad = q.grad.clone() if p.grad is None else p.grad + q.grad
+        kinds.append("episode")
+    gradients = {**{n: p.grad for n, p in model.named_parameters()}}
+    gradients |= {f"meta_head.{n}": p.grad for n, p in head.named_parameters()}
+    return gradients, kinds
+
+
+def test_mixed_window_has_the_gradient_of_the_formula(model, blocks, tokenizer, words, tmp_path):
+    recorder = Recorder()
+    start = copy.deepcopy(model)
+    run = trainer(
+        model,
+        blocks,
+        tokenizer,
+        tmp_path,
+        max_steps=1,
+        gradient_accumulation_steps=6,
+        optim="sgd",
+        learning_rate=1.0,
+        max_grad_norm=0.0,
+        head_dropout=0.0,
+    )
+    run.data_collator = lambda rows: recorder(rows)
+    before, head = weights(run.model), copy.deepcopy(run.model.meta_head)
+    run.train()
+    after = weights(run.model)
+    whole = {tuple(row[:-1].tolist()): torch.as_tensor(row) for row in blocks["input_ids"]}
+    micro_batches = [torch.stack([whole[tuple(row.tolist())] for row in batch]) for batch in recorder.seen[:6]]
+    first = torch.as_tensor(blocks[:16]["input_ids"])[:, :-1].long()
+    expected, kinds = reference_gradient(start, head, micro_batches, tokenizer, words, run.args, first)
+    assert {"episode", "next token"} <= set(kinds)
+    for name in before:
+        got = before[name] - after[name]
+        torch.testing.assert_close(got, expected[name], atol=2e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_vanilla_and_hybrid_read_the_same_data_in_the_same_order(model, blocks, tokenizer, tmp_path):
+    seen = []
+    for ratio in (0.0, 0.5):
+        run = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / str(ratio), hybrid_ratio=ratio)
+        run.data_collator = recorder = Recorder()
+        run.train()
+        seen.append(recorder.seen)
+    assert len(seen[0]) == len(seen[1])
+    assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
+
+
+def test_same_seed_twice_ends_with_the_same_weights(model, blocks, tokenizer, tmp_path):
+    ends = []
+    for name in "ab":
+        run = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / name)
+        run.train()
+        ends.append(weights(run.model))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_each_objective_is_logged_apart(model, blocks, tokenizer, tmp_path):
+    run = trainer(model, blocks, tokenizer, tmp_path, max_steps=6, logging_steps=6)
+    run.train()
+    training, final = metrics(tmp_path)
+    assert "loss" not in training
+    assert "train_loss" not in final
+    assert training["step"] == 6
+    assert training["episodes"] > 0
+    assert training["tokens_seen"] == 6 * 2 * 4 * 48
+    assert training["next_token_tokens"] == training["tokens_seen"] - training["episodes"] * 4 * 48
+    assert training["adaptation_gain"] == pytest.approx(training["query_accuracy"] - training["query_accuracy_before"])
+    for name in ("support_accuracy", "query_accuracy", "query_accuracy_before", "prototype_accuracy"):
+        assert 0 <= training[name] <= 1
+    assert {"query_loss", "grad_norm", "tokens_per_second", "learning_rate", "episodes_skipped"} <= set(training)
+    assert training["next_token_loss"] == pytest.approx(6.0, abs=0.6)  # ln 400 at the start
+    assert training["query_loss"] < 4
+
+
+def test_vanilla_logs_no_episode(model, blocks, tokenizer, tmp_path):
+    trainer(model, blocks, tokenizer, tmp_path, hybrid_ratio=0.0).train()
+    assert not any(name.startswith("query") for entry in metrics(tmp_path) for name in entry)
+
+
+def test_pools_with_too_few_words_are_counted_skips(model, blocks, tokenizer, tmp_path):
+    poor = Dataset.from_dict({"input_ids": [[5] * 49] * 400}).with_format("numpy")
+    # The first blocks, which fill the pool before the first step, have words; hardly any later batch has.
+    corpus = concatenate_datasets([blocks.select(range(16)), poor])
+    trainer(model, corpus, tokenizer, tmp_path, hybrid_ratio=1.0, max_steps=8, logging_steps=8).train()
+    entry = metrics(tmp_path)[0]
+    assert entry["episodes_skipped"] > 0
+    assert entry["episodes"] + entry["episodes_skipped"] == 16
+    assert entry["next_token_tokens"] == entry["episodes_skipped"] * 4 * 48
+
+
+def test_resume_is_bitwise_and_the_log_has_no_gap_and_no_double(model, blocks, tokenizer, tmp_path):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
+    whole = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "whole", **options)
+    whole.train()
+    part = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "part", **options)
+    part.train()
+    again = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "part", **options)
+    again.train(resume_from_checkpoint=str(tmp_path / "part" / "checkpoint-3"))
+    assert all(torch.equal(p, weights(whole.model)[name]) for name, p in weights(again.model).items())
+    timed = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
+    logs = [
+        [{k: v for k, v in entry.items() if k not in timed} for entry in metrics(tmp_path / name)]
+        for name in ("whole", "part")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_checkpoints_load_as_the_plain_language_model(model, blocks, tokenizer, tmp_path):
+    run = trainer(model, blocks, tokenizer, tmp_path, save_strategy="steps", save_steps=4)
+    run.train()
+    loaded, info = AutoModelForCausalLM.from_pretrained(tmp_path / "checkpoint-4", output_loading_info=True)
+    assert type(loaded) is PicoForCausalLM
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    saved = json.loads((tmp_path / "checkpoint-4" / "config.json").read_text())
+    assert saved["architectures"] == ["PicoForCausalLM"]
+    assert saved["use_cache"] is True
+    assert saved["episode"]["n_way"] == 4
+    for name, p in loaded.named_parameters():
+        assert torch.equal(p, dict(run.model.named_parameters())[name])
+
+
+def test_two_processes_end_with_the_weights_of_one(config, blocks, tokenizer, tmp_path):
+    config.save_pretrained(tmp_path / "config")
+    blocks.save_to_disk(tmp_path / "blocks")
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    ends = []
+    for world_size, batch in ((1, 4), (2, 2)):
+        out = tmp_path / f"w{world_size}"
+        out.mkdir()
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world_size)]
+        script = str(Path(__file__).with_name("small_run.py"))
+        command = [sys.executable, *launch, script, str(tmp_path), str(world_size), str(batch), str(out)]
+        subprocess.run(command, check=True, timeout=180, capture_output=True)
+        ends.append((load_file(out / "weights.safetensors"), metrics(out)))
+    (one, log), (two, same_log) = ends
+    assert sum(entry.get("episodes", 0) for entry in log) > 0
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+    for entry, same in zip(log, same_log, strict=True):
+        for name in ("next_token_loss", "query_loss", "query_accuracy", "episodes", "tokens_seen"):
+            assert entry.get(name) == pytest.approx(same.get(name), abs=1e-4)
+
+
+def test_n_way_larger_than_the_words_available(model, blocks, tokenizer, tmp_path):
+    with pytest.raises(InputError, match=r"n_way is 500, but a pool of 16 blocks holds \d+ words .* lower n_way"):
+        trainer(model, blocks, tokenizer, tmp_path, n_way=500).train()
+
+
+def test_fewer_blocks_than_a_batch(model, blocks, tokenizer, tmp_path):
+    with pytest.raises(InputError, match="the corpus has 3 blocks, fewer than the 4 of one batch"):
+        trainer(model, blocks.select(range(3)), tokenizer, tmp_path).train()
+
+
+def test_tokenizers_that_do_not_fit(model, blocks, tokenizer, tmp_path):
+    maskless = PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>")
+    with pytest.raises(InputError, match="no mask token: call add_special_tokens"):
+        trainer(model, blocks, maskless, tmp_path)
+    larger = copy.deepcopy(tokenizer)
+    larger.add_tokens(["one", "two", "three"])
+    with pytest.raises(InputError, match="the tokenizer has 403 tokens, the model only 400"):
+        trainer(model, blocks, larger, tmp_path)
+
+
+def test_a_folder_that_is_no_checkpoint(model, blocks, tokenizer, tmp_path):
+    with pytest.raises(InputError, match=r"no checkpoint of a MAMLTrainer: maml_state.safetensors is missing"):
+        trainer(model, blocks, tokenizer, tmp_path).train(resume_from_checkpoint=str(tmp_path))
