@@ -12,13 +12,19 @@ SHOWN = (
     ("adaptation_gain", "gain", "+.1%"),
     ("tokens_per_second", "tok/s", ",.0f"),
     ("eval_perplexity", "held-out ppl", ",.1f"),
+    ("eval_f1", "dev F1", ".3f"),
 )
 
 
 class ProgressCallback(TrainerCallback):
-    """One bar over the optimizer steps, with the latest metrics behind it, on the main process."""
+    """One bar over the optimizer steps, with the latest metrics behind it, on the main process.
 
-    def __init__(self) -> None:
+    Args:
+        name: what stands in front of the bar.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.bar: tqdm | None = None
         self.shown: dict[str, str] = {}
 
@@ -27,7 +33,7 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """Open the bar, at the step a resumed run starts from."""
         if state.is_world_process_zero:
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc="pretrain")
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=self.name)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

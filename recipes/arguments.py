@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parent / "configs"
 class Parser(HfArgumentParser):
     """transformers' parser of dataclasses, whose mistakes are exceptions and which takes no shortened names."""
 
-    def __init__(self, types: Iterable[type], **kwargs: Any) -> None:
+    def __init__(self, types: Sequence[type], **kwargs: Any) -> None:
         super().__init__(types, allow_abbrev=False, **kwargs)
         self.add_argument(
             "--config", help="YAML file of arguments, or the name of a shipped one (see recipes/configs)."
@@ -32,7 +32,7 @@ class Parser(HfArgumentParser):
         raise InputError(message)
 
 
-def parse(types: Iterable[type], argv: list[str] | None = None, prog: str | None = None) -> tuple[Any, ...]:
+def parse(types: Sequence[type], argv: list[str] | None = None, prog: str | None = None) -> tuple[Any, ...]:
     """Fill dataclasses from `--config FILE` and the command line, which wins.
 
     Args:
@@ -59,7 +59,12 @@ def parse(types: Iterable[type], argv: list[str] | None = None, prog: str | None
         if argument.startswith("--") and name.removeprefix("no_") not in valid | {"help"}:
             raise InputError(unknown(argument.split("=")[0], name, valid, "--"))
     try:
-        return parser.parse_args_into_dataclasses(rest, look_for_args_file=False)[: len(list(types))]
+        *parsed, stray = parser.parse_args_into_dataclasses(rest, True, look_for_args_file=False)
+        if stray:
+            raise InputError(f"no argument takes {' '.join(stray)!r}: values follow their --name")
+        return tuple(parsed[: len(types)])
+    except InputError:
+        raise
     except (TypeError, ValueError, ImportError) as error:
         raise InputError(str(error)) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig
+from transformers.utils import logging
 
 from ..callbacks import held_out_loss
 from ..modeling_pico import PicoForCausalLM
@@ -44,6 +45,7 @@ class EvaluateArguments:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
+    logging.disable_progress_bar()
     args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
     try:
         config = AutoConfig.from_pretrained(args.model, revision=args.revision)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForTokenClassification, set_seed
+from transformers.utils import logging
 
+from ..callbacks import ProgressCallback
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
@@ -35,6 +37,7 @@ class FinetuneArguments:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     if (output_dir / RESULTS_FILE).exists():
         raise InputError(f"{output_dir} already holds a run: choose another output_dir")
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "seed": args.seed,
         "learning_rate": args.learning_rate,
         "sentences": {split: len(rows) for split, rows in treebank.items()},
-        **fine_tune(model, tokenizer, treebank, args),
+        **fine_tune(model, tokenizer, treebank, args, None if args.disable_tqdm else ProgressCallback("fine-tune")),
     }
     if args.should_save:
         model.save_pretrained(output_dir)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, set_seed
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as TransformersProgressCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
+from transformers import ProgressCallback as TransformersProgressCallback
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
 
 from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     types = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
     model_args, corpus, run_args, args = parse(types, argv, prog="pretrain")
+    logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     checkpoint = find_checkpoint(Path(args.output_dir), run_args.resume)
     config = model_args.config()
 
@@ -84,31 +85,28 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if not args.disable_tqdm:
         trainer.remove_callback(TransformersProgressCallback)
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(ProgressCallback())
+        trainer.add_callback(ProgressCallback("pretrain"))
     trainer.add_callback(HeadStatisticsCallback(trainer.record))
     perplexity = PerplexityCallback(
         held_out, args.per_device_eval_batch_size, int(args.eval_steps or args.logging_steps), trainer.log
     )
     trainer.add_callback(perplexity)
-    if trainer.is_world_process_zero():
-        save_json(Path(args.output_dir, ARGUMENTS_FILE), {**asdict(model_args), **asdict(corpus), **args.to_dict()})
 
     def adaptation() -> dict[str, float] | None:
         if run_args.eval_episodes == 0:
             return None
-        return asdict(
-            evaluate_adaptation(
-                trainer.model,
-                held_out[:, :-1],
-                trainer.words,
-                tokenizer.mask_token_id,
-                args,
-                run_args.eval_episodes,
-                args.seed,
+        pool, mask_id = held_out[:, :-1], tokenizer.mask_token_id
+        try:
+            accuracies = evaluate_adaptation(
+                trainer.model, pool, trainer.words, mask_id, args, run_args.eval_episodes, args.seed
             )
-        )
+        except InputError as error:
+            raise InputError(f"held-out text: {error}, or set eval_episodes to 0") from error
+        return asdict(accuracies)
 
     before = None if checkpoint else adaptation()
+    if trainer.is_world_process_zero():
+        save_json(Path(args.output_dir, ARGUMENTS_FILE), {**asdict(model_args), **asdict(corpus), **args.to_dict()})
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
     results = {

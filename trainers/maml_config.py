@@ -38,6 +38,10 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(
         default=True, metadata={"help": "An episode leaves the LM head without gradient, and the other way round."}
     )
+    report_to: None | str | list[str] = field(  # noqa: RUF036 (transformers' parser goes by the order)
+        default="none",
+        metadata={"help": "Trackers besides metrics.jsonl: wandb, tensorboard, trackio; commas between."},
+    )
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN losses from the logs."})
 
     def __post_init__(self) -> None:
@@ -49,6 +53,8 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
         for name in ("episode_pool", "head_layers", "head_hidden_dim"):
             if self.__dict__[name] < 1:
                 raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
+        if isinstance(self.report_to, str) and "," in self.report_to:
+            self.report_to = self.report_to.split(",")  # transformers' command line takes a single name
         TrainingArguments.__post_init__(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False

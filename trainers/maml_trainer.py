@@ -72,11 +72,13 @@ class MAMLTrainer(Trainer):
             )
         # With these a checkpoint can be evaluated the way it was trained.
         model.config.episode = args.episode_settings()
+        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
+        self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
+        # Before the parent class makes a folder.
+        self._check_corpus(args, train_dataset, processing_class.mask_token_id)
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
-        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
-        self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.meter = Meter(args.device)
         self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
         self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
@@ -152,26 +154,24 @@ class MAMLTrainer(Trainer):
         """Train; from a checkpoint folder of this run, go on exactly where it was saved.
 
         Raises:
-            InputError: the corpus is smaller than a batch, or has too few words for an episode.
+            InputError: the folder is no checkpoint of this trainer.
         """
-        self._check_corpus()
         if resume_from_checkpoint is not None:
             self._load_state(Path(resume_from_checkpoint))
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
-    def _check_corpus(self) -> None:
+    def _check_corpus(self, args: MAMLConfig, dataset: Any, mask_id: int) -> None:
         """Fill the pool from the start of the corpus, so that the first episodes are not skipped, and try it."""
         batch = self.pool.global_batch
-        if isinstance(self.train_dataset, Sized) and len(self.train_dataset) < batch:
+        if isinstance(dataset, Sized) and len(dataset) < batch:
             raise InputError(
-                f"the corpus has {len(self.train_dataset)} blocks, fewer than the {batch} of one batch over all "
+                f"the corpus has {len(dataset)} blocks, fewer than the {batch} of one batch over all "
                 "processes: lower per_device_train_batch_size or block_size, or give more text"
             )
-        if self.args.hybrid_ratio == 0:
-            return
-        blocks = first_blocks(self.train_dataset, self.pool.capacity)
-        self.args.check_pool(blocks, self.processing_class.mask_token_id, self.words)
-        self.pool.fill(blocks, self.args.process_index)
+        if args.hybrid_ratio > 0:
+            blocks = first_blocks(dataset, self.pool.capacity)
+            args.check_pool(blocks, mask_id, self.words)
+            self.pool.fill(blocks, args.process_index)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -42,7 +42,7 @@ class PicoForMetaCausalLM(PicoForCausalLM):
 
     # A step mixes objectives, so each micro-batch is a mean and the Trainer divides by their number.
     accepts_loss_kwargs = False
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = []
+    _keys_to_ignore_on_load_unexpected = []  # noqa: RUF012 (here every key is expected)
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__(config)

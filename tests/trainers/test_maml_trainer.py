@@ -8,6 +8,7 @@ import pytest
 import torch
 from datasets import Dataset, concatenate_datasets
 from safetensors.torch import load_file
+from small_run import trainer
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
@@ -15,8 +16,6 @@ from pico_maml import PicoForCausalLM
 from pico_maml.trainers import InputError, sample_episode
 from pico_maml.trainers.corpus import collate_blocks
 from pico_maml.trainers.episodes import episode_generator
-
-from .small_run import trainer
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -61,7 +60,7 @@ def test_one_step_of_four_micro_batches_equals_one_of_the_same_rows(model, block
 
 
 def reference_gradient(model, head, micro_batches, tokenizer, words, args, pool_blocks):
-    """The gradient of a mixed window from the formula alone: a mean over micro-batches of L_next or of FOMAML's L_query."""
+    """The gradient of a mixed window from the formula alone: the mean of next-token and FOMAML query gradients."""
     model, head = copy.deepcopy(model), copy.deepcopy(head)
     pool = list(pool_blocks.split(args.per_device_train_batch_size))
     kinds = []
@@ -227,7 +226,7 @@ def test_two_processes_end_with_the_weights_of_one(config, blocks, tokenizer, tm
         out = tmp_path / f"w{world_size}"
         out.mkdir()
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world_size)]
-        script = str(Path(__file__).with_name("small_run.py"))
+        script = str(Path(__file__).parents[1] / "small_run.py")
         command = [sys.executable, *launch, script, str(tmp_path), str(world_size), str(batch), str(out)]
         subprocess.run(command, check=True, timeout=180, capture_output=True)
         ends.append((load_file(out / "weights.safetensors"), metrics(out)))

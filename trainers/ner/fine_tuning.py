@@ -11,7 +11,10 @@ from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -55,7 +58,11 @@ class NERConfig(TrainingArguments):
 
 
 def fine_tune(
-    model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, treebank: DatasetDict, args: NERConfig
+    model: PicoForTokenClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    treebank: DatasetDict,
+    args: NERConfig,
+    progress: TrainerCallback | None = None,
 ) -> dict[str, Any]:
     """Train on `train`, keep the epoch with the best F1 on `validation`, score the splits that exist.
 
@@ -64,6 +71,7 @@ def fine_tune(
         tokenizer: the one the model was pretrained with.
         treebank: splits with `tokens` and `ner_tags` (see `load_treebank`).
         args: the arguments; `mode` head freezes the decoder.
+        progress: shown instead of transformers' progress bars.
 
     Returns:
         `scores` of validation and test (see `entity_scores`), `truncated_words` of each split, `epochs` and `steps`.
@@ -95,6 +103,10 @@ def fine_tune(
         preprocess_logits_for_metrics=_to_classes,
         callbacks=[] if validation is None else [EarlyStoppingCallback(args.early_stopping_patience)],
     )
+    if progress is not None:
+        trainer.remove_callback(ProgressCallback)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(progress)
     trainer.train()
     trainer.compute_metrics = None  # it knows the validation rows only
     scores = {}

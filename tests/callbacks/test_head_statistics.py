@@ -1,0 +1,43 @@
+import json
+
+import pytest
+import torch
+from small_run import trainer
+
+from pico_maml.callbacks import HeadStatisticsCallback
+from pico_maml.callbacks.head_statistics import gradient_norm, weight_statistics
+from pico_maml.trainers.inner_loop import MetaHead
+
+
+def test_weights_only_and_known_values():
+    head = MetaHead(2, 2, layers=2, hidden_dim=2)
+    with torch.no_grad():
+        head.layers[0].weight.copy_(torch.tensor([[1.0, -1.0], [1.0, -1.0]]))
+        head.layers[1].weight.fill_(2.0)
+        head.layers[1].bias.fill_(100.0)
+    statistics = weight_statistics(head)
+    assert statistics["head_weight_mean"] == 1.0
+    assert statistics["head_weight_std"].item() == pytest.approx(
+        torch.tensor([1.0, -1, 1, -1, 2, 2, 2, 2]).std().item()
+    )
+
+
+def test_gradient_norm():
+    head = MetaHead(2, 2, layers=1)
+    assert gradient_norm(head) is None
+    for p in head.parameters():
+        p.grad = torch.full_like(p, 2.0)
+    assert gradient_norm(head).item() == pytest.approx((6 * 4) ** 0.5)
+
+
+def test_statistics_stand_in_the_log_of_their_step(model, blocks, tokenizer, tmp_path):
+    run = trainer(model, blocks, tokenizer, tmp_path, max_steps=4, logging_steps=2, hybrid_ratio=1.0)
+    run.add_callback(HeadStatisticsCallback(run.record))
+    run.train()
+    entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()][:-1]
+    assert [entry["step"] for entry in entries] == [2, 4]
+    for entry in entries:
+        assert entry["head_weight_std"] > 0
+        assert entry["head_grad_norm"] > 0
+    final = weight_statistics(run.model.meta_head)
+    assert entries[-1]["head_weight_mean"] == pytest.approx(final["head_weight_mean"].item())

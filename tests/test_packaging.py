@@ -1,0 +1,95 @@
+"""What is installed: the package list, the wheel, imports outside the repository, and the arrows between floors."""
+
+import ast
+import configparser
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {"modeling_pico": set(), "trainers": {"modeling_pico"}, "callbacks": {"modeling_pico"}}
+
+
+def listed_packages() -> set[str]:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return set(setup["options"]["packages"].split())
+
+
+def source_packages() -> set[str]:
+    skipped = {"tests", "build", "dist", "runs"}
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py")]
+    kept = [f for f in folders if not f.parts or (f.parts[0] not in skipped and not f.parts[0].startswith("."))]
+    return {".".join(["pico_maml", *folder.parts]) for folder in kept}
+
+
+def test_every_package_is_listed():
+    assert listed_packages() == source_packages()
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
+    # From a copy, because building leaves folders behind that the next wheel would pick up.
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__"))
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"pico_maml"}
+    assert {
+        "pico_maml/py.typed",
+        "pico_maml/recipes/configs/demo.yaml",
+        "pico_maml/trainers/data/sample-train.iob2",
+    } <= set(names)
+    assert not [name for name in names if "tests" in name or "conftest" in name]
+    code = "import pico_maml, pico_maml.recipes.pretrain; print(pico_maml.__file__)"
+    unpacked = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(unpacked)!r}); {code}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == str(unpacked / "pico_maml" / "__init__.py")
+
+
+def test_editable_install_imports_outside_the_repository(tmp_path):
+    code = "import pico_maml; print(pico_maml.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "0.1.0"
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_floors_import_downwards_only(floor):
+    for path in (ROOT / floor).rglob("*.py"):
+        inside = len(path.relative_to(ROOT).parts) - 1
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level > inside:
+                target = (node.module or "").split(".")[0]
+                assert target in FLOORS[floor] | {"_version"}, f"{path}: imports {target}"
+
+
+def test_modelling_files_import_nothing_that_the_hub_would_not_copy():
+    for path in (ROOT / "modeling_pico").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1
+                assert node.module in {"configuration_pico", "modeling_pico"}
