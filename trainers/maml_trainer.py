@@ -87,21 +87,14 @@ class MAMLTrainer(Trainer):
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch: an episode with probability `hybrid_ratio`, else next-token prediction."""
-        if self._last_log is None:
-            self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
         inputs = self._prepare_inputs(inputs)
         self.pool.push(inputs["input_ids"])
         # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
-        episode = None
-        if torch.rand((), generator=generator) < self.args.hybrid_ratio:
-            episode = self.draw_episode(generator)
-            self.counts["episodes_skipped" if episode is None else "episodes"] += 1
-        tokens = inputs["input_ids"].numel() * self.args.world_size
-        self.counts["tokens_seen"] += tokens
-        if episode is None:
-            self.counts["next_token_tokens"] += tokens
-        else:
+        drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
+        episode = self.draw_episode(generator) if drawn else None
+        self._count(inputs["input_ids"].numel(), drawn, episode)
+        if episode is not None:
             inputs = self.episode_inputs(episode, generator)
         return super().training_step(model, inputs, num_items_in_batch)
 
@@ -198,6 +191,16 @@ class MAMLTrainer(Trainer):
         number = number + 1 if step == self.state.global_step else 0
         self._micro_batch = (self.state.global_step, number)
         return number
+
+    def _count(self, tokens: int, drawn: bool, episode: Episode | None) -> None:
+        """Count a micro-batch of `tokens` tokens on each process, before it is run."""
+        if self._last_log is None:
+            self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
+        tokens *= self.args.world_size
+        self.counts["tokens_seen"] += tokens
+        self.counts["next_token_tokens"] += tokens if episode is None else 0
+        self.counts["episodes"] += episode is not None
+        self.counts["episodes_skipped"] += drawn and episode is None
 
     def _throughput(self) -> dict[str, float]:
         """Tokens a second since the last log; evaluations in between count as time."""
