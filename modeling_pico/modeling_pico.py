@@ -74,8 +74,8 @@ class PicoRotaryEmbedding(nn.Module):
     @torch.no_grad()
     @dynamic_rope_update
     def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Position ids (B or 1, T) to cos and sin, each (B or 1, 1, T, E/2), in the dtype of `x`."""
-        angles = position_ids[:, None, :, None].float() * self.inv_freq.to(x.device, torch.float)
+        """Position ids (B or 1, T) to cos and sin, each (B or 1, T, E/2), in the dtype of `x`."""
+        angles = position_ids[..., None].float() * self.inv_freq.to(x.device, torch.float)
         return (
             (angles.cos() * self.attention_scaling).to(x.dtype),
             (angles.sin() * self.attention_scaling).to(x.dtype),
@@ -83,7 +83,8 @@ class PicoRotaryEmbedding(nn.Module):
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the interleaved pairs (x[2i], x[2i+1]) of (B, H, T, E) by their angles."""
+    """Turn the interleaved pairs (x[2i], x[2i+1]) of (B, H, T, E) by their angles (B or 1, T, E/2)."""
+    cos, sin = cos[:, None], sin[:, None]
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 

@@ -1,0 +1,79 @@
+"""From Pico to LLaMA: the same function under the names and the rotary layout that every inference engine knows.
+
+Pico turns neighbouring pairs (x[2i], x[2i+1]); transformers' LLaMA turns (x[i], x[i + E/2]). Reordering the rows of
+the query and key projections within each head makes the two equal, because attention only sees their inner products.
+"""
+
+from torch import Tensor
+from transformers import LlamaConfig
+
+from .configuration_pico import PicoConfig
+
+# Pico's name of each module of a layer, and LLaMA's.
+LAYER_NAMES = {
+    "attention.q_proj": "self_attn.q_proj",
+    "attention.k_proj": "self_attn.k_proj",
+    "attention.v_proj": "self_attn.v_proj",
+    "attention.o_proj": "self_attn.o_proj",
+    "attention_norm": "input_layernorm",
+    "swiglu_norm": "post_attention_layernorm",
+    "swiglu.w_0": "mlp.gate_proj",
+    "swiglu.w_1": "mlp.up_proj",
+    "swiglu.w_2": "mlp.down_proj",
+}
+TOP_NAMES = {
+    "pico_decoder.embedding_proj": "model.embed_tokens",
+    "pico_decoder.output_norm": "model.norm",
+    "de_embedding_proj": "lm_head",
+}
+
+
+def llama_config(config: PicoConfig) -> LlamaConfig:
+    """The LLaMA configuration of the same shape."""
+    return LlamaConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.d_model,
+        intermediate_size=config.activation_hidden_dim,
+        num_hidden_layers=config.n_layers,
+        num_attention_heads=config.attention_n_heads,
+        num_key_value_heads=config.attention_n_kv_heads,
+        max_position_embeddings=config.max_seq_len,
+        rms_norm_eps=float(config.norm_eps),
+        rope_parameters=config.rope_parameters,
+        initializer_range=config.initializer_range,
+        tie_word_embeddings=config.tie_word_embeddings,
+        pad_token_id=config.pad_token_id,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+    )
+
+
+def llama_state_dict(config: PicoConfig, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a `PicoForCausalLM` as those of a `LlamaForCausalLM`.
+
+    Raises:
+        KeyError: a tensor that no Pico language model has.
+    """
+    heads = {"attention.q_proj": config.attention_n_heads, "attention.k_proj": config.attention_n_kv_heads}
+    tensors = {}
+    for name, tensor in state_dict.items():
+        module = name.removesuffix(".weight")
+        if module in TOP_NAMES:
+            tensors[f"{TOP_NAMES[module]}.weight"] = tensor
+            continue
+        _, _, number, module = module.split(".", 3)  # pico_decoder.layers.N.MODULE
+        if module in heads:
+            tensor = halves_from_pairs(tensor, heads[module])
+        tensors[f"model.layers.{number}.{LAYER_NAMES[module]}.weight"] = tensor
+    return tensors
+
+
+def halves_from_pairs(weight: Tensor, heads: int) -> Tensor:
+    """Reorder the rows (heads * E, D) of a projection: in each head the even ones first, then the odd ones."""
+    return weight.view(heads, -1, 2, weight.shape[-1]).transpose(1, 2).reshape(weight.shape)
+
+
+def published_state_dict(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under the published names, where the LM head is part of the decoder."""
+    renamed = {"de_embedding_proj.weight": "pico_decoder.de_embedding_proj.weight"}
+    return {renamed.get(name, name): tensor for name, tensor in state_dict.items()}
