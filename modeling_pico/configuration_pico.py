@@ -9,6 +9,9 @@ from transformers.modeling_rope_utils import RopeParameters
 # Width is the only dimension that scales (paper, section 3.1 and Table 11): d_model of each named size.
 PICO_SIZES = {"tiny": 96, "small": 384, "medium": 768, "large": 1536}
 
+# Every matrix of a decoder block: what LoRA adapts by default.
+LORA_TARGET_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "w_0", "w_1", "w_2"]
+
 
 @strict
 class PicoConfig(PreTrainedConfig):
@@ -131,4 +134,4 @@ class PicoConfig(PreTrainedConfig):
             raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout}")
 
 
-__all__ = ["PICO_SIZES", "PicoConfig"]
+__all__ = ["LORA_TARGET_MODULES", "PICO_SIZES", "PicoConfig"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
@@ -341,7 +342,7 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         if shift_labels is None or not (self.training if skip_logits is None else skip_logits):
             logits = self.de_embedding_proj(slice_logits_to_keep(hidden, logits_to_keep))
         if shift_labels is not None:
-            loss = next_token_loss(hidden, self.de_embedding_proj.weight, shift_labels, num_items_in_batch)
+            loss = next_token_loss(hidden, self.de_embedding_proj, shift_labels, num_items_in_batch)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -352,13 +353,13 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
 
 
 def next_token_loss(
-    hidden: Tensor, weight: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None
+    hidden: Tensor, head: nn.Linear, targets: Tensor, num_items_in_batch: Tensor | int | None = None
 ) -> Tensor:
-    """Cross-entropy of `hidden @ weight.T` without the B x T x V logits, in chunks of `LOSS_CHUNK` rows.
+    """Cross-entropy of `head(hidden)` without the B x T x V logits, in chunks of `LOSS_CHUNK` rows.
 
     Args:
         hidden: (B, T, D) last hidden states.
-        weight: (V, D) of the LM head.
+        head: the LM head, weight (V, D), no bias.
         targets: (B, T) the token that follows each position, -100 where there is none to predict.
         num_items_in_batch: what to divide the summed loss by; by default the number of targets, at least 1.
 
@@ -367,14 +368,22 @@ def next_token_loss(
     """
     targets = targets.reshape(-1).to(hidden.device)
     rows = hidden.reshape(-1, hidden.shape[-1])
+    if isinstance(head.weight, DTensor):
+        # Tensor parallelism: the head's own forward gathers the logits, which the fused loss cannot.
+        summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
+    else:
+        # The op computes in the dtype of its input: fp32 keeps the softmax exact under bf16 too.
+        options = nn.LinearCrossEntropyOptions(batch_chunk_size=LOSS_CHUNK, chunking_method=None)
+        weight = head.weight.float()
+        summed = F.linear_cross_entropy(rows.float(), weight, targets, reduction="sum", options=options)
+    return summed / count_labels(targets, num_items_in_batch)
+
+
+def count_labels(targets: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor | int:
+    """What to divide a summed loss by: the given number of items, else the labels that are not -100, at least 1."""
     if num_items_in_batch is None:
-        num_items_in_batch = targets.ne(-100).sum().clamp(min=1)
-    if torch.is_tensor(num_items_in_batch):
-        num_items_in_batch = num_items_in_batch.to(hidden.device)
-    # The op computes in the dtype of its input: fp32 keeps the softmax exact under bf16 too.
-    options = nn.LinearCrossEntropyOptions(batch_chunk_size=LOSS_CHUNK, chunking_method=None)
-    summed = F.linear_cross_entropy(rows.float(), weight.float(), targets, reduction="sum", options=options)
-    return summed / num_items_in_batch
+        return targets.ne(-100).sum().clamp(min=1)
+    return num_items_in_batch.to(targets.device) if isinstance(num_items_in_batch, Tensor) else num_items_in_batch
 
 
 class PicoForTokenClassification(PicoPreTrainedModel):
@@ -424,12 +433,8 @@ class PicoForTokenClassification(PicoPreTrainedModel):
         loss = None
         if labels is not None:
             targets = labels.reshape(-1).to(logits.device)
-            if num_items_in_batch is None:
-                num_items_in_batch = targets.ne(-100).sum().clamp(min=1)
-            if torch.is_tensor(num_items_in_batch):
-                num_items_in_batch = num_items_in_batch.to(logits.device)
-            flat = logits.float().view(-1, self.num_labels)
-            loss = F.cross_entropy(flat, targets, reduction="sum") / num_items_in_batch
+            summed = F.cross_entropy(logits.float().view(-1, self.num_labels), targets, reduction="sum")
+            loss = summed / count_labels(targets, num_items_in_batch)
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

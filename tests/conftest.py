@@ -1,12 +1,13 @@
 """Small things that many tests need; nothing is downloaded."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 # Before transformers and datasets are imported: no network, and no traces in the user's cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="pico-maml-datasets-"))
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="pico-maml-datasets-")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
@@ -19,6 +20,12 @@ from pico_maml.trainers.corpus import WordTable, train_tokenizer
 SHARED = Path(__file__).parents[2] / "shared"
 LETTERS = "abcdefghij"
 WORDS = [first + second for first in LETTERS for second in LETTERS]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remove_cache():
+    yield
+    shutil.rmtree(os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
