@@ -5,8 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
-from pico_maml.recipes import corpus_arguments, evaluate, finetune, pretrain
+from pico_maml import PicoForTokenClassification
+from pico_maml.recipes import corpus_arguments, evaluate, export, finetune, pretrain
 from pico_maml.recipes.arguments import parse
 from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
@@ -16,6 +19,7 @@ COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
     "pretrain": (pretrain.ModelArguments, corpus_arguments.CorpusArguments, pretrain.RunArguments, MAMLConfig),
     "evaluate": (evaluate.EvaluateArguments, corpus_arguments.CorpusArguments),
+    "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),
 }
 
@@ -53,11 +57,23 @@ def test_files_of_the_tree_exist():
 
 
 def test_python_of_the_readme(model, tokenizer, blocks, tmp_path, monkeypatch):
+    pytest.importorskip("peft")
     monkeypatch.chdir(tmp_path)
-    tokenizer.save_pretrained("runs/demo")
-    model.save_pretrained("runs/demo")
-    load, train = re.findall(r"```python\n(.*?)```", README, re.S)
-    exec(load, {})
+    for folder, saved in (("runs/demo", model), ("runs/demo/ner", PicoForTokenClassification(model.config))):
+        saved.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    load, use, train = re.findall(r"```python\n(.*?)```", README, re.S)
+    names: dict = {}
+    exec(load, names)
+    before = names["model"](**names["inputs"]).logits
+    exec(use, names)
+    assert names["loss"].isfinite()
+    torch.testing.assert_close(names["merged"](**names["inputs"]).logits, before)
+    for kind in ("hub", "llama"):
+        (line,) = [arguments for recipe, arguments in COMMANDS if recipe == "export" and f"format {kind}" in arguments]
+        export.main(shlex.split(line))
+        exported = AutoModelForCausalLM.from_pretrained(f"runs/demo-{kind}")
+        torch.testing.assert_close(exported(**names["inputs"]).logits, before, atol=1e-5, rtol=1e-4)
     smaller = train.replace('PicoConfig.from_size("tiny")', "config").replace("max_steps=1000", "max_steps=1")
     smaller = smaller.replace("n_way=32, k_shot=4", "n_way=4, k_shot=2, word_max_frequency=1, episode_window=8")
     assert smaller.count("config") > train.count("config")
