@@ -70,7 +70,7 @@ SKIPS = {
     "axial RoPE": "text has one axis",
     "partial rope": "the whole head turns",
     "sequence-to-sequence": "a decoder alone",
-    "prioritized": "upstream's list of models to compare with its own modular files",
+    "prioritized": "upstream runs this one on models of its own library only",
     "does not support SDPA": "upstream's branch for composite models",
     "grouped_mm": "no experts",
     "sparse experts": "no experts",

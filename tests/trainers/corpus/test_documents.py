@@ -72,10 +72,15 @@ def test_held_out_documents_are_the_same_in_every_run_and_streamed_or_not(corpus
     assert 20 < len(held_out) < 60
 
 
-def test_built_in_prose_is_english_and_needs_no_file():
+def test_built_in_prose_is_english_and_held_out_lines_are_not_trained_on():
     documents = load_documents("python-prose")
     assert sum(map(len, texts(documents))) > 1_000_000
-    assert any("The assert statement" in text or "Assert statements" in text for text in texts(documents))
+    train, held_out = (
+        {line.strip() for text in texts(side) for line in text.splitlines() if len(line.strip()) >= 40}
+        for side in split_held_out(documents, 0.05)
+    )
+    assert any("assert statements are a convenient way" in line.lower() for line in train | held_out)
+    assert len(held_out & train) < 0.03 * len(held_out)
 
 
 @pytest.mark.parametrize(
