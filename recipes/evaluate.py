@@ -12,7 +12,7 @@ from transformers import AutoConfig
 from transformers.utils import logging
 
 from ..callbacks import held_out_loss
-from ..modeling_pico import PicoForCausalLM
+from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError
 from ..trainers.adaptation import evaluate_adaptation
 from ..trainers.corpus import WordTable, load_tokenizer
@@ -20,6 +20,7 @@ from ..trainers.episode_config import EpisodeConfig
 from ..trainers.meta_model import PicoForMetaCausalLM
 from .arguments import parse, run
 from .corpus_arguments import CorpusArguments
+from .loading import load_pretrained
 from .pretrain import save_json
 
 
@@ -47,14 +48,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     logging.disable_progress_bar()
     args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
-    try:
-        config = AutoConfig.from_pretrained(args.model, revision=args.revision)
-        has_head = "meta_head" in config.to_dict()
-        model_class = PicoForMetaCausalLM if has_head else PicoForCausalLM
-        model = model_class.from_pretrained(args.model, revision=args.revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot load a model from {args.model!r}: {reason}") from error
+    config = load_pretrained(AutoConfig, args.model, args.revision)
+    model, has_head = load_with_head(args.model, args.revision, config)
+    if corpus.block_size > config.max_seq_len:
+        raise InputError(f"block_size is {corpus.block_size}, the model reads {config.max_seq_len} tokens: lower it")
     tokenizer = load_tokenizer(args.model, args.revision)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -87,6 +84,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if args.output_file is not None:
         save_json(Path(args.output_file), results)
     return results
+
+
+def load_with_head(name: str, revision: str | None, config: PicoConfig) -> tuple[PicoForCausalLM, bool]:
+    """A checkpoint, with the head of the episodes where it holds one, and whether it does."""
+    if "meta_head" in config.to_dict():
+        model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True)
+        # An export keeps the configuration but not the head, which would then be a random one.
+        if not info["missing_keys"]:
+            return model, True
+    return load_pretrained(PicoForCausalLM, name, revision), False
 
 
 if __name__ == "__main__":

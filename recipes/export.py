@@ -13,14 +13,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers.utils import logging
 
 from .. import modeling_pico
 from ..modeling_pico import PicoForCausalLM
 from ..modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ..trainers import InputError
+from ..trainers.corpus import load_tokenizer
 from .arguments import parse, run
+from .loading import load_pretrained
 
 FORMATS = ("hub", "llama", "published")
 MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")
@@ -66,12 +68,8 @@ def main(argv: list[str] | None = None) -> None:
     output_dir = Path(args.output_dir)
     if output_dir.exists() and any(output_dir.iterdir()):
         raise InputError(f"{output_dir} is not empty: choose another output_dir")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(args.model, revision=args.revision, dtype="auto")
-        tokenizer = AutoTokenizer.from_pretrained(args.model, revision=args.revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot load model and tokenizer from {args.model!r}: {reason}") from error
+    model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, dtype="auto")
+    tokenizer = load_tokenizer(args.model, args.revision)
     if not isinstance(model, PicoForCausalLM):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
     export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]

@@ -16,6 +16,7 @@ from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from .arguments import parse, run
+from .loading import load_pretrained
 from .pretrain import RESULTS_FILE, save_json
 
 
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     treebank = load_treebank(data_args.treebank, data_args.uner_dir)
     tokenizer = load_tokenizer(data_args.model, data_args.revision)
     set_seed(args.seed)
-    model = load_classifier(data_args.model, data_args.revision)
+    model = load_pretrained(AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names())
     results = {
         "model": data_args.model,
         "treebank": data_args.treebank,
@@ -64,15 +65,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         for split, scores in results["scores"].items():
             print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
     return results
-
-
-def load_classifier(name: str, revision: str | None) -> Any:
-    """A checkpoint with a new classifier for the NER labels."""
-    try:
-        return AutoModelForTokenClassification.from_pretrained(name, revision=revision, **label_names())
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot load a model from {name!r}: {reason}") from error
 
 
 if __name__ == "__main__":

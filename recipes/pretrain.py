@@ -71,6 +71,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     checkpoint = find_checkpoint(Path(args.output_dir), run_args.resume)
     config = model_args.config()
+    if corpus.block_size > config.max_seq_len:
+        raise InputError(
+            f"block_size is {corpus.block_size}, but max_seq_len {config.max_seq_len}: lower the one or raise the other"
+        )
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()

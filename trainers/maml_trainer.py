@@ -70,6 +70,11 @@ class MAMLTrainer(Trainer):
                 hidden_dim=args.head_hidden_dim,
                 dropout=args.head_dropout,
             )
+        elif model.config.meta_head["ways"] != args.n_way:
+            raise InputError(
+                f"n_way is {args.n_way}, but the model's head tells {model.config.meta_head['ways']} words apart: "
+                "set n_way to that, or start from a model without a head"
+            )
         # With these a checkpoint can be evaluated the way it was trained.
         model.config.episode = args.episode_settings()
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-from pico_maml.recipes import demo, evaluate, finetune, pretrain
+from pico_maml.recipes import demo, evaluate, export, finetune, pretrain
 from pico_maml.trainers import InputError
 
 SMALL = {
@@ -115,6 +115,16 @@ def test_evaluate_repeats_the_figures_of_the_run(pretrained, corpus, tmp_path):
     assert json.loads(out.read_text()) == results
     other = evaluate.main([*common, *shape, "--inner_steps=0"])
     assert other["adaptation"]["gain"] == 0
+    with pytest.raises(InputError, match="block_size is 65, the model reads 64 tokens"):
+        evaluate.main([*common, "--block_size=65"])
+
+
+def test_an_export_is_evaluated_without_the_head_it_lost(pretrained, corpus, tmp_path):
+    hub = tmp_path / "hub"
+    export.main(["--model", str(pretrained), "--format", "hub", "--output_dir", str(hub)])
+    results = evaluate.main(["--model", str(hub), "--dataset", corpus, "--block_size=48", "--eval_fraction=0.1"])
+    assert "adaptation" not in results
+    assert results["perplexity"] > 1
 
 
 def test_finetune_on_the_sample_and_use_the_result(pretrained, tmp_path, capsys):
@@ -146,10 +156,11 @@ def test_finetune_head_only_on_universal_ner_files(pretrained, shared, tmp_path)
     [
         ({"n_way": 5000}, "n_way is 5000, but a pool of"),
         ({"k_shot": 0}, "k_shot must be at least 1, got 0"),
-        ({"block_size": 100_000}, "fewer than one block of 100001"),
+        ({"block_size": 100_000, "max_seq_len": 100_000}, "fewer than one block of 100001"),
         ({"model_size": "huge"}, "unknown Pico size 'huge'"),
         ({"attention_n_heads": 3}, "attention_n_heads must divide d_model"),
         ({"dataset": "no/such-file.txt"}, "no/such-file.txt"),
+        ({"block_size": 65}, "block_size is 65, but max_seq_len 64"),
         ({"eval_fraction": 0}, "eval_fraction must be between 0 and 1"),
         ({"tokenizer": "no/tokenizer"}, "no tokenizer at 'no/tokenizer'"),
     ],

@@ -244,6 +244,12 @@ def test_n_way_larger_than_the_words_available(model, blocks, tokenizer, tmp_pat
         trainer(model, blocks, tokenizer, tmp_path, n_way=500).train()
 
 
+def test_a_model_with_another_head(model, blocks, tokenizer, tmp_path):
+    run = trainer(model, blocks, tokenizer, tmp_path)
+    with pytest.raises(InputError, match="n_way is 3, but the model's head tells 4 words apart"):
+        trainer(run.model, blocks, tokenizer, tmp_path, n_way=3)
+
+
 def test_fewer_blocks_than_a_batch(model, blocks, tokenizer, tmp_path):
     with pytest.raises(InputError, match="the corpus has 3 blocks, fewer than the 4 of one batch"):
         trainer(model, blocks.select(range(3)), tokenizer, tmp_path).train()
