@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..trainers import InputError
-from ..trainers.corpus import PackedStream, load_documents, make_blocks, split_held_out
+from ..trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
 
 
 @dataclass
@@ -69,7 +69,7 @@ class CorpusArguments:
         )
         return documents, held_out
 
-    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset | PackedStream:
+    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset | BlockStream:
         """Blocks to train on."""
         return make_blocks(documents, tokenizer, self.block_size, self.num_workers)
 
@@ -80,8 +80,10 @@ class CorpusArguments:
             InputError: the held-out documents do not fill a block.
         """
         try:
-            blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers)
+            blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
             rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks)]
         except InputError as error:
             raise InputError(f"held-out text: {error}, or raise eval_fraction") from error
+        if not rows:
+            raise InputError("no document was held out: raise eval_fraction or give more documents")
         return torch.as_tensor(np.stack(rows), dtype=torch.long)

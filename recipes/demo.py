@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from . import finetune, pretrain
-from .arguments import run
+from .arguments import parse, run
 
 PROMPT = "The function returns"
 
@@ -25,8 +25,9 @@ def main(argv: list[str] | None = None) -> None:
     """Run the demo."""
     started = time.perf_counter()
     argv = sys.argv[1:] if argv is None else argv
-    output_dir = free_folder(Path("runs/demo"))
-    pretrained = pretrain.main(["--config", "demo", "--output_dir", str(output_dir), *argv])
+    arguments = ["--config", "demo", "--output_dir", str(free_folder(Path("runs/demo"))), *argv]
+    output_dir = Path(parse(pretrain.TYPES, arguments)[-1].output_dir)
+    pretrained = pretrain.main(arguments)
     text = generate(output_dir)
     ner_dir = output_dir / "ner"
     ner_arguments = ["--learning_rate", "1e-3", "--num_train_epochs", "5", "--mode", "full"]

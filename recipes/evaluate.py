@@ -21,7 +21,7 @@ from ..trainers.meta_model import PicoForMetaCausalLM
 from .arguments import parse, run
 from .corpus_arguments import CorpusArguments
 from .loading import load_pretrained
-from .pretrain import save_json
+from .run_folder import save_json
 
 
 @dataclass
@@ -68,15 +68,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         overrides = {name: value for name, value in asdict(args).items() if name in config.episode}
         settings = {**config.episode, **{name: value for name, value in overrides.items() if value is not None}}
         words = WordTable.from_tokenizer(tokenizer, config.vocab_size)
-        adaptation = evaluate_adaptation(
-            model,
-            blocks[:, :-1],
-            words,
-            tokenizer.mask_token_id,
-            EpisodeConfig(**settings),
-            args.episodes,
-            args.seed,
-        )
+        pool, mask_id = blocks[:, :-1], tokenizer.mask_token_id
+        try:
+            adaptation = evaluate_adaptation(
+                model, pool, words, mask_id, EpisodeConfig(**settings), args.episodes, args.seed
+            )
+        except InputError as error:
+            raise InputError(f"held-out text: {error}; raise eval_blocks or set episodes to 0") from error
         results["adaptation"] = asdict(adaptation)
     for name, value in {**results, **results.get("adaptation", {})}.items():
         if not isinstance(value, dict):
@@ -91,9 +89,12 @@ def load_with_head(name: str, revision: str | None, config: PicoConfig) -> tuple
     if "meta_head" in config.to_dict():
         model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True)
         # An export keeps the configuration but not the head, which would then be a random one.
-        if not info["missing_keys"]:
+        if not any(key.startswith("meta_head.") for key in info["missing_keys"]):
             return model, True
-    return load_pretrained(PicoForCausalLM, name, revision), False
+    model, info = load_pretrained(PicoForCausalLM, name, revision, output_loading_info=True)
+    if info["missing_keys"]:
+        raise InputError(f"{name!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")
+    return model, False
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from .arguments import parse, run
 from .loading import load_pretrained
+from .run_folder import check_free
 
 FORMATS = ("hub", "llama", "published")
 MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")
@@ -66,8 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.disable_progress_bar()
     (args,) = parse((ExportArguments,), argv, prog="export")
     output_dir = Path(args.output_dir)
-    if output_dir.exists() and any(output_dir.iterdir()):
-        raise InputError(f"{output_dir} is not empty: choose another output_dir")
+    check_free(output_dir)
     model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, dtype="auto")
     tokenizer = load_tokenizer(args.model, args.revision)
     if not isinstance(model, PicoForCausalLM):

@@ -12,12 +12,11 @@ from transformers import AutoModelForTokenClassification, set_seed
 from transformers.utils import logging
 
 from ..callbacks import ProgressCallback
-from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from .arguments import parse, run
 from .loading import load_pretrained
-from .pretrain import RESULTS_FILE, save_json
+from .run_folder import RESULTS_FILE, check_free, save_json
 
 
 @dataclass
@@ -40,8 +39,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
-    if (output_dir / RESULTS_FILE).exists():
-        raise InputError(f"{output_dir} already holds a run: choose another output_dir")
+    check_free(output_dir)
     treebank = load_treebank(data_args.treebank, data_args.uner_dir)
     tokenizer = load_tokenizer(data_args.model, data_args.revision)
     set_seed(args.seed)

@@ -12,7 +12,6 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers import ProgressCallback as TransformersProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
@@ -22,9 +21,7 @@ from ..trainers.adaptation import evaluate_adaptation
 from ..trainers.corpus import load_tokenizer, train_tokenizer
 from .arguments import parse, run
 from .corpus_arguments import CorpusArguments
-
-RESULTS_FILE = "results.json"
-ARGUMENTS_FILE = "arguments.json"
+from .run_folder import ARGUMENTS_FILE, RESULTS_FILE, check_free, check_same_run, newest_checkpoint, save_json
 
 
 @dataclass
@@ -63,29 +60,43 @@ class RunArguments:
         default=100, metadata={"help": "Held-out episodes to run before and after training (0: none)."}
     )
 
+    def __post_init__(self) -> None:
+        if self.eval_episodes < 0:
+            raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
+
+
+TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
+
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
-    types = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
-    model_args, corpus, run_args, args = parse(types, argv, prog="pretrain")
+    model_args, corpus, run_args, args = parse(TYPES, argv, prog="pretrain")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
-    checkpoint = find_checkpoint(Path(args.output_dir), run_args.resume)
+    output_dir = Path(args.output_dir)
     config = model_args.config()
-    if corpus.block_size > config.max_seq_len:
-        raise InputError(
-            f"block_size is {corpus.block_size}, but max_seq_len {config.max_seq_len}: lower the one or raise the other"
-        )
+    check_arguments(corpus, config, args)
+    arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
+    checkpoint = None
+    if run_args.resume:
+        checkpoint = newest_checkpoint(output_dir)
+        check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]))
+    else:
+        check_free(output_dir)
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
-        tokenizer = make_tokenizer(model_args, config, documents)
+        tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
 
     set_seed(args.seed)
-    config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
-    config.bos_token_id = tokenizer.bos_token_id
-    trainer = MAMLTrainer(PicoForCausalLM(config), args, blocks, tokenizer)
+    config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if tokenizer.pad_token_id != tokenizer.eos_token_id:
+        config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
+    try:
+        trainer = MAMLTrainer(PicoForCausalLM(config), args, blocks, tokenizer)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     if not args.disable_tqdm:
         trainer.remove_callback(TransformersProgressCallback)
         trainer.remove_callback(PrinterCallback)
@@ -108,10 +119,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             raise InputError(f"held-out text: {error}, or set eval_episodes to 0") from error
         return asdict(accuracies)
 
-    before = None if checkpoint else adaptation()
+    results_path = output_dir / RESULTS_FILE
+    before = adaptation() if checkpoint is None else json.loads(results_path.read_text())["adaptation_before_training"]
     if trainer.is_world_process_zero():
-        save_json(Path(args.output_dir, ARGUMENTS_FILE), {**asdict(model_args), **asdict(corpus), **args.to_dict()})
-    trainer.train(resume_from_checkpoint=checkpoint)
+        save_json(output_dir / ARGUMENTS_FILE, arguments)
+        save_json(results_path, {"adaptation_before_training": before})
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model()
     results = {
         "steps": trainer.state.global_step,
@@ -121,28 +134,28 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "adaptation": adaptation(),
     }
     if trainer.is_world_process_zero():
-        save_json(Path(args.output_dir, RESULTS_FILE), results)
+        save_json(results_path, results)
     return results
 
 
-def find_checkpoint(output_dir: Path, resume: bool) -> str | None:
-    """The newest checkpoint to resume from; a folder that holds a run is not written over.
+def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfig) -> None:
+    """Refuse combinations that would only fail later, or be read by nobody."""
+    if corpus.block_size > config.max_seq_len:
+        raise InputError(
+            f"block_size is {corpus.block_size}, but max_seq_len {config.max_seq_len}: lower or raise one of them"
+        )
+    if corpus.streaming and args.max_steps < 1:
+        raise InputError("a streamed corpus has no known end: say with max_steps where to stop")
+    if args.eval_steps is not None and (args.eval_steps < 1 or args.eval_steps != int(args.eval_steps)):
+        raise InputError(f"eval_steps must be a whole number of steps, got {args.eval_steps}")
+    if args.resume_from_checkpoint is not None:
+        raise InputError("resume_from_checkpoint is not read here: --resume goes on from the newest checkpoint")
 
-    Raises:
-        InputError: the folder holds a run and `resume` is not set, or there is nothing to resume.
-    """
-    occupied = output_dir.is_dir() and any(
-        path.name.startswith("checkpoint-") or path.name in (ARGUMENTS_FILE, RESULTS_FILE)
-        for path in output_dir.iterdir()
-    )
-    if not resume:
-        if occupied:
-            raise InputError(f"{output_dir} already holds a run: choose another output_dir, or go on with --resume")
-        return None
-    checkpoint = get_last_checkpoint(str(output_dir)) if output_dir.is_dir() else None
-    if checkpoint is None:
-        raise InputError(f"nothing to resume in {output_dir}: no folder checkpoint-N there")
-    return checkpoint
+
+def comparable(args: MAMLConfig) -> dict[str, Any]:
+    """The training arguments that say what a run is, without those that only this machine or moment sets."""
+    names = {f.name for f in fields(MAMLConfig)} - {"logging_dir", "local_rank", "ddp_timeout", "hub_token"}
+    return {name: value for name, value in args.to_dict().items() if name in names}
 
 
 def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Dataset) -> PreTrainedTokenizerBase:
@@ -152,12 +165,6 @@ def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Da
     if "text" not in (documents.column_names or []):
         raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)
-
-
-def save_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file for people and programs to read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -58,16 +58,18 @@ def evaluate_adaptation(
     """
     config.check_pool(blocks, mask_id, words)
     was_training = model.training
-    model.eval()
     names = ("query_accuracy_before", "query_accuracy", "prototype_accuracy")
     totals = torch.zeros(len(names), 2)
-    for i in range(episodes):
-        episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0))
-        if episode is None:
-            raise RuntimeError("a pool that held enough words no longer does")
-        out = model(episode=episode.to(model.device), inner_steps=config.inner_steps, inner_lr=config.inner_lr)
-        totals += torch.tensor([[float(total), float(count)] for total, count in (out.metrics[n] for n in names)])
-    model.train(was_training)
+    model.eval()
+    try:
+        for i in range(episodes):
+            episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0))
+            if episode is None:
+                raise RuntimeError("a pool that held enough words no longer does")
+            out = model(episode=episode.to(model.device), inner_steps=config.inner_steps, inner_lr=config.inner_lr)
+            totals += torch.tensor([[float(total), float(count)] for total, count in map(out.metrics.get, names)])
+    finally:
+        model.train(was_training)
     totals = reduce(totals.to(model.device), "sum")
     before, after, prototypes = (totals[:, 0] / totals[:, 1]).tolist()
     return Adaptation(episodes, 1 / config.n_way, before, after, after - before, prototypes)

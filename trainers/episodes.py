@@ -176,7 +176,7 @@ class _Candidates:
         offset = _window_offset(window, readout)
         column = positions % length
         eligible = (column + offset >= 0) & (column + offset + window <= length)
-        eligible &= _alone(positions, order, offset, window)
+        eligible &= _alone(positions, order, offset, window, readout)
         if words is not None:
             # Behind the last column stands a token nobody knows, so a word there may go on.
             after = torch.ones_like(usable)
@@ -184,9 +184,12 @@ class _Candidates:
             eligible &= ~after.reshape(-1)[positions]
 
         totals = torch.bincount(order)
-        counts = torch.bincount(order[eligible], minlength=len(totals))
+        positions, order = positions[eligible], order[eligible]
+        distinct = _first_of_each_context(flat, positions, offset, window)
+        positions, order = positions[distinct], order[distinct]
+        counts = torch.bincount(order, minlength=len(totals))
         often = (counts >= occurrences) & (totals <= max_frequency * flat.numel())
-        return cls(positions[eligible], order[eligible], torch.nonzero(often).flatten())
+        return cls(positions, order, torch.nonzero(often).flatten())
 
     def draw(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """(N, count) positions, drawn without replacement for each class."""
@@ -201,14 +204,33 @@ def _window_offset(window: int, readout: str) -> int:
     return {"mask": 1 - window, "previous": -window, "last": -(window // 2)}[readout]
 
 
-def _alone(positions: Tensor, order: Tensor, offset: int, window: int) -> Tensor:
+def _alone(positions: Tensor, order: Tensor, offset: int, window: int, readout: str) -> Tensor:
     """Which occurrences are the only one of their word in their window (neighbours are adjacent, sorted by word).
 
+    With `last` the windows of neighbours reach over each other from both sides, so they are kept a window apart.
     Positions are flat, so a neighbour may stand in another row; a window that stays in its row never reaches it.
     """
+    before, after = (window - 1, window - 1) if readout == "last" else (-offset, offset + window - 1)
     gap = positions.diff()
     same = order.diff() == 0
     alone = torch.ones(len(positions), dtype=torch.bool)
-    alone[1:] &= ~(same & (gap <= -offset))
-    alone[:-1] &= ~(same & (gap < offset + window))
+    alone[1:] &= ~(same & (gap <= before))
+    alone[:-1] &= ~(same & (gap <= after))
     return alone
+
+
+def _first_of_each_context(flat: Tensor, positions: Tensor, offset: int, window: int) -> Tensor:
+    """(P',) indices of positions whose window, the hidden word left out, has the same tokens as none before it.
+
+    Text that stands in the pool twice would otherwise put the same window into support and query.
+    """
+    steps = torch.arange(window)
+    # A random linear hash of the window; 64 bits make a collision as good as impossible.
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, (window,), generator=generator)
+    factors[steps == -offset] = 0
+    keys = (flat[positions[:, None] + (offset + steps)] * factors).sum(1)
+    ranked, by_key = torch.sort(keys, stable=True)
+    first = torch.ones(len(keys), dtype=torch.bool)
+    first[1:] = ranked[1:] != ranked[:-1]
+    return by_key[first].sort().values

@@ -50,7 +50,10 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
             raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
         if not 0 <= self.head_dropout < 1:
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
-        for name in ("episode_pool", "head_layers", "head_hidden_dim"):
+        if self.label_smoothing_factor != 0:
+            raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
+        counts = ("episode_pool", "head_layers", "head_hidden_dim", "gradient_accumulation_steps")
+        for name in (*counts, "per_device_train_batch_size", "per_device_eval_batch_size"):
             if self.__dict__[name] < 1:
                 raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
         if isinstance(self.report_to, str) and "," in self.report_to:

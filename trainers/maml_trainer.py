@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, Trainer, TrainerState
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..modeling_pico import PicoForCausalLM
 from .corpus import WordTable, collate_blocks
@@ -80,7 +80,7 @@ class MAMLTrainer(Trainer):
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         # Before the parent class makes a folder.
-        self._check_corpus(args, train_dataset, processing_class.mask_token_id)
+        self._check_corpus(args, train_dataset, processing_class.mask_token_id, model.config.vocab_size)
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
@@ -148,17 +148,21 @@ class MAMLTrainer(Trainer):
         for name, value in values.items():
             self.meter.add(name, value)
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> TrainOutput:
-        """Train; from a checkpoint folder of this run, go on exactly where it was saved.
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
+        """Train; from a checkpoint folder of this run (True: the newest one), go on exactly where it was saved.
 
         Raises:
-            InputError: the folder is no checkpoint of this trainer.
+            InputError: output_dir holds another run, or the folder is no checkpoint of this trainer.
         """
-        if resume_from_checkpoint is not None:
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
+        if resume_from_checkpoint:
             self._load_state(Path(resume_from_checkpoint))
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        elif self.metrics_file.exists:
+            raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
+        return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
 
-    def _check_corpus(self, args: MAMLConfig, dataset: Any, mask_id: int) -> None:
+    def _check_corpus(self, args: MAMLConfig, dataset: Any, mask_id: int, vocab_size: int) -> None:
         """Fill the pool from the start of the corpus, so that the first episodes are not skipped, and try it."""
         batch = self.pool.global_batch
         if isinstance(dataset, Sized) and len(dataset) < batch:
@@ -166,29 +170,44 @@ class MAMLTrainer(Trainer):
                 f"the corpus has {len(dataset)} blocks, fewer than the {batch} of one batch over all "
                 "processes: lower per_device_train_batch_size or block_size, or give more text"
             )
+        blocks = first_blocks(dataset, self.pool.capacity)
+        if blocks.max() >= vocab_size:
+            raise InputError(
+                f"the corpus holds the token id {blocks.max()}, the model only {vocab_size} tokens: "
+                "raise its vocab_size, or tokenise with its own tokenizer"
+            )
+        self.pool.fill(blocks, args.process_index)
         if args.hybrid_ratio > 0:
-            blocks = first_blocks(dataset, self.pool.capacity)
             args.check_pool(blocks, mask_id, self.words)
-            self.pool.fill(blocks, args.process_index)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         blocks = self.pool.all_blocks(self.args.device)
+        sums = self.meter.sums(self.accelerator)
         if self.args.should_save:
             tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+            tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
             folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            folder.mkdir(parents=True, exist_ok=True)
             save_file({**tensors, "pool": blocks.to("cpu", torch.int32)}, folder / MAML_STATE_FILE)
+        # The parent class writes trainer_state.json last: where that is, this is whole.
+        super()._save_checkpoint(model, trial)
 
     def _load_state(self, checkpoint: Path) -> None:
-        """Take back the pool and the counts, and cut metrics.jsonl to the step of the checkpoint."""
-        path = checkpoint / MAML_STATE_FILE
-        if not path.exists():
-            raise InputError(f"{checkpoint} is no checkpoint of a MAMLTrainer: {MAML_STATE_FILE} is missing")
+        """Take back the pool, the counts and metrics not logged yet; cut metrics.jsonl to the checkpoint's step."""
+        path, state = checkpoint / MAML_STATE_FILE, checkpoint / "trainer_state.json"
+        if not (path.exists() and state.exists()):
+            raise InputError(
+                f"{checkpoint} is no whole checkpoint of a MAMLTrainer: {path.name} or {state.name} is missing; "
+                "resume from an earlier one"
+            )
         tensors = load_file(path)
         self.pool.fill(tensors.pop("pool").long(), self.args.process_index)
         self.counts = {name: int(tensors[name]) for name in self.counts}
-        if self.is_world_process_zero():
-            self.metrics_file.keep_until(TrainerState.load_from_json(checkpoint / "trainer_state.json").global_step)
+        main = self.is_world_process_zero()
+        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
+        self.meter.load({name.removeprefix("meter."): pair for name, pair in meter.items()}, main)
+        if main:
+            self.metrics_file.keep_until(TrainerState.load_from_json(str(state)).global_step)
 
     def _next_micro_batch(self) -> int:
         """Number of this micro-batch within its optimizer step."""

@@ -22,12 +22,21 @@ class Meter:
 
     def pop(self, accelerator: Accelerator) -> dict[str, float]:
         """The means over all processes, which must have added the same names; the meter is empty afterwards."""
-        if not self._pairs:
-            return {}
-        names = sorted(self._pairs)
-        table = accelerator.reduce(torch.stack([self._pairs[name] for name in names]), "sum").tolist()
+        sums = self.sums(accelerator)
         self._pairs = {}
-        return {name: total / count for name, (total, count) in zip(names, table, strict=True) if count}
+        return {name: (pair[0] / pair[1]).item() for name, pair in sums.items() if pair[1]}
+
+    def sums(self, accelerator: Accelerator) -> dict[str, Tensor]:
+        """For each name the sum and the count over all processes, which must have added the same names."""
+        names = sorted(self._pairs)
+        if not names:
+            return {}
+        table = accelerator.reduce(torch.stack([self._pairs[name] for name in names]), "sum")
+        return dict(zip(names, table.cpu(), strict=True))
+
+    def load(self, sums: dict[str, Tensor], is_main_process: bool) -> None:
+        """Go on from saved sums, which the main process takes on for all."""
+        self._pairs = {name: pair.to(self.device) * int(is_main_process) for name, pair in sums.items()}
 
 
 class MetricsFile:
@@ -35,6 +44,11 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run has written here."""
+        return self.path.exists()
 
     def keep_until(self, step: int) -> None:
         """Drop what was logged after `step` (a resumed run logs it again), and a line cut off by a crash."""

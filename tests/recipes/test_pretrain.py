@@ -71,17 +71,40 @@ def test_a_run_leaves_model_metrics_results_and_arguments(pretrained):
 
 
 def test_the_same_run_again_refuses_and_resume_goes_on(pretrained, corpus, tmp_path):
-    with pytest.raises(InputError, match="already holds a run: choose another output_dir, or go on with --resume"):
+    with pytest.raises(InputError, match="is not empty: choose another output_dir"):
         pretrain.main(argv(pretrained, corpus))
     with pytest.raises(InputError, match="nothing to resume"):
         pretrain.main(argv(tmp_path / "new", corpus, resume=True))
+    with pytest.raises(InputError, match="is finished: step 4 of 4; to go on raise max_steps"):
+        pretrain.main(argv(pretrained, corpus, resume=True))
     half = tmp_path / "half"
     pretrain.main(argv(half, corpus))
     for name in ("checkpoint-4/model.safetensors", "model.safetensors"):
         (half / name).unlink()
-    (half / "checkpoint-4").rename(half / "set-aside")
-    pretrain.main(argv(half, corpus, resume=True))
+    with pytest.raises(InputError, match="started with other arguments: n_query 1 -> 2, seed 42 -> 7"):
+        pretrain.main(argv(half, corpus, resume=True, seed=7, n_query=2))
+    results = pretrain.main(argv(half, corpus, resume=True))
+    assert results["adaptation_before_training"]["chance"] == 0.25
     assert (half / "model.safetensors").read_bytes() == (pretrained / "model.safetensors").read_bytes()
+
+
+def test_a_stream_that_ends_starts_again_and_resumes_in_its_second_pass(corpus, tmp_path):
+    options = {
+        "streaming": True,
+        "gradient_accumulation_steps": 2,
+        "max_steps": 36,
+        "save_steps": 34,
+        "eval_steps": 36,
+    }
+    whole = pretrain.main(argv(tmp_path / "whole", corpus, **options))
+    assert whole["tokens_seen"] == 36 * 2 * 4 * 48, "every step has both of its micro-batches"
+    blocks = 80 * 151 / 48
+    assert blocks < 34 * 2 * 4, "the checkpoint lies in the second pass"
+    part = tmp_path / "part"
+    pretrain.main(argv(part, corpus, **options))
+    (part / "checkpoint-36" / "trainer_state.json").unlink()
+    pretrain.main(argv(part, corpus, resume=True, **options))
+    assert (part / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
 def test_streaming_and_vanilla(corpus, tmp_path):
@@ -139,7 +162,7 @@ def test_finetune_on_the_sample_and_use_the_result(pretrained, tmp_path, capsys)
     assert "test: F1" in capsys.readouterr().out
     tagger = pipeline("token-classification", str(out))
     assert {entity["entity"] for entity in tagger("Mara went to Norburg")} <= set(tagger.model.config.label2id)
-    with pytest.raises(InputError, match="already holds a run"):
+    with pytest.raises(InputError, match="is not empty"):
         finetune.main(arguments)
 
 
@@ -161,6 +184,13 @@ def test_finetune_head_only_on_universal_ner_files(pretrained, shared, tmp_path)
         ({"attention_n_heads": 3}, "attention_n_heads must divide d_model"),
         ({"dataset": "no/such-file.txt"}, "no/such-file.txt"),
         ({"block_size": 65}, "block_size is 65, but max_seq_len 64"),
+        ({"eval_steps": 0.1}, "eval_steps must be a whole number of steps, got 0.1"),
+        ({"streaming": True, "max_steps": -1}, "say with max_steps where to stop"),
+        ({"eval_strategy": "steps"}, "eval_dataset"),
+        ({"eval_episodes": -1}, "eval_episodes must be at least 0"),
+        ({"per_device_eval_batch_size": 0}, "per_device_eval_batch_size must be at least 1, got 0"),
+        ({"resume_from_checkpoint": "x"}, "--resume goes on from the newest checkpoint"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor is not supported"),
         ({"eval_fraction": 0}, "eval_fraction must be between 0 and 1"),
         ({"tokenizer": "no/tokenizer"}, "no tokenizer at 'no/tokenizer'"),
     ],

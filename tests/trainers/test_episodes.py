@@ -90,14 +90,25 @@ def test_no_window_is_in_both_sets_and_each_comes_from_the_pool(seed, readout):
     assert len(set(places)) == len(places), "no window twice, in one set or in both"
 
 
+@pytest.mark.parametrize("readout", READOUTS)
+def test_text_that_stands_twice_in_the_pool_gives_no_window_twice(readout):
+    ids = pool(5, rows=20, length=48, vocabulary=80).repeat(3, 1)
+    options = {"window": 10, "readout": readout, "max_frequency": 1.0}
+    for seed in range(10):
+        episode = sample_episode(ids, MASK, 4, 2, 2, episode_generator(seed, 0, 0), **options)
+        windows = torch.cat([episode.support_ids, episode.query_ids])
+        assert len(windows.unique(dim=0)) == len(windows)
+
+
 def test_a_word_that_goes_on_is_no_class():
-    # id 1 is always followed by 2, which continues it; id 3 stands alone.
-    row = torch.tensor([5, 1, 2, 6, 3, 7] * 6)
+    # id 1 is always followed by 2, which continues it; id 3, 5, 6 and 7 stand alone.
+    pieces = [[1, 2], [3], [5], [6], [7]]
+    draws = torch.randint(len(pieces), (8, 60), generator=torch.Generator().manual_seed(0)).tolist()
+    ids = torch.tensor([[token for i in row for token in pieces[i]][:48] for row in draws])
     words = WordTable(
         is_word=torch.tensor([0, 1, 0, 1, 0, 1, 1, 1], dtype=torch.bool),
         continues=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0], dtype=torch.bool),
     )
-    ids = row[None].repeat(4, 1)
     options = {"words": words, "window": 3, "max_frequency": 1.0}
     seen = set()
     for seed in range(20):

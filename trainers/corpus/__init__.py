@@ -2,12 +2,12 @@
 
 from .blocks import make_blocks
 from .documents import load_documents, split_held_out
-from .packing import PackedStream, collate_blocks, pack_blocks
+from .packing import BlockStream, collate_blocks, pack_blocks
 from .tokenizer import load_tokenizer, train_tokenizer
 from .words import WordTable
 
 __all__ = [
-    "PackedStream",
+    "BlockStream",
     "WordTable",
     "collate_blocks",
     "load_documents",

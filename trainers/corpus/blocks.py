@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
 from .documents import Documents
-from .packing import PackedStream, pack_blocks
+from .packing import BlockStream, pack_blocks
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
@@ -26,29 +26,43 @@ def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase,
 
 
 def make_blocks(
-    documents: Documents, tokenizer: PreTrainedTokenizerBase, block_size: int, num_proc: int | None = None
-) -> Dataset | PackedStream:
-    """Tokenise and pack documents into blocks of `block_size` + 1 ids.
+    documents: Documents,
+    tokenizer: PreTrainedTokenizerBase,
+    block_size: int,
+    num_proc: int | None = None,
+    repeat: bool = True,
+) -> Dataset | BlockStream:
+    """Tokenise and pack documents into blocks of `block_size` + 1 ids; rows that are such blocks stay as they are.
+
+    Args:
+        documents: rows of `text` or of `input_ids`; tokenised documents should end with their end-of-text token.
+        tokenizer: for rows of text.
+        block_size: T, tokens a block predicts.
+        num_proc: processes that tokenise.
+        repeat: whether a stream starts again at its end.
 
     Returns:
-        A memory-mapped `Dataset` with the column `input_ids`, or a `PackedStream` for a streamed corpus.
+        A memory-mapped `Dataset` with the column `input_ids`, or a `BlockStream` for a streamed corpus.
 
     Raises:
         InputError: fewer tokens than one block (raised while iterating when streamed).
     """
     ids = tokenize_documents(documents, tokenizer, num_proc)
+    packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
     if isinstance(ids, IterableDataset):
-        return PackedStream(ids, block_size)
+        return BlockStream(ids, block_size, packed, repeat)
+    if packed:
+        return ids.with_format("numpy")
     features = Features({"input_ids": Sequence(Value("int32"), length=block_size + 1)})
     arguments = {"documents": ids, "block_size": block_size}
     try:
-        packed = Dataset.from_generator(generate_blocks, features, gen_kwargs=arguments)
+        blocks = Dataset.from_generator(generate_blocks, features, gen_kwargs=arguments)
     except DatasetGenerationError as error:
         # datasets wraps what a generator raises; the reader wants the reason.
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise
-    return packed.with_format("numpy")
+    return blocks.with_format("numpy")
 
 
 def generate_blocks(documents: Dataset, block_size: int) -> Iterator[dict[str, np.ndarray]]:

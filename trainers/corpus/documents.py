@@ -112,6 +112,8 @@ def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Do
 
     def held_out(row: dict) -> bool:
         (content,) = row.values()
+        if content is None:
+            raise InputError("a row of the corpus is empty (null): remove such rows")
         data = content.encode() if isinstance(content, str) else repr(list(content)).encode()
         return int.from_bytes(blake2b(data, digest_size=8).digest()) < fraction * 2**64
 

@@ -49,22 +49,48 @@ def pack_blocks(documents: Iterable[list[int]], block_size: int) -> Iterator[np.
         yield np.concatenate([last[:-1], rest])[-width:]
 
 
-class PackedStream(torch.utils.data.IterableDataset):
-    """Blocks made on the fly from rows of `input_ids`; see `pack_blocks`.
+class BlockStream(torch.utils.data.IterableDataset):
+    """Blocks made on the fly from rows of `input_ids`; see `pack_blocks`. Starts again at the end of the corpus.
 
-    With several data workers each packs its own share of the shards.
+    With several data workers each packs its own share of the shards; a worker without a share yields nothing.
+
+    Args:
+        documents: rows of `input_ids`, iterable as often as one likes.
+        block_size: T, tokens a block predicts.
+        packed: the rows are blocks of T + 1 ids already.
+        repeat: start again at the end; else stop there.
     """
 
-    def __init__(self, documents: Iterable[dict], block_size: int) -> None:
+    def __init__(self, documents: Iterable[dict], block_size: int, packed: bool = False, repeat: bool = True) -> None:
         self.documents = documents
         self.block_size = block_size
+        self.packed = packed
+        self.repeat = repeat
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        for block in pack_blocks((row["input_ids"] for row in self.documents), self.block_size):
-            yield {"input_ids": block}
+        while True:
+            rows = (row["input_ids"] for row in self.documents)
+            blocks = map(np.asarray, rows) if self.packed else pack_blocks(rows, self.block_size)
+            try:
+                for block in blocks:
+                    yield {"input_ids": block}
+            except InputError:
+                if torch.utils.data.get_worker_info() is None:
+                    raise
+                return
+            if not self.repeat:
+                return
 
 
 def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:
-    """Stack blocks of T + 1 ids into what the model takes: `input_ids` and `shift_labels`, both (B, T) int64."""
-    ids = torch.as_tensor(np.stack([np.asarray(row["input_ids"]) for row in rows]), dtype=torch.long)
+    """Stack blocks of T + 1 ids into what the model takes: `input_ids` and `shift_labels`, both (B, T) int64.
+
+    Raises:
+        InputError: blocks of different lengths.
+    """
+    blocks = [np.asarray(row["input_ids"]) for row in rows]
+    lengths = sorted({len(block) for block in blocks})
+    if len(lengths) > 1:
+        raise InputError(f"blocks of {lengths[0]} and of {lengths[-1]} ids in one batch: give blocks of one length")
+    ids = torch.as_tensor(np.stack(blocks), dtype=torch.long)
     return {"input_ids": ids[:, :-1], "shift_labels": ids[:, 1:]}

@@ -8,6 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 # How byte-level BPE and SentencePiece mark a token that starts a word.
 WORD_STARTS = ("Ġ", "▁")
+# Characters that join what follows to the word before.
+JOINERS = ("'", "\u2019", "_", "-")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class WordTable:
                 continue
             starts = token.startswith(WORD_STARTS)
             is_word[i] = starts and text.strip().isalpha()
-            # A broken character (bytes of a longer one) is a letter of some script more often than not.
-            continues[i] = not starts and (text[:1].isalnum() or "\ufffd" in text)
+            # "don" before "'t", "foo" before "_bar" and "non" before "-empty" are no words; a broken character
+            # (bytes of a longer one) is a letter of some script more often than not.
+            continues[i] = not starts and (text[:1].isalnum() or text[:1] in JOINERS or "\ufffd" in text)
         return cls(is_word, continues)

@@ -30,7 +30,7 @@ MODES = ("head", "full")
 
 @dataclass
 class NERConfig(TrainingArguments):
-    """Arguments of `fine_tune`; the defaults are the paper's (section 3.4).
+    """Arguments of `fine_tune`. Learning rate and epochs are the paper's (3.4); batch size and patience are ours.
 
     Raises:
         InputError: a value that makes no sense.

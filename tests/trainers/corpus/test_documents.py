@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import PackedStream, load_documents, make_blocks, split_held_out
+from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
 
 TEXTS = [f"document number {i} with a few words in it" for i in range(200)]
 
@@ -42,10 +42,10 @@ def test_every_format_gives_the_same_documents(corpus, streaming):
 
 def test_streamed_and_memory_mapped_blocks_are_the_same(corpus, tokenizer):
     mapped = make_blocks(load_documents(corpus), tokenizer, 32)
-    streamed = make_blocks(load_documents(corpus, streaming=True), tokenizer, 32)
+    streamed = make_blocks(load_documents(corpus, streaming=True), tokenizer, 32, repeat=False)
     assert isinstance(mapped, Dataset)
     assert mapped.cache_files, "memory-mapped from a file"
-    assert isinstance(streamed, PackedStream)
+    assert isinstance(streamed, BlockStream)
     assert [row["input_ids"].tolist() for row in mapped] == [row["input_ids"].tolist() for row in streamed]
 
 
@@ -54,6 +54,21 @@ def test_tokenised_rows_pass_through(tmp_path, tokenizer):
     Dataset.from_dict({"input_ids": [[1, 2, 3], [4, 5, 6, 7]], "meta": ["a", "b"]}).to_parquet(str(path))
     blocks = make_blocks(load_documents(str(path)), tokenizer, 3)
     assert [row["input_ids"].tolist() for row in blocks] == [[1, 2, 3, 4], [4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_that_are_blocks_already_stay_as_they_are(tmp_path, tokenizer, streaming):
+    path = tmp_path / "blocks.parquet"
+    Dataset.from_dict({"input_ids": [[1, 2, 3, 4], [5, 6, 7, 8]]}).to_parquet(str(path))
+    blocks = make_blocks(load_documents(str(path), streaming=streaming), tokenizer, 3, repeat=False)
+    assert [row["input_ids"].tolist() for row in blocks] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_an_empty_row_is_named(tmp_path):
+    path = tmp_path / "null.jsonl"
+    path.write_text('{"text": "x"}\n{"text": null}\n')
+    with pytest.raises(InputError, match="a row of the corpus is empty"):
+        split_held_out(load_documents(str(path)), 0.5)
 
 
 def test_each_document_ends_with_end_of_text(tmp_path, tokenizer):
