@@ -224,12 +224,18 @@ def _first_of_each_context(flat: Tensor, positions: Tensor, offset: int, window:
 
     Text that stands in the pool twice would otherwise put the same window into support and query.
     """
-    steps = torch.arange(window)
-    # A random linear hash of the window; 64 bits make a collision as good as impossible.
+    # A rolling hash: sum of x_j * B^j over the window, brought to the same power of B wherever the window starts
+    # (64-bit arithmetic that wraps, so an odd B loses nothing).
     generator = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (window,), generator=generator)
-    factors[steps == -offset] = 0
-    keys = (flat[positions[:, None] + (offset + steps)] * factors).sum(1)
+    values = torch.randint(-(2**62), 2**62, (int(flat.max()) + 1,), generator=generator)[flat]
+    powers = torch.full((len(flat) + 1,), 6364136223846793005).cumprod(0)
+    terms = values * powers[:-1]
+    sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)])
+    start = positions + offset
+    keys = sums[start + window] - sums[start]
+    if offset + window > 0:
+        keys -= terms[positions]
+    keys *= powers[len(flat) - start]
     ranked, by_key = torch.sort(keys, stable=True)
     first = torch.ones(len(keys), dtype=torch.bool)
     first[1:] = ranked[1:] != ranked[:-1]

@@ -157,7 +157,7 @@ class MAMLTrainer(Trainer):
         if resume_from_checkpoint is True:
             resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
         if resume_from_checkpoint:
-            self._load_state(Path(resume_from_checkpoint))
+            self._load_state(Path(str(resume_from_checkpoint)))
         elif self.metrics_file.exists:
             raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
         return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
