@@ -24,7 +24,9 @@ class Parser(HfArgumentParser):
     def __init__(self, types: Sequence[type], **kwargs: Any) -> None:
         super().__init__(types, allow_abbrev=False, **kwargs)
         self.add_argument(
-            "--config", help="YAML file of arguments, or the name of a shipped one (see recipes/configs)."
+            "--config",
+            nargs="+",
+            help="YAML file of arguments or a shipped one (see recipes/configs); of several the last wins.",
         )
 
     def error(self, message: str) -> NoReturn:
@@ -33,7 +35,7 @@ class Parser(HfArgumentParser):
 
 
 def parse(types: Sequence[type], argv: list[str] | None = None, prog: str | None = None) -> tuple[Any, ...]:
-    """Fill dataclasses from `--config FILE` and the command line, which wins.
+    """Fill dataclasses from `--config FILE [FILE ...]`, later files first, and the command line, which wins.
 
     Args:
         types: the dataclasses; their fields are the arguments.
@@ -49,11 +51,10 @@ def parse(types: Sequence[type], argv: list[str] | None = None, prog: str | None
     parser = Parser(types, prog=prog)
     argv = sys.argv[1:] if argv is None else argv
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    config.add_argument("--config")
+    config.add_argument("--config", nargs="+", action="extend", default=[])
     named, rest = config.parse_known_args(argv)
     valid = {action.dest for action in parser._actions} - {"help", "config"}
-    if named.config is not None:
-        rest = [*yaml_arguments(config_path(named.config), valid), *rest]
+    rest = [*(argument for name in named.config for argument in yaml_arguments(config_path(name), valid)), *rest]
     for argument in rest:
         name = argument.removeprefix("--").split("=")[0].replace("-", "_")
         if argument.startswith("--") and name.removeprefix("no_") not in valid | {"help"}:
@@ -74,7 +75,7 @@ def config_path(name: str) -> Path:
     for path in (Path(name), CONFIGS / f"{name}.yaml"):
         if path.is_file():
             return path
-    shipped = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+    shipped = sorted(str(file.relative_to(CONFIGS).with_suffix("")) for file in CONFIGS.rglob("*.yaml"))
     raise InputError(f"no config file {name!r}: give a path, or one of {', '.join(shipped)}")
 
 

@@ -69,9 +69,13 @@ def summary(
         f"  perplexity             {first['eval_perplexity']:>8,.1f}  ->  {last['eval_perplexity']:,.1f}",
     ]
     if adapted is not None:
+        curve = adapted["trained"] or adapted["fresh"]
+        head = "the trained head" if adapted["trained"] else "a fresh head"
         lines += [
-            f"  query accuracy         {adapted['before']:>8.1%}  ->  {adapted['after']:.1%} after the inner loop "
-            f"(chance {adapted['chance']:.1%}, class prototypes {adapted['prototypes']:.1%})"
+            f"  query accuracy         {curve[0]['mean']:>8.1%}  ->  {curve[-1]['mean']:.1%} on held-out words, "
+            f"after the inner loop of {head}",
+            f"    beside it: chance {adapted['chance']:.1%}, a fresh head {adapted['fresh'][-1]['mean']:.1%}, "
+            f"class prototypes {adapted['prototypes']['mean']:.1%}",
         ]
     lines += [
         f"NER on invented sentences, test F1 {entities['f1']:.2f} ({entities['support']} entities)",

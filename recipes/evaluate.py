@@ -1,27 +1,29 @@
-"""Evaluate a checkpoint on held-out text: perplexity, and adaptation to episodes it was not trained on.
+"""Evaluate a checkpoint on held-out text: perplexity, and adaptation to words and text it was not trained on.
 
-python -m pico_maml.recipes.evaluate --model runs/demo --block_size 128 --output_file runs/demo/evaluation.json
+python -m pico_maml.recipes.evaluate --model runs/demo --block_size 128 --episodes 200 --n_way 5 16 32 --k_shot 1 4
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..callbacks import held_out_loss
 from ..modeling_pico import PicoConfig, PicoForCausalLM
-from ..trainers import InputError
-from ..trainers.adaptation import evaluate_adaptation
+from ..trainers import InputError, MAMLConfig
+from ..trainers.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.corpus import WordTable, load_tokenizer
-from ..trainers.episode_config import EpisodeConfig
+from ..trainers.episode_config import EpisodeConfig, check_choice
 from ..trainers.meta_model import PicoForMetaCausalLM
 from .arguments import parse, run
 from .corpus_arguments import CorpusArguments
 from .loading import load_pretrained
 from .run_folder import save_json
+
+WORDS = ("held_out", "training", "all")
 
 
 @dataclass
@@ -34,14 +36,34 @@ class EvaluateArguments:
         default=None, metadata={"help": "JSON file for the results, which are printed too."}
     )
     batch_size: int = field(default=32, metadata={"help": "Blocks of a forward pass."})
-    episodes: int = field(
-        default=100, metadata={"help": "Held-out episodes (0: none); skipped for a model without a head."}
+    episodes: int = field(default=200, metadata={"help": "Held-out episodes of each shape (0: none)."})
+    words: str = field(
+        default="held_out",
+        metadata={
+            "help": "Classes: `held_out` words, which no training episode asked for, `training` words or `all`."
+        },
     )
-    k_shot: int | None = field(default=None, metadata={"help": "Support windows of each word."})
+    n_way: list[int] = field(default_factory=list, metadata={"help": "N, words in an episode; several are a sweep."})
+    k_shot: list[int] = field(
+        default_factory=list, metadata={"help": "K, support windows of each word; several are a sweep."}
+    )
     n_query: int | None = field(default=None, metadata={"help": "Query windows of each word."})
+    readout: str | None = field(default=None, metadata={"help": "Which state is classified: mask, previous or last."})
+    episode_window: int | None = field(default=None, metadata={"help": "Tokens in a support or query window."})
+    held_out_words: float | None = field(
+        default=None, metadata={"help": "Share of the words that count as held out; unset: what training held out."}
+    )
+    meta_algorithm: str | None = field(default=None, metadata={"help": "maml, proto-maml or protonet."})
     inner_steps: int | None = field(default=None, metadata={"help": "SGD steps of the inner loop."})
     inner_lr: float | None = field(default=None, metadata={"help": "Learning rate of the inner loop."})
     seed: int = field(default=0, metadata={"help": "The same seed draws the same episodes for every model."})
+
+    def __post_init__(self) -> None:
+        check_choice("words", self.words, WORDS)
+        for name in ("batch_size", "episodes"):
+            least = int(name == "batch_size")
+            if self.__dict__[name] < least:
+                raise InputError(f"{name} must be at least {least}, got {self.__dict__[name]}")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -49,7 +71,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     logging.disable_progress_bar()
     args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
     config = load_pretrained(AutoConfig, args.model, args.revision)
-    model, has_head = load_with_head(args.model, args.revision, config)
+    model, trained_head = load_with_head(args.model, args.revision, config, args.seed)
+    shapes = episode_shapes(args, model.config)
     if corpus.block_size > config.max_seq_len:
         raise InputError(f"block_size is {corpus.block_size}, the model reads {config.max_seq_len} tokens: lower it")
     tokenizer = load_tokenizer(args.model, args.revision)
@@ -64,37 +87,67 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "next_token_loss": held_out.loss,
         "perplexity": held_out.perplexity,
     }
-    if has_head and args.episodes > 0:
-        overrides = {name: value for name, value in asdict(args).items() if name in config.episode}
-        settings = {**config.episode, **{name: value for name, value in overrides.items() if value is not None}}
-        words = WordTable.from_tokenizer(tokenizer, config.vocab_size)
-        pool, mask_id = blocks[:, :-1], tokenizer.mask_token_id
-        try:
-            adaptation = evaluate_adaptation(
-                model, pool, words, mask_id, EpisodeConfig(**settings), args.episodes, args.seed
-            )
-        except InputError as error:
-            raise InputError(f"held-out text: {error}; raise eval_blocks or set episodes to 0") from error
-        results["adaptation"] = asdict(adaptation)
-    for name, value in {**results, **results.get("adaptation", {})}.items():
-        if not isinstance(value, dict):
-            print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    for name, value in results.items():
+        print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    if args.episodes > 0:
+        adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
+        print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
+        print(adaptation_table(adaptations))
+        results |= {"words": args.words, "adaptation": [asdict(adaptation) for adaptation in adaptations]}
+        results["episode"] = shapes[0].episode_settings()
     if args.output_file is not None:
         save_json(Path(args.output_file), results)
     return results
 
 
-def load_with_head(name: str, revision: str | None, config: PicoConfig) -> tuple[PicoForCausalLM, bool]:
-    """A checkpoint, with the head of the episodes where it holds one, and whether it does."""
+def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeConfig]:
+    """The episodes to run: the checkpoint's own, with what was asked for instead."""
+    known = {f.name for f in fields(EpisodeConfig)}
+    # A checkpoint without episodes of its own needs no mask token this way.
+    own = config.to_dict().get("episode") or {"readout": "previous"}
+    asked = {name: value for name, value in asdict(args).items() if name in known and value not in (None, [])}
+    settings = {name: value for name, value in {**own, **asked}.items() if name in known}
+    ways = args.n_way or [settings.pop("n_way", EpisodeConfig.n_way)]
+    shots = args.k_shot or [settings.pop("k_shot", EpisodeConfig.k_shot)]
+    return [EpisodeConfig(**{**settings, "n_way": n, "k_shot": k}) for n in ways for k in shots]
+
+
+def evaluate_shape(
+    args: EvaluateArguments,
+    model: PicoForMetaCausalLM,
+    pool: torch.Tensor,
+    tokenizer: PreTrainedTokenizerBase,
+    shape: EpisodeConfig,
+    trained_head: bool,
+) -> Adaptation:
+    """Run the episodes of one shape."""
+    mask_id = tokenizer.mask_token_id
+    if mask_id is None:
+        if shape.readout != "previous":
+            raise InputError(f"the tokenizer has no mask token, which readout {shape.readout} needs: take previous")
+        mask_id = -1
+    words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size)
+    if args.words != "all":
+        words = words.split(shape.held_out_words)[args.words == "held_out"]
+    try:
+        return evaluate_adaptation(model, pool, words, mask_id, shape, args.episodes, args.seed, trained_head)
+    except InputError as error:
+        hint = "; or raise eval_blocks or eval_fraction, take --words all, or set episodes to 0"
+        raise InputError(f"{args.words} words of held-out text: {error}{hint}") from error
+
+
+def load_with_head(name: str, revision: str | None, config: PicoConfig, seed: int) -> tuple[PicoForMetaCausalLM, bool]:
+    """A checkpoint with a head for episodes, and whether it was trained with one."""
     if "meta_head" in config.to_dict():
         model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True)
         # An export keeps the configuration but not the head, which would then be a random one.
         if not any(key.startswith("meta_head.") for key in info["missing_keys"]):
-            return model, True
+            return model, config.episode["hybrid_ratio"] > 0
     model, info = load_pretrained(PicoForCausalLM, name, revision, output_loading_info=True)
     if info["missing_keys"]:
         raise InputError(f"{name!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")
-    return model, False
+    head = {"ways": EpisodeConfig.n_way, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
+    return PicoForMetaCausalLM.from_causal_lm(model, seed, **head), False
 
 
 if __name__ == "__main__":

@@ -107,17 +107,26 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     )
     trainer.add_callback(perplexity)
 
-    def adaptation() -> dict[str, float] | None:
+    def adaptation() -> dict[str, Any] | None:
         if run_args.eval_episodes == 0:
             return None
-        pool, mask_id = held_out[:, :-1], tokenizer.mask_token_id
+        # Words no training episode has asked for; where none are held out, all of them.
+        words = trainer.words.split(args.held_out_words)[1] if args.held_out_words else trainer.words
         try:
-            accuracies = evaluate_adaptation(
-                trainer.model, pool, trainer.words, mask_id, args, run_args.eval_episodes, args.seed
+            result = evaluate_adaptation(
+                trainer.model,
+                held_out[:, :-1],
+                words,
+                tokenizer.mask_token_id,
+                args,
+                run_args.eval_episodes,
+                args.seed,
+                trained_head=args.hybrid_ratio > 0,
             )
         except InputError as error:
-            raise InputError(f"held-out text: {error}, or set eval_episodes to 0") from error
-        return asdict(accuracies)
+            hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
+            raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
+        return asdict(result)
 
     results_path = output_dir / RESULTS_FILE
     before = adaptation() if checkpoint is None else json.loads(results_path.read_text())["adaptation_before_training"]
@@ -135,6 +144,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     if trainer.is_world_process_zero():
         save_json(results_path, results)
+    trainer.end()
     return results
 
 

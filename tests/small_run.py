@@ -1,15 +1,23 @@
 """A small training run, started by tests in this process or in several."""
 
+import hashlib
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 import torch
 from datasets import load_from_disk
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 from transformers import AutoTokenizer
+from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
+from pico_maml.trainers.episode_source import EpisodeSource
+from pico_maml.trainers.meta_model import PicoForMetaCausalLM
 
 
 def arguments(output_dir, **changes) -> MAMLConfig:
@@ -40,25 +48,54 @@ def trainer(model, blocks, tokenizer, output_dir, **changes) -> MAMLTrainer:
     return MAMLTrainer(model, arguments(output_dir, **changes), blocks, tokenizer)
 
 
-def main(folder: Path, world_size: int, batch: int, out: Path) -> None:
-    """One process of a distributed run: train, check the world and let the first process save the weights."""
+class Recording(EpisodeSource):
+    """The source of episodes, which also keeps a digest of each."""
+
+    def __init__(self, source: EpisodeSource) -> None:
+        self.__dict__ = source.__dict__
+        self.seen: list[str] = []
+
+    def draw(self, input_ids, generator):
+        episode = super().draw(input_ids, generator)
+        parts = [] if episode is None else [*vars(episode.support).values(), *vars(episode.query).values()]
+        self.seen.append(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
+        return episode
+
+
+def sharded(model: PicoForCausalLM, args: MAMLConfig, folder: Path) -> PicoForMetaCausalLM:
+    """The model to train, its weights distributed by FSDP2 as transformers does it."""
+    with args.main_process_first():
+        if args.process_index == 0:
+            PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head()).save_pretrained(folder)
+    config = DistributedConfig(fsdp_size=args.world_size)
+    return PicoForMetaCausalLM.from_pretrained(folder, distributed_config=config)
+
+
+def main(folder: Path, out: Path) -> None:
+    """One process of a distributed run: train each variant, check the world, save what is to be compared."""
+    settings = json.loads((out / "settings.json").read_text())
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    torch.manual_seed(0)
-    model = PicoForCausalLM(PicoConfig.from_pretrained(folder / "config"))
-    run = trainer(
-        model,
-        load_from_disk(str(folder / "blocks")).with_format("numpy"),
-        tokenizer,
-        out,
-        per_device_train_batch_size=batch,
-        max_steps=6,
-    )
-    assert run.args.world_size == world_size, run.args.world_size
-    run.train()
-    if run.is_world_process_zero():
-        save_file({name: p.detach().clone() for name, p in run.model.named_parameters()}, out / "weights.safetensors")
+    blocks = load_from_disk(str(folder / "blocks")).with_format("numpy")
+    for name, changes in settings["variants"].items():
+        torch.manual_seed(0)
+        model = PicoForCausalLM(PicoConfig.from_pretrained(folder / "config"))
+        args = arguments(out / name, **changes)
+        assert args.world_size == settings["world_size"], args.world_size
+        if settings["fsdp"]:
+            model = sharded(model, args, out / name / "start")
+        run = MAMLTrainer(model, args, blocks, tokenizer)
+        run.source = Recording(run.source)
+        if settings["kill_rank"] == args.process_index:
+            os.kill(os.getpid(), signal.SIGKILL)
+        run.train()
+        weights = {name: p.detach() for name, p in run.model.named_parameters()}
+        assert settings["fsdp"] == isinstance(weights["pico_decoder.layers.0.attention.q_proj.weight"], DTensor)
+        weights = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in weights.items()}
+        (out / name / f"episodes-{args.process_index}.json").write_text(json.dumps(run.source.seen))
+        if run.is_world_process_zero():
+            save_file({name: p.clone() for name, p in weights.items()}, out / name / "weights.safetensors")
     run.end()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -2,8 +2,8 @@
 
 from .episodes import Episode, sample_episode
 from .errors import InputError
-from .inner_loop import adapt_head
+from .inner_loop import MetaHead, adapt_head
 from .maml_config import MAMLConfig
 from .maml_trainer import MAMLTrainer
 
-__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "adapt_head", "sample_episode"]
+__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "MetaHead", "adapt_head", "sample_episode"]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .corpus.words import WordTable
+from .episode_loss import ALGORITHMS, InnerLoop
 from .episodes import READOUTS, Episode, count_words, sample_episode
 from .errors import InputError
 
@@ -33,6 +34,17 @@ class EpisodeConfig:
     word_max_frequency: float = field(
         default=0.005, metadata={"help": "Words above this share of the pool's tokens are no classes (1: no limit)."}
     )
+    held_out_words: float = field(
+        default=0.1,
+        metadata={"help": "Share of the words that are never a class in training, to evaluate on (0: none)."},
+    )
+    meta_algorithm: str = field(
+        default="maml",
+        metadata={
+            "help": "`maml` adapts a learned head (the paper's), `proto-maml` one whose last layer starts from class "
+            "prototypes (Triantafillou et al. 2020), `protonet` leaves it there (Snell et al. 2017)."
+        },
+    )
     inner_steps: int = field(default=10, metadata={"help": "SGD steps of the inner loop (0: none)."})
     inner_lr: float = field(default=0.5, metadata={"help": "Learning rate of the inner loop."})
 
@@ -43,14 +55,20 @@ class EpisodeConfig:
                 raise InputError(f"{name} must be at least {minimum}, got {self.__dict__[name]}")
         if not 0 < self.word_max_frequency <= 1:
             raise InputError(f"word_max_frequency must be above 0 and at most 1, got {self.word_max_frequency}")
+        if not 0 <= self.held_out_words < 1:
+            raise InputError(f"held_out_words must be at least 0 and below 1, got {self.held_out_words}")
         if not self.inner_lr > 0:
             raise InputError(f"inner_lr must be positive, got {self.inner_lr}")
-        if self.readout not in READOUTS:
-            raise InputError(f"readout must be one of {', '.join(READOUTS)}, got {self.readout!r}")
+        check_choice("readout", self.readout, READOUTS)
+        check_choice("meta_algorithm", self.meta_algorithm, ALGORITHMS)
 
     def episode_settings(self) -> dict[str, Any]:
         """These fields alone, as a checkpoint keeps them."""
         return {f.name: self.__dict__[f.name] for f in fields(EpisodeConfig)}
+
+    def inner_loop(self) -> InnerLoop:
+        """How the head is adapted, first order."""
+        return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr)
 
     def sample(self, blocks: Tensor, mask_id: int, words: WordTable, generator: torch.Generator) -> Episode | None:
         """An episode from a pool of blocks (R, T); None where it holds too few words. See `sample_episode`."""
@@ -88,3 +106,13 @@ class EpisodeConfig:
                 f"n_query = {self.k_shot + self.n_query} windows: lower n_way or k_shot, or use more text, a larger "
                 "episode_pool or a larger word_max_frequency"
             )
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Make sure that a value is one of a few names.
+
+    Raises:
+        InputError: it is not (names them).
+    """
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

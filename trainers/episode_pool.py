@@ -7,7 +7,8 @@ import torch
 from accelerate.utils import gather
 from torch import Tensor
 
-from .meta_model import world_size
+from .episodes import Examples
+from .meta_model import on_all_ranks, rank, world_size
 
 
 class EpisodePool:
@@ -21,28 +22,50 @@ class EpisodePool:
     def __init__(self, blocks: int, batch_size: int) -> None:
         self.batch_size = batch_size
         self.global_batch = batch_size * world_size()
-        self._batches: deque[Tensor] = deque(maxlen=-(-blocks // self.global_batch))
+        self._batches: deque[tuple[Tensor, Tensor | None]] = deque(maxlen=-(-blocks // self.global_batch))
 
     @property
     def capacity(self) -> int:
         """Blocks the pool holds over all processes when it is full."""
         return (self._batches.maxlen or 0) * self.global_batch
 
-    def push(self, input_ids: Tensor) -> None:
-        """Add this process's micro-batch (B, T); the oldest one drops out of a full pool."""
-        self._batches.append(input_ids)
+    def push(self, input_ids: Tensor, states: Tensor | None = None) -> None:
+        """Add this process's micro-batch (B, T) and its last states (B, T, D); a full pool drops the oldest."""
+        self._batches.append((input_ids, states))
 
-    def fill(self, blocks: Tensor, rank: int) -> None:
-        """Set the pool to `blocks` (R, T), given in global order and repeated where they are too few."""
-        order = torch.arange(self.capacity) % len(blocks)
-        for batch in blocks[order].split(self.global_batch):
-            self.push(batch[rank * self.batch_size :][: self.batch_size])
+    def fill(self, blocks: Tensor, states: Tensor | None = None) -> None:
+        """Set the pool to `blocks` (R, T) and their states, given in global order; too few of them are repeated."""
+        self._batches.clear()
+        rows = self.capacity if states is None else len(blocks)
+        order = torch.arange(rows) % len(blocks)
+        for batch in order.split(self.global_batch):
+            mine = batch[rank() * self.batch_size :][: self.batch_size]
+            self.push(blocks[mine], None if states is None else states[mine])
 
     def all_blocks(self, device: torch.device) -> Tensor:
         """(R, T) blocks of all processes, in the order a single process would have read them."""
-        local = torch.stack([batch.to(device) for batch in self._batches])  # (M, B, T)
-        by_rank = gather(local[None].contiguous())  # (W, M, B, T)
-        return by_rank.transpose(0, 1).reshape(-1, local.shape[-1])
+        return _in_global_order(torch.stack([ids.to(device) for ids, _ in self._batches]))
+
+    def all_states(self, device: torch.device) -> Tensor:
+        """(R, T, D) states of all processes, in the order of `all_blocks`."""
+        return _in_global_order(torch.stack([states.to(device) for _, states in self._batches if states is not None]))
+
+    def read_states(self, examples: Examples) -> Tensor:
+        """(M, D) states in fp32 of examples whose rows are those of `all_blocks`, complete on every process."""
+        states = torch.stack([states for _, states in self._batches if states is not None])  # (batches, B, T, D)
+        batch, row = examples.rows // self.global_batch, examples.rows % self.global_batch
+        mine = row // self.batch_size == rank()
+        read = states[batch, row % self.batch_size, examples.positions].float()
+        return on_all_ranks(torch.where(mine[:, None], read, 0))
+
+    def __len__(self) -> int:
+        return len(self._batches) * self.global_batch
+
+
+def _in_global_order(local: Tensor) -> Tensor:
+    """(M, B, ...) micro-batches of each process to the (M * W * B, ...) rows of all."""
+    by_rank = gather(local[None].contiguous())  # (W, M, B, ...)
+    return by_rank.transpose(0, 1).flatten(0, 2)
 
 
 def first_blocks(dataset: Iterable[dict], count: int) -> Tensor:

@@ -4,7 +4,7 @@ An episode hides each of N words in K support and Q query windows of text; the t
 is hidden. Sampling is a pure function of the token ids and a generator: it knows no model and no trainer.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import torch
@@ -12,33 +12,51 @@ from torch import Tensor
 
 from .corpus.words import WordTable
 from .errors import InputError
+from .occurrences import Occurrences, find_occurrences
 
 READOUTS = ("mask", "previous", "last")
 
 
 @dataclass(frozen=True)
-class Episode:
-    """One task. Labels are in [0, N); rows are grouped by class, and the order of the classes is random.
+class Examples:
+    """A support or a query set: M states to classify, each at a position of a row of text.
 
     Attributes:
-        support_ids: (N * K, L) token ids of the support windows, the hidden word masked or cut off.
-        support_positions: (N * K,) position in each window whose hidden state is classified.
-        support_labels: (N * K,) class of each window.
-        query_ids, query_positions, query_labels: the same for the N * Q query windows.
-        words: (N,) the token id hidden in the windows of each class.
+        ids: (R, L) token ids.
+        rows, positions: (M,) which state of which row is classified.
+        labels: (M,) classes in [0, N).
     """
 
-    support_ids: Tensor
-    support_positions: Tensor
-    support_labels: Tensor
-    query_ids: Tensor
-    query_positions: Tensor
-    query_labels: Tensor
+    ids: Tensor
+    rows: Tensor
+    positions: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Examples":
+        """The same examples on a device."""
+        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels)))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One task. Examples are grouped by class, and the order of the classes is random.
+
+    Attributes:
+        support: N * K examples; the hidden word masked or cut off.
+        query: N * Q examples.
+        words: (N,) the token id hidden in the examples of each class.
+    """
+
+    support: Examples
+    query: Examples
     words: Tensor
 
     def to(self, device: torch.device) -> "Episode":
         """The same episode on a device."""
-        return Episode(**{f.name: self.__dict__[f.name].to(device) for f in fields(self)})
+        return Episode(self.support.to(device), self.query.to(device), self.words.to(device))
 
 
 def episode_generator(seed: int, step: int, micro_batch: int) -> torch.Generator:
@@ -60,7 +78,7 @@ def sample_episode(
     readout: str = "mask",
     max_frequency: float = 0.005,
 ) -> Episode | None:
-    """Draw an N-way K-shot episode from a pool of text.
+    """Draw an N-way K-shot episode from a pool of text; each example is a window of its own.
 
     A window holds the `window` tokens that end at the hidden word (a causal model sees nothing to its right), so
     a word counts only where it has that much left context in its row, and occurs nowhere else in the window.
@@ -85,40 +103,74 @@ def sample_episode(
         InputError: a count that makes no task, an unknown readout, or a window that does not fit a row.
     """
     _check(ways, shots, queries, window, readout, token_ids.shape[1])
-    pool = _Candidates.find(token_ids, mask_id, shots + queries, words, window, readout, max_frequency)
-    if len(pool.classes) < ways:
+    token_ids = token_ids.cpu().long()
+    pool = _find(token_ids, mask_id, shots + queries, words, window, readout, max_frequency)
+    classes = _draw_classes(pool.per_word() >= shots + queries, ways, generator)
+    if classes is None:
         return None
-    classes = pool.classes[torch.randperm(len(pool.classes), generator=generator)[:ways]]
     hidden = pool.draw(classes, shots + queries, generator)  # (N, K + Q)
-
-    flat = token_ids.cpu().long().reshape(-1)
-    offset = _window_offset(window, readout)
-    start = hidden + offset
-    windows = flat[start[..., None] + torch.arange(window)]  # (N, K + Q, L)
-    if readout != "previous":
-        windows[..., -offset] = mask_id
-    read_at = torch.full(hidden.shape, window - 1)
-    labels = torch.arange(ways)[:, None].expand(hidden.shape)
-    support, query = slice(None, shots), slice(shots, None)
     return Episode(
-        support_ids=windows[:, support].reshape(-1, window),
-        support_positions=read_at[:, support].reshape(-1),
-        support_labels=labels[:, support].reshape(-1),
-        query_ids=windows[:, query].reshape(-1, window),
-        query_positions=read_at[:, query].reshape(-1),
-        query_labels=labels[:, query].reshape(-1),
-        words=flat[hidden[:, 0]],
+        support=_windows(token_ids, hidden[:, :shots], mask_id, window, readout),
+        query=_windows(token_ids, hidden[:, shots:], mask_id, window, readout),
+        words=token_ids.reshape(-1)[hidden[:, 0]],
     )
 
 
-def _check(ways: int, shots: int, queries: int, window: int, readout: str, length: int) -> None:
-    for name, value, least in (("n_way", ways, 2), ("k_shot", shots, 1), ("n_query", queries, 1)):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
-    if readout not in READOUTS:
-        raise InputError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
-    if not 2 <= window < length:
-        raise InputError(f"episode_window must be at least 2 and shorter than a block of {length}, got {window}")
+def sample_stream_episode(
+    past_ids: Tensor,
+    batch_ids: Tensor,
+    mask_id: int,
+    ways: int,
+    shots: int,
+    queries: int,
+    generator: torch.Generator,
+    *,
+    words: WordTable | None = None,
+    window: int = 32,
+    max_frequency: float = 0.005,
+) -> Episode | None:
+    """Draw an episode whose states next-token prediction has computed anyway: those of the tokens before the words.
+
+    Query examples lie in the current batch, support examples in batches before it. A state has seen its whole row up
+    to there, so a word counts only where it stands in its row for the first time.
+
+    Args:
+        past_ids: (R, T) rows of earlier batches.
+        batch_ids: (B, T) rows of the current batch.
+        window: L, tokens of left context that a word needs.
+        Others: see `sample_episode`.
+
+    Returns:
+        The episode on the CPU; `ids` are those of `past_ids` and `batch_ids`, nothing is masked. None where fewer
+        than `ways` words occur often enough on both sides.
+    """
+    length = batch_ids.shape[1]
+    _check(ways, shots, queries, window, "previous", length)
+    past_ids, batch_ids = past_ids.cpu().long(), batch_ids.cpu().long()
+    both = torch.cat([past_ids, batch_ids])
+    found = find_occurrences(
+        both,
+        shots + queries,
+        -window,
+        window,
+        (0, 0),
+        mask_id=mask_id,
+        words=words,
+        max_frequency=max_frequency,
+    )
+    found = found.where(_first_in_row(both, found.positions))
+    border = past_ids.numel()
+    past, current = found.where(found.positions < border), found.where(found.positions >= border)
+    classes = _draw_classes((past.per_word() >= shots) & (current.per_word() >= queries), ways, generator)
+    if classes is None:
+        return None
+    support = past.draw(classes, shots, generator)
+    query = current.draw(classes, queries, generator)
+    return Episode(
+        support=_states(past_ids, support - 1),
+        query=_states(batch_ids, query - 1 - border),
+        words=both.reshape(-1)[support[:, 0]],
+    )
 
 
 def count_words(
@@ -133,110 +185,74 @@ def count_words(
 ) -> int:
     """Words that could be classes of an episode: at least `occurrences` (K + Q) usable windows in the pool."""
     _check(2, 1, 1, window, readout, token_ids.shape[1])
-    return len(_Candidates.find(token_ids, mask_id, occurrences, words, window, readout, max_frequency).classes)
+    pool = _find(token_ids.cpu().long(), mask_id, occurrences, words, window, readout, max_frequency)
+    return int((pool.per_word() >= occurrences).sum())
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """Occurrences that may be hidden.
-
-    Attributes:
-        positions: (P,) flat positions in the pool, sorted by word.
-        order: (P,) number of the word at each position.
-        classes: (C,) numbers of the words that occur often enough, and not too often.
-    """
-
-    positions: Tensor
-    order: Tensor
-    classes: Tensor
-
-    @classmethod
-    def find(
-        cls,
-        token_ids: Tensor,
-        mask_id: int,
-        occurrences: int,
-        words: WordTable | None,
-        window: int,
-        readout: str,
-        max_frequency: float,
-    ) -> "_Candidates":
-        ids = token_ids.cpu().long()
-        length = ids.shape[1]
-        flat = ids.reshape(-1)
-        usable = ids != mask_id if words is None else words.is_word[ids]
-        positions = torch.nonzero(usable.reshape(-1)).flatten()
-        positions = positions[torch.argsort(flat[positions], stable=True)]
-        if not len(positions):
-            return cls(positions, positions, positions)
-        starts = torch.zeros_like(positions)
-        starts[1:] = flat[positions].diff() != 0
-        order = starts.cumsum(0)
-
-        offset = _window_offset(window, readout)
-        column = positions % length
-        eligible = (column + offset >= 0) & (column + offset + window <= length)
-        eligible &= _alone(positions, order, offset, window, readout)
-        if words is not None:
-            # Behind the last column stands a token nobody knows, so a word there may go on.
-            after = torch.ones_like(usable)
-            after[:, :-1] = words.continues[ids[:, 1:]]
-            eligible &= ~after.reshape(-1)[positions]
-
-        totals = torch.bincount(order)
-        positions, order = positions[eligible], order[eligible]
-        distinct = _first_of_each_context(flat, positions, offset, window)
-        positions, order = positions[distinct], order[distinct]
-        counts = torch.bincount(order, minlength=len(totals))
-        often = (counts >= occurrences) & (totals <= max_frequency * flat.numel())
-        return cls(positions, order, torch.nonzero(often).flatten())
-
-    def draw(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """(N, count) positions, drawn without replacement for each class."""
-        shuffled = torch.randperm(len(self.positions), generator=generator)
-        by_class = shuffled[torch.argsort(self.order[shuffled], stable=True)]
-        first = torch.searchsorted(self.order[by_class], classes)
-        return self.positions[by_class[first[:, None] + torch.arange(count)]]
+def _check(ways: int, shots: int, queries: int, window: int, readout: str, length: int) -> None:
+    for name, value, least in (("n_way", ways, 2), ("k_shot", shots, 1), ("n_query", queries, 1)):
+        if value < least:
+            raise InputError(f"{name} must be at least {least}, got {value}")
+    if readout not in READOUTS:
+        raise InputError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
+    if not 2 <= window < length:
+        raise InputError(f"episode_window must be at least 2 and shorter than a block of {length}, got {window}")
 
 
-def _window_offset(window: int, readout: str) -> int:
+def _find(
+    token_ids: Tensor,
+    mask_id: int,
+    least: int,
+    words: WordTable | None,
+    window: int,
+    readout: str,
+    max_frequency: float,
+) -> Occurrences:
+    start = _window_start(window, readout)
+    # With `last` the windows of neighbours reach over each other from both sides, so they are kept a window apart.
+    apart = (window - 1, window - 1) if readout == "last" else (-start, start + window - 1)
+    return find_occurrences(
+        token_ids, least, start, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
+    )
+
+
+def _window_start(window: int, readout: str) -> int:
     """Where the window of a hidden word starts, counted from the word."""
     return {"mask": 1 - window, "previous": -window, "last": -(window // 2)}[readout]
 
 
-def _alone(positions: Tensor, order: Tensor, offset: int, window: int, readout: str) -> Tensor:
-    """Which occurrences are the only one of their word in their window (neighbours are adjacent, sorted by word).
-
-    With `last` the windows of neighbours reach over each other from both sides, so they are kept a window apart.
-    Positions are flat, so a neighbour may stand in another row; a window that stays in its row never reaches it.
-    """
-    before, after = (window - 1, window - 1) if readout == "last" else (-offset, offset + window - 1)
-    gap = positions.diff()
-    same = order.diff() == 0
-    alone = torch.ones(len(positions), dtype=torch.bool)
-    alone[1:] &= ~(same & (gap <= before))
-    alone[:-1] &= ~(same & (gap <= after))
-    return alone
+def _draw_classes(often: Tensor, ways: int, generator: torch.Generator) -> Tensor | None:
+    candidates = torch.nonzero(often).flatten()
+    if len(candidates) < ways:
+        return None
+    return candidates[torch.randperm(len(candidates), generator=generator)[:ways]]
 
 
-def _first_of_each_context(flat: Tensor, positions: Tensor, offset: int, window: int) -> Tensor:
-    """(P',) indices of positions whose window, the hidden word left out, has the same tokens as none before it.
+def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, readout: str) -> Examples:
+    """Examples for (N, K) flat positions of hidden words, each in a window of its own."""
+    start = _window_start(window, readout)
+    places = (hidden + start).reshape(-1, 1) + torch.arange(window)
+    ids = token_ids.reshape(-1)[places]  # (N * K, L)
+    if readout != "previous":
+        ids[:, -start] = mask_id
+    rows = torch.arange(len(ids))
+    return Examples(ids, rows, torch.full_like(rows, window - 1), _labels(hidden))
 
-    Text that stands in the pool twice would otherwise put the same window into support and query.
-    """
-    # A rolling hash: sum of x_j * B^j over the window, brought to the same power of B wherever the window starts
-    # (64-bit arithmetic that wraps, so an odd B loses nothing).
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randint(-(2**62), 2**62, (int(flat.max()) + 1,), generator=generator)[flat]
-    powers = torch.full((len(flat) + 1,), 6364136223846793005).cumprod(0)
-    terms = values * powers[:-1]
-    sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)])
-    start = positions + offset
-    keys = sums[start + window] - sums[start]
-    if offset + window > 0:
-        keys -= terms[positions]
-    keys *= powers[len(flat) - start]
-    ranked, by_key = torch.sort(keys, stable=True)
-    first = torch.ones(len(keys), dtype=torch.bool)
-    first[1:] = ranked[1:] != ranked[:-1]
-    return by_key[first].sort().values
+
+def _states(token_ids: Tensor, read: Tensor) -> Examples:
+    """Examples for (N, K) flat positions of states in running text."""
+    flat, length = read.reshape(-1), token_ids.shape[1]
+    return Examples(token_ids, flat // length, flat % length, _labels(read))
+
+
+def _labels(places: Tensor) -> Tensor:
+    return torch.arange(len(places)).repeat_interleave(places.shape[1])
+
+
+def _first_in_row(token_ids: Tensor, positions: Tensor) -> Tensor:
+    """(P,) bool: the token stands nowhere before in its row."""
+    key = token_ids * len(token_ids) + torch.arange(len(token_ids))[:, None]  # one number a token and row
+    ranked, order = torch.sort(key.reshape(-1), stable=True)
+    first = torch.ones(token_ids.numel(), dtype=torch.bool)
+    first[order[1:][ranked[1:] == ranked[:-1]]] = False
+    return first[positions]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
-from .episode_config import EpisodeConfig
+from .episode_config import EpisodeConfig, check_choice
+from .episode_loss import InnerLoop
 from .errors import InputError
 
 
@@ -20,8 +21,46 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
     hybrid_ratio: float = field(
         default=0.5, metadata={"help": "Probability that a micro-batch is an episode; 0 is vanilla pretraining."}
     )
+    hybrid_mode: str = field(
+        default="replace",
+        metadata={
+            "help": "`replace`: an episode takes the place of next-token prediction in its micro-batch (the paper's); "
+            "`add`: its loss is added."
+        },
+    )
+    query_loss_weight: float = field(default=1.0, metadata={"help": "Weight of the query loss."})
+    query_loss_warmup_steps: int = field(
+        default=0, metadata={"help": "Optimizer steps over which that weight rises linearly from 0 (0: none)."}
+    )
+    episode_sampler: str = field(
+        default="smlmt",
+        metadata={
+            "help": "`smlmt`: true N-way K-shot tasks; `random_positions`: what the paper's published code did, for "
+            "comparison (watch class_0_share)."
+        },
+    )
+    episode_states: str = field(
+        default="windows",
+        metadata={
+            "help": "`windows`: each example is encoded in a window of its own; `stream`: query states are those of "
+            "the micro-batch's own next-token pass, support states those of the passes before, so that an episode "
+            "costs only the head (needs hybrid_mode add and readout previous)."
+        },
+    )
+    first_order: bool = field(
+        default=True,
+        metadata={"help": "FOMAML; else exact gradients through the inner loop and the support states."},
+    )
+    learn_inner_lr: bool = field(
+        default=False,
+        metadata={"help": "Learn an inner learning rate for each layer and step, from inner_lr (Meta-SGD, MAML++)."},
+    )
     episode_pool: int = field(
         default=64, metadata={"help": "Latest blocks that episodes are drawn from, over all processes."}
+    )
+    compile_backbone: bool = field(
+        default=False,
+        metadata={"help": "torch.compile the decoder, once for each of the few fixed shapes of a run."},
     )
     head_layers: int = field(default=4, metadata={"help": "Linear layers of the episodes' head."})
     head_hidden_dim: int = field(default=128, metadata={"help": "Width between the head's layers."})
@@ -48,10 +87,22 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
         EpisodeConfig.__post_init__(self)
         if not 0 <= self.hybrid_ratio <= 1:
             raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
+        check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
+        check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
+        check_choice("episode_states", self.episode_states, ("windows", "stream"))
+        for name in ("query_loss_weight", "query_loss_warmup_steps"):
+            if not 0 <= self.__dict__[name] < float("inf"):
+                raise InputError(f"{name} must be at least 0, got {self.__dict__[name]}")
+        if self.episode_states == "stream":
+            self._check_stream()
+        if self.learn_inner_lr and self.inner_loop().steps_taken() == 0:
+            raise InputError("learn_inner_lr has nothing to learn without inner steps: raise inner_steps, or leave it")
         if not 0 <= self.head_dropout < 1:
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
         if self.label_smoothing_factor != 0:
             raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
+        if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
+            raise InputError("torch_compile would compile a forward that branches: use compile_backbone")
         counts = ("episode_pool", "head_layers", "head_hidden_dim", "gradient_accumulation_steps")
         for name in (*counts, "per_device_train_batch_size", "per_device_eval_batch_size"):
             if self.__dict__[name] < 1:
@@ -61,3 +112,35 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
         TrainingArguments.__post_init__(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
+
+    def _check_stream(self) -> None:
+        needs = {"hybrid_mode": "add", "readout": "previous", "episode_sampler": "smlmt"}
+        for name, value in needs.items():
+            if self.__dict__[name] != value:
+                raise InputError(f"episode_states stream needs {name} {value}, got {self.__dict__[name]!r}")
+        if self.inner_loop().needs_support_gradient:
+            raise InputError(
+                "episode_states stream has no gradient for its support states: it needs meta_algorithm maml and "
+                f"first_order true, got {self.meta_algorithm} and {str(self.first_order).lower()}"
+            )
+
+    def inner_loop(self) -> InnerLoop:
+        """How the head is adapted in training."""
+        return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr, self.first_order)
+
+    def query_weight(self, step: int) -> float:
+        """Weight of the query loss in optimizer step `step`, counted from 0."""
+        if step >= self.query_loss_warmup_steps:
+            return self.query_loss_weight
+        return self.query_loss_weight * step / self.query_loss_warmup_steps
+
+    def head(self) -> dict[str, int | float]:
+        """Arguments of `MetaHead` beside the width."""
+        return {
+            "ways": self.n_way,
+            "layers": self.head_layers,
+            "hidden_dim": self.head_hidden_dim,
+            "dropout": self.head_dropout,
+            "learned_lr_steps": self.inner_loop().steps_taken() if self.learn_inner_lr else 0,
+            "inner_lr": self.inner_lr,
+        }

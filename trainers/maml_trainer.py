@@ -13,7 +13,8 @@ from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..modeling_pico import PicoForCausalLM
 from .corpus import WordTable, collate_blocks
-from .episode_pool import EpisodePool, first_blocks
+from .episode_pool import first_blocks
+from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
 from .errors import InputError
 from .maml_config import MAMLConfig
@@ -30,7 +31,8 @@ class MAMLTrainer(Trainer):
     Logged every `logging_steps`, each a mean over the micro-batches of its kind since the last log:
     `next_token_loss` (nats a token), `query_loss` (nats), `support_accuracy`, `query_accuracy_before` and
     `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
-    (nearest class prototypes, the baseline without a head); and running counts: `episodes`, `episodes_skipped`
+    (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
+    answering class 0 would score; 1/N in a true episode); and running counts: `episodes`, `episodes_skipped`
     (too few words in the pool), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, trained on by
     next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
 
@@ -62,25 +64,17 @@ class MAMLTrainer(Trainer):
                 "or choose one with CUDA_VISIBLE_DEVICES"
             )
         if not isinstance(model, PicoForMetaCausalLM):
-            model = PicoForMetaCausalLM.from_causal_lm(
-                model,
-                args.seed,
-                ways=args.n_way,
-                layers=args.head_layers,
-                hidden_dim=args.head_hidden_dim,
-                dropout=args.head_dropout,
-            )
-        elif model.config.meta_head["ways"] != args.n_way:
-            raise InputError(
-                f"n_way is {args.n_way}, but the model's head tells {model.config.meta_head['ways']} words apart: "
-                "set n_way to that, or start from a model without a head"
-            )
+            model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
+        else:
+            _check_head(model.config.meta_head, args)
+        if args.compile_backbone:
+            model.pico_decoder.compile(dynamic=False)
         # With these a checkpoint can be evaluated the way it was trained.
-        model.config.episode = args.episode_settings()
+        model.config.episode = {"hybrid_ratio": args.hybrid_ratio, **args.episode_settings()}
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
-        self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
+        self.source = EpisodeSource(args, self.words.split(args.held_out_words)[0], processing_class.mask_token_id)
         # Before the parent class makes a folder.
-        self._check_corpus(args, train_dataset, processing_class.mask_token_id, model.config.vocab_size)
+        self._check_corpus(train_dataset, model.config.vocab_size)
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
@@ -91,44 +85,52 @@ class MAMLTrainer(Trainer):
         self._last_log: tuple[float, int] | None = None
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """One micro-batch: an episode with probability `hybrid_ratio`, else next-token prediction."""
+        """One micro-batch: next-token prediction; with probability `hybrid_ratio` an episode instead, or as well."""
         inputs = self._prepare_inputs(inputs)
-        self.pool.push(inputs["input_ids"])
+        self.source.before(inputs["input_ids"])
         # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
         drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
-        episode = self.draw_episode(generator) if drawn else None
-        self._count(inputs["input_ids"].numel(), drawn, episode)
+        episode = self.source.draw(inputs["input_ids"], generator) if drawn else None
+        replaced = episode is not None and self.args.hybrid_mode == "replace"
+        self._count(inputs["input_ids"].numel(), drawn, episode, replaced)
+        if self.source.streams:
+            inputs["keep_states"] = True
         if episode is not None:
-            inputs = self.episode_inputs(episode, generator)
+            inputs = ({} if replaced else inputs) | self.episode_inputs(episode, generator)
         return super().training_step(model, inputs, num_items_in_batch)
-
-    def draw_episode(self, generator: torch.Generator) -> Episode | None:
-        """Build the global episode from the pooled blocks of all ranks, or None where they hold too few words."""
-        blocks = self.pool.all_blocks(self.args.device)
-        return self.args.sample(blocks, self.processing_class.mask_token_id, self.words, generator)
 
     def episode_inputs(self, episode: Episode, generator: torch.Generator) -> dict[str, Any]:
         """What the model's forward takes for an episode."""
+        episode = episode.to(self.args.device)
         return {
-            "episode": episode.to(self.args.device),
-            "inner_steps": self.args.inner_steps,
-            "inner_lr": self.args.inner_lr,
+            "episode": episode,
+            "inner": self.args.inner_loop(),
+            "query_weight": self.args.query_weight(self.state.global_step),
             "dropout_seed": int(torch.randint(2**62, (), generator=generator)),
+            "support_features": self.source.support_features(episode),
         }
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The loss of either objective; in training its metrics are recorded, each objective apart."""
+        """The loss of a micro-batch; in training its metrics are recorded, each objective apart."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
+            next_token = loss.detach()
             if isinstance(outputs, EpisodeOutput):
+                next_token = outputs.next_token_loss
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
-            else:
-                self.meter.add("next_token_loss", loss.detach())
+                if outputs.states is not None:
+                    self.source.after(inputs["input_ids"], outputs.states)
+            if next_token is not None:
+                self.meter.add("next_token_loss", next_token)
         return (loss, outputs) if return_outputs else loss
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Names of the weights that decay; learned inner learning rates do not."""
+        return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the recorded metrics to a training log, and write every log to metrics.jsonl."""
@@ -162,33 +164,39 @@ class MAMLTrainer(Trainer):
             raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
         return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
 
-    def _check_corpus(self, args: MAMLConfig, dataset: Any, mask_id: int, vocab_size: int) -> None:
-        """Fill the pool from the start of the corpus, so that the first episodes are not skipped, and try it."""
-        batch = self.pool.global_batch
+    def end(self) -> None:
+        """Finish the trackers and the process group; once, at the very end of a script."""
+        super().end()
+        if self.args.world_size > 1:
+            # gloo deadlocks when its group is freed while one of its threads still waits for Python's lock, to drop
+            # the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
+            time.sleep(0.5)
+
+    def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
+        """Let the episodes try the start of the corpus."""
+        batch = self.source.pool.global_batch
         if isinstance(dataset, Sized) and len(dataset) < batch:
             raise InputError(
                 f"the corpus has {len(dataset)} blocks, fewer than the {batch} of one batch over all "
                 "processes: lower per_device_train_batch_size or block_size, or give more text"
             )
-        blocks = first_blocks(dataset, self.pool.capacity)
+        blocks = first_blocks(dataset, self.source.blocks_to_check)
         if blocks.max() >= vocab_size:
             raise InputError(
                 f"the corpus holds the token id {blocks.max()}, the model only {vocab_size} tokens: "
                 "raise its vocab_size, or tokenise with its own tokenizer"
             )
-        self.pool.fill(blocks, args.process_index)
-        if args.hybrid_ratio > 0:
-            args.check_pool(blocks, mask_id, self.words)
+        self.source.start(blocks)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        blocks = self.pool.all_blocks(self.args.device)
+        kept = self.source.state()
         sums = self.meter.sums(self.accelerator)
         if self.args.should_save:
             tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
             tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
             folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
             folder.mkdir(parents=True, exist_ok=True)
-            save_file({**tensors, "pool": blocks.to("cpu", torch.int32)}, folder / MAML_STATE_FILE)
+            save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
         # The parent class writes trainer_state.json last: where that is, this is whole.
         super()._save_checkpoint(model, trial)
 
@@ -201,7 +209,7 @@ class MAMLTrainer(Trainer):
                 "resume from an earlier one"
             )
         tensors = load_file(path)
-        self.pool.fill(tensors.pop("pool").long(), self.args.process_index)
+        self.source.load(tensors)
         self.counts = {name: int(tensors[name]) for name in self.counts}
         main = self.is_world_process_zero()
         meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
@@ -216,13 +224,13 @@ class MAMLTrainer(Trainer):
         self._micro_batch = (self.state.global_step, number)
         return number
 
-    def _count(self, tokens: int, drawn: bool, episode: Episode | None) -> None:
+    def _count(self, tokens: int, drawn: bool, episode: Episode | None, replaced: bool) -> None:
         """Count a micro-batch of `tokens` tokens on each process, before it is run."""
         if self._last_log is None:
             self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
         tokens *= self.args.world_size
         self.counts["tokens_seen"] += tokens
-        self.counts["next_token_tokens"] += tokens if episode is None else 0
+        self.counts["next_token_tokens"] += 0 if replaced else tokens
         self.counts["episodes"] += episode is not None
         self.counts["episodes_skipped"] += drawn and episode is None
 
@@ -232,6 +240,19 @@ class MAMLTrainer(Trainer):
         then, before = self._last_log or (now, tokens)
         self._last_log = (now, tokens)
         return {"tokens_per_second": (tokens - before) / (now - then)} if now > then else {}
+
+
+def _check_head(head: dict[str, Any], args: MAMLConfig) -> None:
+    wanted = args.head()
+    if head["ways"] != args.n_way:
+        raise InputError(
+            f"n_way is {args.n_way}, but the model's head tells {head['ways']} words apart: "
+            "set n_way to that, or start from a model without a head"
+        )
+    differs = [name for name in wanted if head.get(name) != wanted[name]]
+    if differs:
+        pairs = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in differs)
+        raise InputError(f"the model's head was made with other arguments: {pairs}; start from a model without a head")
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:

@@ -58,7 +58,7 @@ def test_mistakes_in_yaml(file, text, message):
         (["--stepz", "7"], r"--stepz is not an argument: did you mean --steps\?"),
         (["--step", "7"], r"--step is not an argument: did you mean --steps\?"),
         (["--steps", "x"], "invalid int value: 'x'"),
-        (["--config", "demoo"], "no config file 'demoo': give a path, or one of demo, pico-decoder-large"),
+        (["--config", "demoo"], "no config file 'demoo': give a path, or one of demo, episodes/added,"),
         (["stray"], "stray"),
     ],
 )

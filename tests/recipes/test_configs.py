@@ -9,6 +9,8 @@ from pico_maml.recipes.arguments import CONFIGS, parse
 from pico_maml.recipes.corpus_arguments import CorpusArguments
 from pico_maml.recipes.pretrain import ModelArguments, RunArguments
 from pico_maml.trainers import MAMLConfig
+from pico_maml.trainers.episode_loss import ALGORITHMS
+from pico_maml.trainers.episodes import READOUTS
 from pico_maml.trainers.meta_model import PicoForMetaCausalLM
 
 TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
@@ -31,8 +33,7 @@ def test_recipe_builds_on_the_meta_device(path, tmp_path):
     model_args, corpus, _, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
     with torch.device("meta"):
         model = PicoForCausalLM(model_args.config())
-    head = {"layers": args.head_layers, "hidden_dim": args.head_hidden_dim, "dropout": args.head_dropout}
-    meta = PicoForMetaCausalLM.from_causal_lm(model, args.seed, ways=args.n_way, **head)
+    meta = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
     assert meta.meta_head.layers[-1].out_features == args.n_way
     assert corpus.block_size <= model.config.max_seq_len
     if path.stem == "demo":
@@ -48,6 +49,31 @@ def test_recipe_builds_on_the_meta_device(path, tmp_path):
     assert (corpus.block_size, corpus.dataset) == (2048, "pico-lm/pretokenized-dolma")
     if "maml" in path.stem:
         assert {name: args.__dict__[name] for name in PAPER} == PAPER
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("episodes/*.yaml")), ids=lambda path: path.stem)
+def test_episodes_go_on_top_of_another_recipe(path, tmp_path):
+    argv = ["--config", "demo", f"episodes/{path.stem}", "--output_dir", str(tmp_path), "--use_cpu"]
+    _, corpus, _, args = parse(TYPES, argv)
+    assert corpus.dataset == "python-prose", "the base"
+    for name, value in yaml.safe_load(path.read_text()).items():
+        assert args.__dict__[name] == value
+
+
+def test_every_variant_has_a_recipe():
+    files = CONFIGS.rglob("*.yaml")
+    used = {(name, str(value)) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
+    variants = {
+        "readout": READOUTS,
+        "meta_algorithm": ALGORITHMS,
+        "hybrid_mode": ("replace", "add"),
+        "episode_sampler": ("random_positions",),
+        "episode_states": ("stream",),
+        "first_order": ("False",),
+        "learn_inner_lr": ("True",),
+    }
+    # The default needs no recipe to name it.
+    assert {(name, v) for name, values in variants.items() for v in values} - used <= {("meta_algorithm", "maml")}
 
 
 @pytest.mark.parametrize("size", list(PARAMETERS))

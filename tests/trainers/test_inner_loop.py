@@ -9,7 +9,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from pico_maml.trainers import adapt_head
-from pico_maml.trainers.inner_loop import MetaHead, first_order, prototype_logits
+from pico_maml.trainers.episode_loss import ALGORITHMS, InnerLoop, episode_loss
+from pico_maml.trainers.inner_loop import MetaHead, prototype_logits, prototype_start, prototypes
 
 
 def task(seed: int, d_model: int = 6, ways: int = 3):
@@ -41,7 +42,7 @@ def test_gradient_is_that_of_an_explicit_reference(steps):
     head, support, query, support_labels, query_labels = task(0)
     features = query.clone().requires_grad_()
     fast = adapt_head(head, support, support_labels, steps, lr=0.5)
-    loss = F.cross_entropy(functional_call(head, first_order(head, fast), (features,)), query_labels)
+    loss = F.cross_entropy(functional_call(head, fast, (features,)), query_labels)
     loss.backward()
 
     reference = copy.deepcopy(head)
@@ -66,11 +67,83 @@ def test_inner_steps_lower_the_support_loss_and_leave_the_head_alone(seed, lr):
     assert all(torch.equal(before[name], p) and p.grad is None for name, p in head.named_parameters())
 
 
-def test_features_of_the_support_set_get_no_gradient():
-    head, support, _, labels, _ = task(1)
+def test_first_order_gives_the_support_features_no_gradient():
+    head, support, query, labels, query_labels = task(1)
     support.requires_grad_()
-    assert not any(w.requires_grad for w in adapt_head(head, support, labels, 2, 0.1).values())
+    fast = adapt_head(head, support, labels, 2, 0.1)
+    F.cross_entropy(functional_call(head, fast, (query,)), query_labels).backward()
     assert support.grad is None
+
+
+def outer_loss(head, support, support_labels, query, query_labels, algorithm="maml", steps=3):
+    """The query loss after exact second-order adaptation, as a function of everything it depends on."""
+    inner = InnerLoop(algorithm, steps, 0.5, first_order=False)
+    return episode_loss(head, inner, support, support_labels, query, query_labels, None)[0]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("learned", [0, 3])
+def test_second_order_gradient_is_that_of_finite_differences(algorithm, learned):
+    _, support, query, labels, query_labels = task(2)
+    torch.manual_seed(2)
+    head = MetaHead(6, 3, layers=2, hidden_dim=8, learned_lr_steps=learned, inner_lr=0.4).double()
+    # Off the kinks of ReLU: a finite step must not cross one.
+    inputs = [support.requires_grad_(), query.requires_grad_(), *head.parameters()]
+
+    def loss():
+        return outer_loss(head, support, labels, query, query_labels, algorithm)
+
+    gradients = torch.autograd.grad(loss(), inputs, allow_unused=True)
+    generator = torch.Generator().manual_seed(0)
+    for tensor, gradient in zip(inputs, gradients, strict=True):
+        gradient = torch.zeros_like(tensor) if gradient is None else gradient
+        direction = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            moved = []
+            for sign in (1, -1):
+                tensor += sign * 1e-6 * direction
+                moved.append(loss().item())
+                tensor -= sign * 1e-6 * direction
+        assert (moved[0] - moved[1]) / 2e-6 == pytest.approx((gradient * direction).sum().item(), rel=1e-5, abs=1e-8)
+
+
+def test_second_order_differs_from_first_order_through_the_support_set():
+    head, support, query, labels, query_labels = task(3)
+    support.requires_grad_()
+    outer_loss(head, support, labels, query, query_labels).backward()
+    assert support.grad.abs().sum() > 0
+    exact = [p.grad.clone() for p in head.parameters()]
+    head.zero_grad()
+    fast = adapt_head(head, support, labels, 3, 0.5)
+    F.cross_entropy(functional_call(head, fast, (query,)), query_labels).backward()
+    assert any(not torch.allclose(p.grad, q, rtol=1e-2) for p, q in zip(head.parameters(), exact, strict=True))
+
+
+def test_learned_rates_start_as_the_fixed_one_and_get_a_gradient():
+    head, support, query, labels, query_labels = task(4)
+    torch.manual_seed(4)
+    learning = MetaHead(6, 3, layers=3, hidden_dim=8, learned_lr_steps=5, inner_lr=0.5).double()
+    learning.load_state_dict(head.state_dict(), strict=False)
+    fixed = adapt_head(head, support, labels, 5, 0.5)
+    fast = adapt_head(learning, support, labels, 5, learning.learning_rates(0.1))
+    for name in fixed:
+        torch.testing.assert_close(fast[name], fixed[name])
+    F.cross_entropy(functional_call(learning, fast, (query,)), query_labels).backward()
+    assert learning.log_inner_lr.grad.shape == (5, 3)
+    assert (learning.log_inner_lr.grad != 0).all(), "first order too: phi_T depends on each rate directly"
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), layers=st.integers(1, 3))
+def test_a_prototype_start_is_a_prototypical_network(seed, layers):
+    _, support, query, labels, _ = task(seed)
+    labels = torch.arange(3).repeat(4)
+    torch.manual_seed(seed)
+    head = MetaHead(6, 3, layers=layers, hidden_dim=8).double()
+    logits = functional_call(head, prototype_start(head, support, labels), (query,))
+    hidden, width = head.hidden(query), head.hidden(support).shape[1]
+    distance = torch.cdist(hidden, prototypes(head.hidden(support), labels, 3)).square() / width**0.5
+    torch.testing.assert_close(logits.log_softmax(-1), (-distance).log_softmax(-1))
 
 
 def test_works_without_gradients_switched_on():

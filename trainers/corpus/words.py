@@ -24,6 +24,20 @@ class WordTable:
     is_word: Tensor
     continues: Tensor
 
+    def split(self, held_out: float) -> tuple["WordTable", "WordTable"]:
+        """The table for training, and the one of words that training never makes a class of.
+
+        Args:
+            held_out: share of the words to hold out; which ones depends on their ids alone.
+        """
+        # Multiples of the golden ratio take an even share of frequent and of rare words (ids go by frequency).
+        place = torch.arange(len(self.is_word), dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1
+        chosen = place < held_out
+        return (
+            WordTable(self.is_word & ~chosen, self.continues),
+            WordTable(self.is_word & chosen, self.continues),
+        )
+
     @classmethod
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> "WordTable":
         """Read the table off a tokenizer; ids past its end (padding rows of the embedding) are neither."""

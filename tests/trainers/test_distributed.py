@@ -1,0 +1,105 @@
+"""One process, two, three with uneven shares, FSDP2: the same episodes, and weights that end the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = str(Path(__file__).parents[1] / "small_run.py")
+# Rows of a micro-batch over all processes; 5 ways x 3 shots is shared out unevenly by 2 and by 3.
+BATCH = 6
+ARGUMENTS = {"max_steps": 20, "learning_rate": 1e-3, "n_way": 5, "k_shot": 3, "n_query": 1, "episode_pool": 24}
+VARIANTS = {
+    "paper": {},
+    "second-order": {
+        "first_order": False,
+        "learn_inner_lr": True,
+        "hybrid_mode": "add",
+        "query_loss_weight": 0.3,
+        "query_loss_warmup_steps": 5,
+    },
+    "prototypes": {"meta_algorithm": "proto-maml", "head_layers": 1, "activation_checkpointing": True},
+    "stream": {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, blocks, tokenizer) -> Path:
+    """What every process reads."""
+    folder = tmp_path_factory.mktemp("distributed")
+    blocks.save_to_disk(folder / "blocks")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+def run(folder: Path, out: Path, world_size: int, launcher: str, fsdp: bool = False, kill_rank: int | None = None):
+    """Train every variant in one launch of `world_size` processes."""
+    out.mkdir()
+    batch = {"per_device_train_batch_size": BATCH // world_size}
+    variants = {name: {**ARGUMENTS, **changes, **batch} for name, changes in VARIANTS.items()}
+    settings = {"world_size": world_size, "variants": variants, "fsdp": fsdp, "kill_rank": kill_rank}
+    (out / "settings.json").write_text(json.dumps(settings))
+    launch = {
+        "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", str(world_size)],
+        "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", str(world_size)],
+    }[launcher]
+    free_port = ["--main_process_port", "0"] if launcher == "accelerate" else []
+    command = [sys.executable, "-m", *launch, *free_port, SCRIPT, str(folder), str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        _, errors = process.communicate(timeout=240)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # a hang leaves nothing running
+    return process.returncode, errors
+
+
+def test_weights_and_episodes_do_not_depend_on_the_processes(folder, config, tmp_path):
+    config.save_pretrained(folder / "config")
+    runs = {
+        "one": (1, "torchrun", False),
+        "two": (2, "accelerate", False),
+        "three": (3, "torchrun", False),
+        "FSDP2 on two": (2, "torchrun", True),
+    }
+    for name, (world_size, launcher, fsdp) in runs.items():
+        code, errors = run(folder, tmp_path / name, world_size, launcher, fsdp)
+        assert code == 0, errors[-3000:]
+    for variant in VARIANTS:
+        found = {}
+        for name, (world_size, _, _) in runs.items():
+            out = tmp_path / name / variant
+            episodes = [json.loads((out / f"episodes-{rank}.json").read_text()) for rank in range(world_size)]
+            assert all(seen == episodes[0] for seen in episodes), "every process draws the same episodes"
+            logs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+            found[name] = load_file(out / "weights.safetensors"), episodes[0], logs
+        weights, episodes, logs = found.pop("one")
+        assert 10 < len(episodes) < 40, "a mixed run"
+        assert len(set(episodes)) >= 10
+        for name, (same, same_episodes, same_logs) in found.items():
+            assert same_episodes == episodes, (variant, name)
+            for key, weight in weights.items():
+                where = (variant, name, key)
+                torch.testing.assert_close(same[key], weight, atol=1e-5, rtol=0, msg=lambda m, w=where: f"{w}: {m}")
+            for entry, other in zip(logs, same_logs, strict=True):
+                for key in ("next_token_loss", "query_loss", "query_accuracy", "support_accuracy", "episodes"):
+                    assert entry.get(key) == pytest.approx(other.get(key), abs=1e-3), (variant, name, key)
+
+
+def test_a_killed_process_ends_the_others(folder, config, tmp_path):
+    config.save_pretrained(folder / "config")
+    started = time.monotonic()
+    code, errors = run(folder, tmp_path / "run", 2, "torchrun", kill_rank=1)
+    assert code != 0
+    assert time.monotonic() - started < 60
+    assert "SIGKILL" in errors
+    assert not (tmp_path / "run" / "paper" / "weights.safetensors").exists()
