@@ -99,12 +99,17 @@ def export_llama(model: PicoForCausalLM, folder: Path) -> None:
 
 def export_published(model: PicoForCausalLM, folder: Path) -> None:
     """The names and keys of the published checkpoints, whose loaders come with their own code."""
-    folder.mkdir(parents=True, exist_ok=True)
     if model.config.tie_word_embeddings:
         raise InputError("the published layout has no tied embeddings: export this model as hub or llama")
+    rope = model.config.rope_parameters
+    if rope["rope_type"] != "default":
+        raise InputError(f"the published layout has no scaled positions ({rope}): export this model as hub or llama")
+    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in published_state_dict(model.state_dict()).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {name: value for name, value in model.config.to_dict().items() if name in PUBLISHED_KEYS}
+    # The loaders of this layout know the angles by their base alone.
+    config["position_emb_theta"] = rope["rope_theta"]
     config |= {"architectures": ["PicoDecoderHF"], "torch_dtype": str(model.dtype).removeprefix("torch.")}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 

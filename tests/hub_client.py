@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
@@ -51,13 +52,8 @@ def main(cases: list[dict], recipes: dict, work: Path) -> None:
     corpus = ["--dataset", recipes["corpus"], "--block_size", "32", "--eval_fraction", "0.5"]
     served, expected = (evaluate.main([*model, *corpus])["next_token_loss"] for model in (source, local))
     assert served == expected
-    try:
+    with pytest.raises(InputError, match=f"{recipes['repository']}.*step-7"):
         evaluate.main(["--model", recipes["repository"], "--revision", "step-7", *corpus])
-    except InputError as error:
-        assert recipes["repository"] in str(error), error
-        assert "step-7" in str(error), error
-    else:
-        raise AssertionError("a revision that does not exist was evaluated")
     mode = ["--treebank", "sample", "--mode", "head", "--max_steps", "1", "--output_dir", str(work / "ner")]
     finetune.main([*source, *mode, "--disable_tqdm", "True"])
     tagger = AutoModelForTokenClassification.from_pretrained(work / "ner")
