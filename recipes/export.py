@@ -3,7 +3,8 @@
     python -m pico_maml.recipes.export --model runs/demo --format hub --output_dir runs/demo-hub
 
 Formats: `hub` loads with trust_remote_code where this package is not installed; `llama` is a plain LlamaForCausalLM
-for vLLM, SGLang, llama.cpp and Ollama; `published` has the tensor names of the first Pico checkpoints.
+for vLLM, SGLang and TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor names of the first
+Pico checkpoints.
 """
 
 import json
@@ -22,10 +23,11 @@ from ..modeling_pico.conversion_pico import llama_config, llama_state_dict, publ
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from .arguments import parse, run
+from .gguf_file import write_gguf
 from .loading import load_pretrained
 from .run_folder import check_free
 
-FORMATS = ("hub", "llama", "published")
+FORMATS = ("hub", "llama", "gguf", "published")
 MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")
 AUTO_MAP = {
     "AutoConfig": "configuration_pico.PicoConfig",
@@ -72,8 +74,11 @@ def main(argv: list[str] | None = None) -> None:
     tokenizer = load_tokenizer(args.model, args.revision)
     if not isinstance(model, PicoForCausalLM):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
-    export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
-    export(model, output_dir)
+    if args.format == "gguf":
+        write_gguf(model, tokenizer, output_dir)
+    else:
+        export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
+        export(model, output_dir)
     tokenizer.save_pretrained(output_dir)
     print(f"{output_dir}: {args.model} as {args.format}")
 

@@ -125,8 +125,8 @@ def test_hub_folder_loads_where_the_package_is_absent(folder, tmp_path):
 
 
 def test_bad_input(folder, tmp_path):
-    with pytest.raises(InputError, match="format must be one of hub, llama, published, got 'gguf'"):
-        export.main(["--model", str(folder), "--format", "gguf", "--output_dir", str(tmp_path / "x")])
+    with pytest.raises(InputError, match="format must be one of hub, llama, gguf, published, got 'onnx'"):
+        export.main(["--model", str(folder), "--format", "onnx", "--output_dir", str(tmp_path / "x")])
     with pytest.raises(InputError, match="is not empty"):
         export.main(["--model", str(folder), "--format", "hub", "--output_dir", str(folder)])
     with pytest.raises(InputError, match="cannot load a model from 'no/model'"):
