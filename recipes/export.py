@@ -107,6 +107,7 @@ def export_published(model: PicoForCausalLM, folder: Path) -> None:
     if model.config.tie_word_embeddings:
         raise InputError("the published layout has no tied embeddings: export this model as hub or llama")
     rope = model.config.rope_parameters
+    assert rope is not None  # filled in by the configuration
     if rope["rope_type"] != "default":
         raise InputError(f"the published layout has no scaled positions ({rope}): export this model as hub or llama")
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def write_gguf(model: PicoForCausalLM, tokenizer: PreTrainedTokenizerBase, folde
             continue  # readers take the embedding where there is no output matrix
         stored = gguf.GGMLQuantizationType.F32 if tensor.ndim == 1 else kind
         data = gguf.quantize(tensor.float().cpu().numpy(), stored)
-        writer.add_tensor(names.get_name(llama_name(name), (".weight",)), data, raw_dtype=stored)
+        writer.add_tensor(names[llama_name(name).removesuffix(".weight")] + ".weight", data, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -20,11 +20,11 @@ KINDS = {
 }
 
 
-def check_loading(repository: str, where: dict[str, str], folder: Path) -> None:
-    """Every Auto class loads, in fp32 and bf16, the tensors of `folder` and no others."""
+def check_loading(repository: str, where: dict[str, str], folder: Path, kinds: dict, dtypes: tuple) -> None:
+    """The Auto classes load the tensors of `folder` and no others."""
     published = load_file(folder / "model.safetensors")
-    for auto, kind in KINDS.items():
-        for dtype in (torch.float32, torch.bfloat16):
+    for auto, kind in kinds.items():
+        for dtype in dtypes:
             model, info = auto.from_pretrained(repository, **where, dtype=dtype, output_loading_info=True)
             assert type(model) is kind
             own = {"score.weight", "score.bias"} if kind is pico_maml.PicoForTokenClassification else set()
@@ -46,7 +46,10 @@ def check_loading(repository: str, where: dict[str, str], folder: Path) -> None:
 
 def main(cases: list[dict], recipes: dict, work: Path) -> None:
     for case in cases:
-        check_loading(case["repository"], case["where"], Path(case["folder"]))
+        # Every class and dtype by revision and by subfolder; the other ways to name a revision once.
+        dtypes = (torch.float32, torch.bfloat16) if case["every_class"] else (torch.float32,)
+        kinds = KINDS if case["every_class"] else {AutoModelForCausalLM: pico_maml.PicoForCausalLM}
+        check_loading(case["repository"], case["where"], Path(case["folder"]), kinds, dtypes)
     source = ["--model", recipes["repository"], "--revision", recipes["revision"]]
     local = ["--model", recipes["folder"]]
     corpus = ["--dataset", recipes["corpus"], "--block_size", "32", "--eval_fraction", "0.5"]

@@ -51,16 +51,19 @@ def repositories(tmp_path, tokenizer):
 def test_served_checkpoints_load_by_revision_and_subfolder(repositories, text, tmp_path):
     vanilla, maml = repositories[VANILLA], repositories[MAML]["main"]
     wheres = [
-        (VANILLA, {}, vanilla["main"]),
-        (VANILLA, {"revision": "step-100"}, vanilla["step-100"]),
-        (VANILLA, {"revision": "runs/second"}, vanilla["runs/second"]),
-        (VANILLA, {"revision": commit(VANILLA, "step-100")}, vanilla["step-100"]),
-        (MAML, {"subfolder": "checkpoints/step_200"}, maml / "checkpoints" / "step_200"),
+        (VANILLA, {}, vanilla["main"], False),
+        (VANILLA, {"revision": "step-100"}, vanilla["step-100"], True),
+        (VANILLA, {"revision": "runs/second"}, vanilla["runs/second"], False),
+        (VANILLA, {"revision": commit(VANILLA, "step-100")}, vanilla["step-100"], False),
+        (MAML, {"subfolder": "checkpoints/step_200"}, maml / "checkpoints" / "step_200", True),
     ]
     corpus = tmp_path / "books.jsonl"
     corpus.write_text("".join(json.dumps({"text": document}) + "\n" for document in text))
     plan = {
-        "cases": [{"repository": name, "where": where, "folder": str(folder)} for name, where, folder in wheres],
+        "cases": [
+            {"repository": name, "where": where, "folder": str(folder), "every_class": every}
+            for name, where, folder, every in wheres
+        ],
         "recipes": {
             "repository": VANILLA,
             "revision": "step-100",

@@ -1,4 +1,7 @@
+import json
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,3 +91,26 @@ def test_what_gguf_cannot_say_is_refused_before_anything_is_written(model, token
     with pytest.raises(InputError, match="needs the package gguf"):
         run_export(model, tokenizer, tmp_path)
     assert not (tmp_path / "gguf").exists()
+
+
+def test_llama_cpp_writes_the_same(model, tokenizer, tmp_path):
+    pytest.importorskip("xllamacpp", reason="needs llama.cpp (the package xllamacpp)")
+    path = run_export(model, tokenizer, tmp_path) / GGUF_FILE
+    prompt = tokenizer("ab cd ef gh ij bc de fg")["input_ids"]
+    client = str(Path(__file__).parents[1] / "llama_cpp_client.py")
+    done = subprocess.run(
+        [sys.executable, client, str(path), TEXT, json.dumps(prompt)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    got = json.loads(done.stdout.splitlines()[-1])
+    assert got["tokens"] == tokenizer(TEXT)["input_ids"]
+    ids = torch.tensor([prompt])
+    options = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
+    options["suppress_tokens"] = [tokenizer.eos_token_id]  # what `ignore_eos` does in llama.cpp
+    assert got["written"] == model.eval().generate(ids, **options)[0, len(prompt) :].tolist()
+    with torch.no_grad():
+        expected = model(ids).logits[0].log_softmax(-1)
+    assert len(got["logprobs"]) > len(prompt) / 2
+    for end, logprobs in got["logprobs"].items():
+        for i, logprob in logprobs.items():
+            assert expected[int(end) - 1, int(i)].item() == pytest.approx(logprob, abs=1e-5)
