@@ -25,7 +25,8 @@ def main(kind: str, folder: Path) -> None:
     plan = {"fsdp": {"fsdp_size": 2}, "tensor-parallel": {"tp_size": 2, "tp_plan": "auto"}}[kind]
     config = DistributedConfig(**plan)
     model = AutoModelForCausalLM.from_pretrained(folder, distributed_config=config).eval()
-    assert isinstance(model, FSDPModule) is (kind == "fsdp")
+    # Each layer is gathered by itself, which is what saves memory.
+    assert all(isinstance(part, FSDPModule) is (kind == "fsdp") for part in (model, *model.pico_decoder.layers))
     weights = dict(model.named_parameters())
     query = weights["pico_decoder.layers.0.attention.q_proj.weight"]
     assert isinstance(query, DTensor), type(query)
