@@ -1,10 +1,11 @@
 """Configuration of the Pico decoder, a small LLaMA-style model (Diehl Martinez, 2025; section 3.1 of the paper)."""
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
-from transformers.modeling_rope_utils import RopeParameters
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 
 # Width is the only dimension that scales (paper, section 3.1 and Table 11): d_model of each named size.
 PICO_SIZES = {"tiny": 96, "small": 384, "medium": 768, "large": 1536}
@@ -126,10 +127,16 @@ class PicoConfig(PreTrainedConfig):
                 f"attention_n_kv_heads must divide attention_n_heads, got attention_n_heads={self.attention_n_heads} "
                 f"and attention_n_kv_heads={self.attention_n_kv_heads}"
             )
-        if self.norm_eps <= 0 or self.position_emb_theta <= 0:
+        if not (0 < self.norm_eps < math.inf and 0 < self.position_emb_theta < math.inf):
             raise ValueError(
-                f"norm_eps and position_emb_theta must be positive, got {self.norm_eps} and {self.position_emb_theta}"
+                "norm_eps and position_emb_theta must be positive and finite, got "
+                f"{self.norm_eps} and {self.position_emb_theta}"
             )
+        if not 0 <= self.initializer_range < math.inf:
+            raise ValueError(f"initializer_range must be finite and not negative, got {self.initializer_range}")
+        rope_type = (self.rope_parameters or {}).get("rope_type", "default")
+        if rope_type not in ("default", *ROPE_INIT_FUNCTIONS):
+            raise ValueError(f"rope_type must be default or one of {sorted(ROPE_INIT_FUNCTIONS)}, got {rope_type!r}")
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout}")
 

@@ -48,23 +48,32 @@ def llama_config(config: PicoConfig) -> LlamaConfig:
     )
 
 
+def llama_name(name: str) -> str:
+    """LLaMA's name of a tensor of `PicoForCausalLM`.
+
+    Raises:
+        KeyError: a tensor that no Pico language model has.
+    """
+    module = name.removesuffix(".weight")
+    if module in TOP_NAMES:
+        return f"{TOP_NAMES[module]}.weight"
+    _, _, number, module = module.split(".", 3)  # pico_decoder.layers.N.MODULE
+    return f"model.layers.{number}.{LAYER_NAMES[module]}.weight"
+
+
 def llama_state_dict(config: PicoConfig, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a `PicoForCausalLM` as those of a `LlamaForCausalLM`.
 
     Raises:
         KeyError: a tensor that no Pico language model has.
     """
-    heads = {"attention.q_proj": config.attention_n_heads, "attention.k_proj": config.attention_n_kv_heads}
     tensors = {}
     for name, tensor in state_dict.items():
-        module = name.removesuffix(".weight")
-        if module in TOP_NAMES:
-            tensors[f"{TOP_NAMES[module]}.weight"] = tensor
-            continue
-        _, _, number, module = module.split(".", 3)  # pico_decoder.layers.N.MODULE
-        if module in heads:
-            tensor = halves_from_pairs(tensor, heads[module])
-        tensors[f"model.layers.{number}.{LAYER_NAMES[module]}.weight"] = tensor
+        if name.endswith("attention.q_proj.weight"):
+            tensor = halves_from_pairs(tensor, config.attention_n_heads)
+        elif name.endswith("attention.k_proj.weight"):
+            tensor = halves_from_pairs(tensor, config.attention_n_kv_heads)
+        tensors[llama_name(name)] = tensor
     return tensors
 
 

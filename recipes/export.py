@@ -3,7 +3,8 @@
     python -m pico_maml.recipes.export --model runs/demo --format hub --output_dir runs/demo-hub
 
 Formats: `hub` loads with trust_remote_code where this package is not installed; `llama` is a plain LlamaForCausalLM
-for vLLM, SGLang, llama.cpp and Ollama; `published` has the tensor names of the first Pico checkpoints.
+for vLLM, SGLang and TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor names of the first
+Pico checkpoints.
 """
 
 import json
@@ -22,10 +23,11 @@ from ..modeling_pico.conversion_pico import llama_config, llama_state_dict, publ
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from .arguments import parse, run
+from .gguf_file import write_gguf
 from .loading import load_pretrained
 from .run_folder import check_free
 
-FORMATS = ("hub", "llama", "published")
+FORMATS = ("hub", "llama", "gguf", "published")
 MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")
 AUTO_MAP = {
     "AutoConfig": "configuration_pico.PicoConfig",
@@ -72,8 +74,11 @@ def main(argv: list[str] | None = None) -> None:
     tokenizer = load_tokenizer(args.model, args.revision)
     if not isinstance(model, PicoForCausalLM):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
-    export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
-    export(model, output_dir)
+    if args.format == "gguf":
+        write_gguf(model, tokenizer, output_dir)
+    else:
+        export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
+        export(model, output_dir)
     tokenizer.save_pretrained(output_dir)
     print(f"{output_dir}: {args.model} as {args.format}")
 
@@ -99,12 +104,18 @@ def export_llama(model: PicoForCausalLM, folder: Path) -> None:
 
 def export_published(model: PicoForCausalLM, folder: Path) -> None:
     """The names and keys of the published checkpoints, whose loaders come with their own code."""
-    folder.mkdir(parents=True, exist_ok=True)
     if model.config.tie_word_embeddings:
         raise InputError("the published layout has no tied embeddings: export this model as hub or llama")
+    rope = model.config.rope_parameters
+    assert rope is not None  # filled in by the configuration
+    if rope["rope_type"] != "default":
+        raise InputError(f"the published layout has no scaled positions ({rope}): export this model as hub or llama")
+    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in published_state_dict(model.state_dict()).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {name: value for name, value in model.config.to_dict().items() if name in PUBLISHED_KEYS}
+    # The loaders of this layout know the angles by their base alone.
+    config["position_emb_theta"] = rope["rope_theta"]
     config |= {"architectures": ["PicoDecoderHF"], "torch_dtype": str(model.dtype).removeprefix("torch.")}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 

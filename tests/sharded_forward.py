@@ -5,8 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 from transformers.distributed import DistributedConfig
@@ -22,16 +21,12 @@ def main(kind: str, folder: Path) -> None:
     ids = torch.randint(3, 400, (2, 16), generator=torch.Generator().manual_seed(1))
     expected = plain(ids, labels=ids)
     expected.loss.backward()
-    mesh = init_device_mesh("cpu", (2,))
-    if kind == "fsdp":
-        model = AutoModelForCausalLM.from_pretrained(folder).eval()
-        for layer in model.pico_decoder.layers:
-            fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, distributed_config=DistributedConfig(tp_size=2, tp_plan="auto")
-        ).eval()
+    # Both read the plans of the configuration and of the model class.
+    plan = {"fsdp": {"fsdp_size": 2}, "tensor-parallel": {"tp_size": 2, "tp_plan": "auto"}}[kind]
+    config = DistributedConfig(**plan)
+    model = AutoModelForCausalLM.from_pretrained(folder, distributed_config=config).eval()
+    # Each layer is gathered by itself, which is what saves memory.
+    assert all(isinstance(part, FSDPModule) is (kind == "fsdp") for part in (model, *model.pico_decoder.layers))
     weights = dict(model.named_parameters())
     query = weights["pico_decoder.layers.0.attention.q_proj.weight"]
     assert isinstance(query, DTensor), type(query)

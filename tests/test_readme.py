@@ -1,20 +1,23 @@
 """The README's commands and Python run as printed, as far as that needs no hours and no network."""
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pico_maml import PicoForTokenClassification
+from pico_maml import PicoForCausalLM, PicoForTokenClassification
 from pico_maml.recipes import corpus_arguments, evaluate, export, finetune, pretrain
 from pico_maml.recipes.arguments import parse
 from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
+LOAD, USE, HARNESS, TRAIN = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
     "pretrain": (pretrain.ModelArguments, corpus_arguments.CorpusArguments, pretrain.RunArguments, MAMLConfig),
@@ -56,26 +59,51 @@ def test_files_of_the_tree_exist():
     assert not {path.name for path in flat - named} - {"__init__.py"}
 
 
-def test_python_of_the_readme(model, tokenizer, blocks, tmp_path, monkeypatch):
-    pytest.importorskip("peft")
+@pytest.fixture
+def demo(model, tokenizer, tmp_path, monkeypatch):
+    """The folders that `make demo` leaves, with a smaller model."""
     monkeypatch.chdir(tmp_path)
     for folder, saved in (("runs/demo", model), ("runs/demo/ner", PicoForTokenClassification(model.config))):
         saved.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    load, use, train = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_load_generate_classify_lora_export_and_load_the_export(demo, capsys):
+    pytest.importorskip("peft")
     names: dict = {}
-    exec(load, names)
+    exec(LOAD, names)
+    assert capsys.readouterr().out.startswith("The function returns")
     before = names["model"](**names["inputs"]).logits
-    exec(use, names)
-    assert names["loss"].isfinite()
-    torch.testing.assert_close(names["merged"](**names["inputs"]).logits, before)
+    exec(USE, names)
+    assert {"entity_group", "word", "start", "end"} <= set(names["entities"]("ab cd")[0])
+    assert names["trainer"].state.global_step == 20
+    texts = [names["tokenizer"](text, return_tensors="pt")["input_ids"] for text in re.findall(r'"(The .+?\.)"', USE)]
+    losses = []
+    for folder in ("runs/demo", "runs/demo-lora"):
+        loaded = AutoModelForCausalLM.from_pretrained(folder)
+        assert type(loaded) is PicoForCausalLM
+        losses.append(sum(loaded(ids, labels=ids).loss.item() for ids in texts))
+    assert losses[1] < losses[0] - 0.3, "the adapters were trained, and are part of what was saved"
     for kind in ("hub", "llama"):
         (line,) = [arguments for recipe, arguments in COMMANDS if recipe == "export" and f"format {kind}" in arguments]
         export.main(shlex.split(line))
         exported = AutoModelForCausalLM.from_pretrained(f"runs/demo-{kind}")
         torch.testing.assert_close(exported(**names["inputs"]).logits, before, atol=1e-5, rtol=1e-4)
-    smaller = train.replace('PicoConfig.from_size("tiny")', "config").replace("max_steps=1000", "max_steps=1")
+
+
+def test_harness_of_the_readme(demo, text):
+    pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness (the extra lm-eval)")
+    shutil.copytree(Path(__file__).parents[1] / "recipes" / "lm_eval", "recipes/lm_eval")
+    Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
+    names: dict = {}
+    exec(HARNESS, names)
+    assert names["results"]["held_out"]["byte_perplexity,none"] > 1
+
+
+def test_trainer_of_the_readme(model, tokenizer, blocks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    smaller = TRAIN.replace('PicoConfig.from_size("tiny")', "config").replace("max_steps=1000", "max_steps=1")
     smaller = smaller.replace("n_way=32, k_shot=4", "n_way=4, k_shot=2, word_max_frequency=1, episode_window=8")
-    assert smaller.count("config") > train.count("config")
+    assert smaller.count("config") > TRAIN.count("config")
     exec(smaller, {"config": model.config, "blocks": blocks, "tokenizer": tokenizer})
     assert (tmp_path / "runs/mine/metrics.jsonl").exists()

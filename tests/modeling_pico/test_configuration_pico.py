@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -25,17 +27,44 @@ def test_unknown_size_lists_the_known_ones():
     ("values", "message"),
     [
         ({"d_model": "768"}, "expected int, got str"),
+        ({"d_model": 96.0}, "expected int, got float"),
+        ({"max_seq_len": True}, "expected int, got bool"),
+        ({"position_emb_theta": "10000"}, "position_emb_theta.*'10000'"),
+        ({"tie_word_embeddings": "no"}, "expected bool, got str"),
         ({"d_model": 100}, "attention_n_heads must divide d_model, got d_model=100 and attention_n_heads=12"),
         ({"attention_n_kv_heads": 5}, "attention_n_kv_heads must divide attention_n_heads"),
         ({"d_model": 36}, "must be even because RoPE turns pairs"),
         ({"n_layers": -1}, "n_layers must be at least 1, got -1"),
-        ({"norm_eps": 0}, "must be positive"),
+        ({"attention_n_kv_heads": 24}, "got attention_n_heads=12 and attention_n_kv_heads=24"),
+        ({"norm_eps": 0}, "must be positive and finite, got 0 and 10000.0"),
+        ({"norm_eps": math.nan}, "must be positive and finite, got nan"),
+        ({"position_emb_theta": math.inf}, "must be positive and finite, got 1e-06 and inf"),
+        ({"initializer_range": -0.02}, "must be finite and not negative, got -0.02"),
+        ({"rope_parameters": {"rope_type": "spiral"}}, "rope_type must be default or one of .* got 'spiral'"),
         ({"classifier_dropout": 1.0}, r"classifier_dropout must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_impossible_shapes_fail_at_construction_with_rule_and_values(values, message):
     with pytest.raises(StrictDataclassError, match=message):
         PicoConfig(**values)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vocab_size",
+        "d_model",
+        "n_layers",
+        "attention_n_heads",
+        "attention_n_kv_heads",
+        "activation_hidden_dim",
+        "max_seq_len",
+    ],
+)
+def test_sizes_below_one_fail_by_name(name, value):
+    with pytest.raises(StrictDataclassError, match=f"{name} must be at least 1, got {value}"):
+        PicoConfig(**{name: value})
 
 
 def test_published_config_keys_are_understood():

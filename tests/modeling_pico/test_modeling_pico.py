@@ -133,8 +133,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(model, ids):
 
 def test_models_of_different_shapes_live_in_one_process(model, ids):
     before = model(ids).logits
-    other = PicoConfig(vocab_size=50, d_model=48, n_layers=1, attention_n_heads=2, attention_n_kv_heads=1)
-    PicoForCausalLM(other)(torch.tensor([[1, 2, 3]]))
+    shape = {"vocab_size": 50, "d_model": 48, "n_layers": 1, "attention_n_heads": 2, "attention_n_kv_heads": 1}
+    PicoForCausalLM(PicoConfig(**shape, position_emb_theta=500))(torch.arange(40)[None])
     assert torch.equal(model(ids).logits, before)
 
 
@@ -171,3 +171,24 @@ def test_pipelines(model, tokenizer, tmp_path):
     classifier = AutoModelForTokenClassification.from_pretrained(tmp_path, num_labels=3)
     assert isinstance(classifier, PicoForTokenClassification)
     assert len(pipeline("token-classification", classifier, tokenizer=tokenizer)("ab cd")) > 0
+
+
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+def test_aggregated_entities_are_cut_out_of_the_text(config, tokenizer, strategy):
+    config.id2label = {0: "O", 1: "B-PER", 2: "I-PER"}
+    config.label2id = {label: i for i, label in config.id2label.items()}
+    tagger = PicoForTokenClassification(config)
+    text = "ab ef gh cd"
+    ids = tokenizer(text)["input_ids"]
+    person = [tokenizer.convert_tokens_to_ids(word) for word in ("Ġef", "Ġgh")]
+    assert set(person) <= set(ids)
+    # A tagger that knows its tokens: it reads which one it is, and says B-PER, I-PER or O.
+    states = F.one_hot(torch.tensor([ids]), config.vocab_size).float()
+    tagger.dropout.register_forward_hook(lambda *_: states)
+    tagger.score = torch.nn.Linear(config.vocab_size, 3)
+    torch.nn.init.zeros_(tagger.score.weight)
+    tagger.score.bias.data = torch.tensor([1.0, 0.0, 0.0])
+    tagger.score.weight.data[1, person[0]] = tagger.score.weight.data[2, person[1]] = 9.0
+    (entity,) = pipeline("token-classification", tagger, tokenizer=tokenizer, aggregation_strategy=strategy)(text)
+    assert (entity["entity_group"], entity["word"].strip()) == ("PER", "ef gh")
+    assert text[entity["start"] : entity["end"]] == "ef gh"

@@ -68,6 +68,26 @@ def test_published_layout_loads_again(folder, ids):
     assert torch.equal(again(ids).logits, PicoForCausalLM.from_pretrained(folder)(ids).logits)
 
 
+def test_published_layout_keeps_the_angles_or_refuses(model, folder, ids, tmp_path):
+    model.config.rope_parameters = {"rope_type": "default", "rope_theta": 500.0}
+    model.save_pretrained(folder)
+    out = run_export(folder, "published")
+    assert json.loads((out / "config.json").read_text())["position_emb_theta"] == 500.0
+    expected = PicoForCausalLM.from_pretrained(folder)(ids).logits
+    assert torch.equal(PicoForCausalLM.from_pretrained(out)(ids).logits, expected)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(model.eval()(ids).logits, expected)  # the base does change the logits
+    for changes, message in (
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}}, "no scaled positions"),
+        ({"tie_word_embeddings": True}, "no tied embeddings"),
+    ):
+        model.config.update(changes)
+        model.save_pretrained(folder)
+        with pytest.raises(InputError, match=message):
+            export.main(["--model", str(folder), "--format", "published", "--output_dir", str(tmp_path / "none")])
+        assert not (tmp_path / "none").exists()
+
+
 REMOTE = """
 import sys, torch
 sys.modules["pico_maml"] = None  # not installed
@@ -105,8 +125,8 @@ def test_hub_folder_loads_where_the_package_is_absent(folder, tmp_path):
 
 
 def test_bad_input(folder, tmp_path):
-    with pytest.raises(InputError, match="format must be one of hub, llama, published, got 'gguf'"):
-        export.main(["--model", str(folder), "--format", "gguf", "--output_dir", str(tmp_path / "x")])
+    with pytest.raises(InputError, match="format must be one of hub, llama, gguf, published, got 'onnx'"):
+        export.main(["--model", str(folder), "--format", "onnx", "--output_dir", str(tmp_path / "x")])
     with pytest.raises(InputError, match="is not empty"):
         export.main(["--model", str(folder), "--format", "hub", "--output_dir", str(folder)])
     with pytest.raises(InputError, match="cannot load a model from 'no/model'"):

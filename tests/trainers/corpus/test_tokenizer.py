@@ -12,6 +12,8 @@ def test_trained_tokenizer_survives_saving_and_loses_no_text(tokenizer, tmp_path
     assert loaded.decode(loaded(text)["input_ids"]) == text
     assert (loaded.eos_token, loaded.pad_token, loaded.mask_token) == ("<|endoftext|>", "<|padding|>", "[MASK]")
     assert len(loaded) == len(tokenizer) == 400
+    offsets = loaded("ab cd  ef", return_offsets_mapping=True)["offset_mapping"]
+    assert {(0, 2), (3, 5), (7, 9)} <= set(offsets), "a word is cut out without the space before it"
 
 
 def test_a_tokenizer_without_a_mask_gets_one(tokenizer, tmp_path):
