@@ -39,13 +39,13 @@ class HeadStatisticsCallback(TrainerCallback):
     ) -> None:
         """Take the norm while the gradients are there; the step count rises only afterwards."""
         logged = (state.global_step + 1) % state.logging_steps == 0
-        self._norm = gradient_norm(kwargs["model"].meta_head) if logged else None
+        self._norm = gradient_norm(kwargs["model"].meta_head.layers) if logged else None
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Record for the log of this step."""
         if control.should_log:
-            self.record(weight_statistics(kwargs["model"].meta_head))
+            self.record(weight_statistics(kwargs["model"].meta_head.layers))
             if self._norm is not None:
                 self.record({"head_grad_norm": self._norm})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -60,8 +61,7 @@ class EvaluateArguments:
 
     def __post_init__(self) -> None:
         check_choice("words", self.words, WORDS)
-        for name in ("batch_size", "episodes"):
-            least = int(name == "batch_size")
+        for name, least in (("batch_size", 1), ("episodes", 0), ("seed", 0)):
             if self.__dict__[name] < least:
                 raise InputError(f"{name} must be at least {least}, got {self.__dict__[name]}")
 
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if corpus.block_size > config.max_seq_len:
         raise InputError(f"block_size is {corpus.block_size}, the model reads {config.max_seq_len} tokens: lower it")
     tokenizer = load_tokenizer(args.model, args.revision)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(PartialState().device)
 
     _, documents = corpus.documents()
     blocks = corpus.held_out_blocks(documents, tokenizer)
@@ -106,6 +106,11 @@ def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeC
     # A checkpoint without episodes of its own needs no mask token this way.
     own = config.to_dict().get("episode") or {"readout": "previous"}
     asked = {name: value for name, value in asdict(args).items() if name in known and value not in (None, [])}
+    if own.get("hybrid_ratio", 0) > 0 and asked.get("held_out_words", 0) > own["held_out_words"]:
+        raise InputError(
+            f"held_out_words is {asked['held_out_words']}, but training held out {own['held_out_words']}: the other "
+            "words were classes in training; lower it, or take --words all"
+        )
     settings = {name: value for name, value in {**own, **asked}.items() if name in known}
     ways = args.n_way or [settings.pop("n_way", EpisodeConfig.n_way)]
     shots = args.k_shot or [settings.pop("k_shot", EpisodeConfig.k_shot)]
@@ -141,8 +146,8 @@ def load_with_head(name: str, revision: str | None, config: PicoConfig, seed: in
     if "meta_head" in config.to_dict():
         model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True)
         # An export keeps the configuration but not the head, which would then be a random one.
-        if not any(key.startswith("meta_head.") for key in info["missing_keys"]):
-            return model, config.episode["hybrid_ratio"] > 0
+        if not info["missing_keys"]:
+            return model, (config.to_dict().get("episode") or {"hybrid_ratio": 1})["hybrid_ratio"] > 0
     model, info = load_pretrained(PicoForCausalLM, name, revision, output_loading_info=True)
     if info["missing_keys"]:
         raise InputError(f"{name!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")

@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     results_path = output_dir / RESULTS_FILE
     before = adaptation() if checkpoint is None else json.loads(results_path.read_text())["adaptation_before_training"]
-    if trainer.is_world_process_zero():
+    if checkpoint is None and trainer.is_world_process_zero():
         save_json(output_dir / ARGUMENTS_FILE, arguments)
         save_json(results_path, {"adaptation_before_training": before})
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -51,12 +51,15 @@ def trainer(model, blocks, tokenizer, output_dir, **changes) -> MAMLTrainer:
 class Recording(EpisodeSource):
     """The source of episodes, which also keeps a digest of each."""
 
-    def __init__(self, source: EpisodeSource) -> None:
+    def __init__(self, source: EpisodeSource, die: bool) -> None:
         self.__dict__ = source.__dict__
         self.seen: list[str] = []
+        self.die = die
 
     def draw(self, input_ids, generator):
         episode = super().draw(input_ids, generator)
+        if self.die and len(self.seen) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
         parts = [] if episode is None else [*vars(episode.support).values(), *vars(episode.query).values()]
         self.seen.append(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
         return episode
@@ -84,9 +87,7 @@ def main(folder: Path, out: Path) -> None:
         if settings["fsdp"]:
             model = sharded(model, args, out / name / "start")
         run = MAMLTrainer(model, args, blocks, tokenizer)
-        run.source = Recording(run.source)
-        if settings["kill_rank"] == args.process_index:
-            os.kill(os.getpid(), signal.SIGKILL)
+        run.source = Recording(run.source, die=settings["kill_rank"] == args.process_index)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}
         assert settings["fsdp"] == isinstance(weights["pico_decoder.layers.0.attention.q_proj.weight"], DTensor)

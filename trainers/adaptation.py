@@ -63,8 +63,8 @@ def evaluate_adaptation(
     """Run episodes drawn from held-out text, without dropout; nothing of the model changes.
 
     Args:
-        model: its mode is restored. Of a head with more than `config.n_way` classes the first ones are used, which an
-            episode's random order of classes makes as good as any; one with fewer is left out.
+        model: its mode is restored. Of a head with more than `config.n_way` classes the first ones are used, which the
+            random order of classes makes as good as any in SMLMT episodes; one with fewer is left out.
         blocks: (R, T) held-out token ids, the pool of all episodes.
         words: which ids may be classes, usually those held out in training.
         mask_id: of the tokenizer.
@@ -150,7 +150,7 @@ def _first_ways(model: PicoForMetaCausalLM, config: EpisodeConfig) -> MetaHead:
         )
     with torch.device("meta"):
         head = MetaHead(model.config.d_model, **{**settings, "ways": config.n_way})
-    weights = {name: _whole(weight) for name, weight in model.meta_head.state_dict().items()}
+    weights = {name: _whole(weight).float() for name, weight in model.meta_head.state_dict().items()}
     for part in ("weight", "bias"):
         weights[f"{head.output_layer}.{part}"] = weights[f"{head.output_layer}.{part}"][: config.n_way]
     head.load_state_dict(weights, assign=True)

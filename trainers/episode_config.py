@@ -67,7 +67,7 @@ class EpisodeConfig:
         return {f.name: self.__dict__[f.name] for f in fields(EpisodeConfig)}
 
     def inner_loop(self) -> InnerLoop:
-        """How the head is adapted, first order."""
+        """How the head is adapted; evaluation needs no gradient through it."""
         return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr)
 
     def sample(self, blocks: Tensor, mask_id: int, words: WordTable, generator: torch.Generator) -> Episode | None:

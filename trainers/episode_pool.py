@@ -34,10 +34,10 @@ class EpisodePool:
         self._batches.append((input_ids, states))
 
     def fill(self, blocks: Tensor, states: Tensor | None = None) -> None:
-        """Set the pool to `blocks` (R, T) and their states, given in global order; too few of them are repeated."""
+        """Set the pool to `blocks` (R, T) and their states, given in global order: the last ones, or repeated."""
         self._batches.clear()
-        rows = self.capacity if states is None else len(blocks)
-        order = torch.arange(rows) % len(blocks)
+        rows = self.capacity if states is None else min(len(blocks), self.capacity)
+        order = torch.arange(max(len(blocks) - rows, 0), max(len(blocks), rows)) % len(blocks)
         for batch in order.split(self.global_batch):
             mine = batch[rank() * self.batch_size :][: self.batch_size]
             self.push(blocks[mine], None if states is None else states[mine])

@@ -17,13 +17,14 @@ class EpisodeSource:
 
     Args:
         args: of the run.
-        words: which ids may be classes in training.
+        words: which ids are words; a share of them, `args.held_out_words`, is never a class.
         mask_id: the token that hides a word.
     """
 
     def __init__(self, args: MAMLConfig, words: WordTable, mask_id: int) -> None:
         self.args = args
-        self.words = words
+        self.words, held_out = words.split(args.held_out_words)
+        self.held_out = held_out.is_word
         self.mask_id = mask_id
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.streams = args.episode_states == "stream"
@@ -45,7 +46,7 @@ class EpisodeSource:
             return
         batch = blocks[-self.pool.global_batch :]
         if self.args.episode_sampler == "random_positions":
-            sample_random_positions(batch, self.mask_id, *self._shape, torch.Generator())
+            self._random_positions(batch, torch.Generator())
         elif not self.streams:
             self.args.check_pool(blocks, self.mask_id, self.words)
         elif self._from_stream(blocks[: -len(batch)], batch, torch.Generator()) is None:
@@ -70,7 +71,7 @@ class EpisodeSource:
         if self.streams:
             return self._from_stream(self.pool.all_blocks(device), gather(input_ids), generator) if self.pool else None
         if self.args.episode_sampler == "random_positions":
-            return sample_random_positions(gather(input_ids), self.mask_id, *self._shape, generator)
+            return self._random_positions(gather(input_ids), generator)
         return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator)
 
     def support_features(self, episode: Episode) -> Tensor | None:
@@ -87,8 +88,18 @@ class EpisodeSource:
         return kept
 
     def load(self, kept: dict[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` gave.
+
+        Raises:
+            InputError: the checkpoint was saved with other batches.
+        """
         if "pool" in kept:
+            if len(kept["pool"]) % self.pool.global_batch:
+                raise InputError(
+                    f"the checkpoint holds {len(kept['pool'])} blocks for episodes, which the "
+                    f"{self.pool.global_batch} blocks of a micro-batch over all processes do not divide: resume with "
+                    "the batch size and the number of processes that it was saved with"
+                )
             states = kept.get("pool_states")
             device = self.args.device
             self.pool.fill(kept["pool"].long().to(device), None if states is None else states.to(device))
@@ -96,6 +107,9 @@ class EpisodeSource:
     @property
     def _shape(self) -> tuple[int, int, int]:
         return self.args.n_way, self.args.k_shot, self.args.n_query
+
+    def _random_positions(self, batch: Tensor, generator: torch.Generator) -> Episode | None:
+        return sample_random_positions(batch, self.mask_id, *self._shape, generator, self.held_out)
 
     def _from_stream(self, past: Tensor, batch: Tensor, generator: torch.Generator) -> Episode | None:
         return sample_stream_episode(

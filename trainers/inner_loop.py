@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from transformers import initialization as init
 
 Weights = dict[str, Tensor]
 
@@ -54,11 +55,10 @@ class MetaHead(nn.Module):
         self.log_inner_lr = nn.Parameter(torch.empty(learned_lr_steps, layers)) if learned_lr_steps else None
         self.reset_inner_lr()
 
-    @torch.no_grad()
     def reset_inner_lr(self) -> None:
         """Set the learned learning rates to where they start."""
         if self.log_inner_lr is not None:
-            self.log_inner_lr.fill_(math.log(self.initial_lr))
+            init.constant_(self.log_inner_lr, math.log(self.initial_lr))
 
     @property
     def output_layer(self) -> str:
@@ -68,7 +68,7 @@ class MetaHead(nn.Module):
     def hidden(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(M, D) features to the (M, H) input of the last layer."""
         for i in range(len(self.layers) - 1):
-            features = F.relu(self.layers[i](features))
+            features = F.relu(self._linear(i, features))
             if generator is not None and self.dropout > 0:
                 # F.dropout takes no generator, and every rank must drop the same units.
                 kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
@@ -77,11 +77,16 @@ class MetaHead(nn.Module):
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(M, D) features to (M, N) logits; without a generator nothing is dropped."""
-        return self.layers[-1](self.hidden(features, generator))
+        return self._linear(len(self.layers) - 1, self.hidden(features, generator))
+
+    def _linear(self, i: int, x: Tensor) -> Tensor:
+        weight, bias = self.layers[i].parameters()
+        return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
 
     def weights(self) -> Weights:
-        """phi_0 by name: what the inner loop adapts."""
-        return dict(self.layers.named_parameters(prefix="layers"))
+        """phi_0 by name: what the inner loop adapts, in fp32 where a model or FSDP keeps it in half precision."""
+        named = self.layers.named_parameters(prefix="layers")
+        return {name: w.float() if w.dtype in (torch.bfloat16, torch.float16) else w for name, w in named}
 
     def learning_rates(self, lr: float) -> dict[str, Tensor | float]:
         """The inner learning rate of each weight: the learned (T,) ones, or `lr`."""

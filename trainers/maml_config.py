@@ -95,6 +95,10 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
                 raise InputError(f"{name} must be at least 0, got {self.__dict__[name]}")
         if self.episode_states == "stream":
             self._check_stream()
+        if self.episode_sampler == "random_positions" and self.readout != "mask":
+            raise InputError(f"episode_sampler random_positions needs readout mask, got {self.readout!r}")
+        if not self.dataloader_drop_last:
+            raise InputError("dataloader_drop_last must stay true: episodes are drawn from batches of one size")
         if self.learn_inner_lr and self.inner_loop().steps_taken() == 0:
             raise InputError("learn_inner_lr has nothing to learn without inner steps: raise inner_steps, or leave it")
         if not 0 <= self.head_dropout < 1:

@@ -1,4 +1,4 @@
-"""`MAMLTrainer`: next-token prediction interleaved with first-order MAML episodes."""
+"""`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
 
 import time
 from collections.abc import Sized
@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, Trainer, TrainerState
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..modeling_pico import PicoForCausalLM
@@ -63,6 +64,8 @@ class MAMLTrainer(Trainer):
                 f"{args.n_gpu} GPUs in one process: start one process a GPU with `accelerate launch -m`, "
                 "or choose one with CUDA_VISIBLE_DEVICES"
             )
+        if is_deepspeed_zero3_enabled():
+            raise InputError("ZeRO-3 takes the head's weights apart, which the inner loop reads: use ZeRO-2 or FSDP2")
         if not isinstance(model, PicoForMetaCausalLM):
             model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
         else:
@@ -72,7 +75,7 @@ class MAMLTrainer(Trainer):
         # With these a checkpoint can be evaluated the way it was trained.
         model.config.episode = {"hybrid_ratio": args.hybrid_ratio, **args.episode_settings()}
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
-        self.source = EpisodeSource(args, self.words.split(args.held_out_words)[0], processing_class.mask_token_id)
+        self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
         # Before the parent class makes a folder.
         self._check_corpus(train_dataset, model.config.vocab_size)
         kwargs.setdefault("data_collator", collate_blocks)
@@ -249,7 +252,7 @@ def _check_head(head: dict[str, Any], args: MAMLConfig) -> None:
             f"n_way is {args.n_way}, but the model's head tells {head['ways']} words apart: "
             "set n_way to that, or start from a model without a head"
         )
-    differs = [name for name in wanted if head.get(name) != wanted[name]]
+    differs = [name for name in ("layers", "hidden_dim", "learned_lr_steps") if head.get(name, 0) != wanted[name]]
     if differs:
         pairs = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in differs)
         raise InputError(f"the model's head was made with other arguments: {pairs}; start from a model without a head")

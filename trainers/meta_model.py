@@ -96,8 +96,10 @@ class PicoForMetaCausalLM(PicoForCausalLM):
     def forward(
         self,
         input_ids: Tensor | None = None,
-        episode: Episode | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         *,
+        episode: Episode | None = None,
         shift_labels: Tensor | None = None,
         inner: InnerLoop = FOMAML,
         query_weight: float = 1.0,
@@ -125,10 +127,10 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             An `EpisodeOutput` where an episode or states are asked for.
         """
         if episode is None and not keep_states:
-            return super().forward(input_ids=input_ids, shift_labels=shift_labels, **kwargs)
+            return super().forward(input_ids, attention_mask, position_ids, shift_labels=shift_labels, **kwargs)
         states = next_token = None
         if input_ids is not None:
-            states = self.pico_decoder(input_ids, use_cache=False).last_hidden_state
+            states = self.pico_decoder(input_ids, attention_mask, position_ids, use_cache=False).last_hidden_state
             if shift_labels is not None:
                 next_token = next_token_loss(states, self.de_embedding_proj, shift_labels)
         output = EpisodeOutput(

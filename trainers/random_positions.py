@@ -13,7 +13,13 @@ from .errors import InputError
 
 
 def sample_random_positions(
-    token_ids: Tensor, mask_id: int, ways: int, shots: int, queries: int, generator: torch.Generator
+    token_ids: Tensor,
+    mask_id: int,
+    ways: int,
+    shots: int,
+    queries: int,
+    generator: torch.Generator,
+    held_out: Tensor | None = None,
 ) -> Episode | None:
     """Hide K random positions of every row for support, and Q others for query.
 
@@ -24,6 +30,7 @@ def sample_random_positions(
         shots: K, support positions, shared by all rows.
         queries: Q, query positions.
         generator: a CPU generator; the same state gives the same episode.
+        held_out: (V,) bool, tokens that are never a class, and so fall into class 0.
 
     Returns:
         The episode on the CPU, with R * K support and R * Q query examples; None where all hidden tokens are the same.
@@ -37,7 +44,8 @@ def sample_random_positions(
         raise InputError(f"k_shot + n_query is {shots + queries}, more than the {length} tokens of a block")
     positions = torch.randperm(length, generator=generator)[: shots + queries]
     support, query = positions[:shots], positions[shots:]
-    classes = _first_distinct(token_ids[:, support].reshape(-1), ways)
+    hidden = token_ids[:, support].reshape(-1)
+    classes = _first_distinct(hidden if held_out is None else hidden[~held_out[hidden]], ways)
     if len(classes) < 2:
         return None
     return Episode(
@@ -48,7 +56,7 @@ def sample_random_positions(
 
 
 def _first_distinct(values: Tensor, count: int) -> Tensor:
-    return torch.tensor(list(dict.fromkeys(values.tolist()))[:count])
+    return torch.tensor(list(dict.fromkeys(values.tolist()))[:count], dtype=torch.long)
 
 
 def _hide(token_ids: Tensor, positions: Tensor, mask_id: int, classes: Tensor) -> Examples:

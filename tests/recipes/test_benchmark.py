@@ -18,9 +18,13 @@ def test_ratios_are_of_the_same_round():
 def test_every_part_is_timed_and_written(tmp_path, capsys):
     results = main(["--output", str(tmp_path), *SMALL, "--rounds", "3"])
     assert json.loads((tmp_path / "benchmark.json").read_text()) == results
-    assert {"episode", "next-token micro-batch with a stream episode", "sampling", "support encoding", "inner loop"} <= {
-        entry["what"] for entry in results["ratios"]
-    }
+    assert {
+        "episode",
+        "next-token micro-batch with a stream episode",
+        "sampling",
+        "support encoding",
+        "inner loop",
+    } <= {entry["what"] for entry in results["ratios"]}
     for name, runs in results["rounds"].items():
         assert len(runs) == 3, name
         assert results["seconds"][name] > 0

@@ -146,6 +146,28 @@ def test_a_prototype_start_is_a_prototypical_network(seed, layers):
     torch.testing.assert_close(logits.log_softmax(-1), (-distance).log_softmax(-1))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_head_in_half_precision_is_adapted_in_full(algorithm):
+    # As FSDP's mixed precision hands it over, or a checkpoint saved in bf16 loads.
+    head, support, query, labels, query_labels = task(5)
+    head = head.bfloat16()
+    inner = InnerLoop(algorithm, steps=5, lr=0.1)
+    features = support.float().requires_grad_(), query.float().requires_grad_()
+    got = episode_loss(head, inner, features[0], labels, features[1], query_labels, None)[0]
+    got.backward()
+    expected = episode_loss(
+        copy.deepcopy(head).float(),
+        inner,
+        *(f.detach() for f in features[:1]),
+        labels,
+        features[1].detach(),
+        query_labels,
+        None,
+    )[0]
+    torch.testing.assert_close(got, expected)
+    assert features[1].grad is not None
+
+
 def test_works_without_gradients_switched_on():
     head, support, _, labels, _ = task(1)
     with torch.no_grad():

@@ -31,6 +31,15 @@ def test_all_rows_share_their_positions_and_classes_past_the_first_are_clamped()
     assert episode.words.tolist() == list(dict.fromkeys(ids[:, support.positions[:4]].flatten().tolist()))[:32]
 
 
+def test_held_out_words_are_no_class():
+    ids = zipf(32)
+    held_out = torch.arange(5001) % 2 == 0
+    episode = sample_random_positions(ids, MASK, 32, 4, 1, episode_generator(0, 0, 0), held_out)
+    assert (episode.words % 2 == 1).all()
+    hidden = ids[episode.support.rows, episode.support.positions]
+    assert (episode.support.labels[held_out[hidden]] == 0).all()
+
+
 def test_class_0_grows_with_the_batch():
     shares = []
     for rows in (32, 256):
