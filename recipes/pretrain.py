@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers import ProgressCallback as TransformersProgressCallback
 from transformers.utils import logging
@@ -18,7 +19,7 @@ from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCall
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.adaptation import evaluate_adaptation
-from ..trainers.corpus import load_tokenizer, train_tokenizer
+from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
 from .arguments import parse, run
 from .corpus_arguments import CorpusArguments
 from .run_folder import ARGUMENTS_FILE, RESULTS_FILE, check_free, check_same_run, newest_checkpoint, save_json
@@ -88,6 +89,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
+    words = evaluation_words(args, tokenizer, config.vocab_size)
+    if run_args.eval_episodes > 0:
+        check_evaluation(args, held_out[:, :-1], tokenizer.mask_token_id, words)
 
     set_seed(args.seed)
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -110,22 +114,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     def adaptation() -> dict[str, Any] | None:
         if run_args.eval_episodes == 0:
             return None
-        # Words no training episode has asked for; where none are held out, all of them.
-        words = trainer.words.split(args.held_out_words)[1] if args.held_out_words else trainer.words
-        try:
-            result = evaluate_adaptation(
-                trainer.model,
-                held_out[:, :-1],
-                words,
-                tokenizer.mask_token_id,
-                args,
-                run_args.eval_episodes,
-                args.seed,
-                trained_head=args.hybrid_ratio > 0,
-            )
-        except InputError as error:
-            hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
-            raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
+        result = evaluate_adaptation(
+            trainer.model,
+            held_out[:, :-1],
+            words,
+            tokenizer.mask_token_id,
+            args,
+            run_args.eval_episodes,
+            args.seed,
+            trained_head=args.hybrid_ratio > 0,
+        )
         return asdict(result)
 
     results_path = output_dir / RESULTS_FILE
@@ -160,6 +158,21 @@ def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfi
         raise InputError(f"eval_steps must be a whole number of steps, got {args.eval_steps}")
     if args.resume_from_checkpoint is not None:
         raise InputError("resume_from_checkpoint is not read here: --resume goes on from the newest checkpoint")
+
+
+def evaluation_words(args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordTable:
+    """Words that no training episode makes a class of; where none are held out, all words."""
+    words = WordTable.from_tokenizer(tokenizer, vocab_size)
+    return words.split(args.held_out_words)[1] if args.held_out_words else words
+
+
+def check_evaluation(args: MAMLConfig, blocks: Tensor, mask_id: int, words: WordTable) -> None:
+    """Make sure that episodes can be drawn from the held-out text, before anything is trained or written."""
+    try:
+        args.check_pool(blocks, mask_id, words)
+    except InputError as error:
+        hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
+        raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
 
 
 def comparable(args: MAMLConfig) -> dict[str, Any]:
