@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pico_maml import PicoForCausalLM, PicoForTokenClassification
-from pico_maml.recipes import corpus_arguments, evaluate, export, finetune, pretrain
+from pico_maml.recipes import benchmark, corpus_arguments, evaluate, export, finetune, pretrain
 from pico_maml.recipes.arguments import parse
 from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
@@ -21,6 +21,7 @@ LOAD, USE, HARNESS, TRAIN = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
     "pretrain": (pretrain.ModelArguments, corpus_arguments.CorpusArguments, pretrain.RunArguments, MAMLConfig),
+    "benchmark": (benchmark.BenchmarkArguments,),
     "evaluate": (evaluate.EvaluateArguments, corpus_arguments.CorpusArguments),
     "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),
