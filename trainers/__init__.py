@@ -5,5 +5,6 @@ from .errors import InputError
 from .inner_loop import adapt_head
 from .maml_config import MAMLConfig
 from .maml_trainer import MAMLTrainer
+from .ner import load_treebank
 
-__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "adapt_head", "sample_episode"]
+__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "adapt_head", "load_treebank", "sample_episode"]
