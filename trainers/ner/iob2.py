@@ -1,7 +1,8 @@
-"""IOB2: a strict reader with the conventions of Universal NER (Mayhew et al. 2024), a writer, tags to entities and back."""
+"""IOB2 with the conventions of Universal NER (Mayhew et al. 2024): a strict reader, a writer, tags and entities."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class Entity(NamedTuple):
 def read_iob2(path: Path) -> list[Sentence]:
     """Read sentences, which empty lines part; lines that start with `# ` are comments.
 
-    OTH entities become O; an I- tag without its B- is kept, as Universal NER does (`inside_without_begin` counts them).
+    OTH entities become O; an I- tag without its B- is kept, as Universal NER does (see `inside_without_begin`).
 
     Raises:
         InputError: no such file, not UTF-8, wrong columns, an unknown tag, or no sentence (names file and line).
@@ -103,6 +104,4 @@ def to_iob2(entities: Iterable[Entity], length: int) -> list[str]:
 def inside_without_begin(tags: Sequence[str]) -> int:
     """How many I- tags of a sentence follow neither B- nor I- of their own class."""
     before = ["O", *tags]
-    return sum(
-        tag.startswith("I-") and previous[2:] != tag[2:] for previous, tag in zip(before, before[1:], strict=False)
-    )
+    return sum(tag.startswith("I-") and previous[2:] != tag[2:] for previous, tag in pairwise(before))

@@ -20,9 +20,9 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
     """Load labelled sentences.
 
     Args:
-        name: a treebank of Universal NER such as `da_ddt`, or `all`, the union of the nine with a train split; `sample`;
-            an IOB2 file, which is cut into 80 % train, 10 % validation and 10 % test; or a folder of *-train.iob2,
-            *-dev.iob2 and *-test.iob2.
+        name: a treebank of Universal NER such as `da_ddt`, or `all`, the union of the nine with a train split;
+            `sample`; an IOB2 file, which is cut into 80 % train, 10 % validation and 10 % test; or a folder of
+            *-train.iob2, *-dev.iob2 and *-test.iob2.
         uner_dir: folder that holds the files NAME-ud-SPLIT.iob2; without it those of Universal NER are downloaded once
             from their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
 
@@ -53,6 +53,21 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
     near = get_close_matches(name, [*TREEBANKS, ALL, SAMPLE], 1)
     hint = f"did you mean {near[0]!r}?" if near else f"the treebanks are {', '.join(TREEBANKS)}, or {ALL}"
     raise InputError(f"no treebank, file or folder {name!r}: {hint}")
+
+
+def load_test_sets(names: list[str], uner_dir: str | Path | None = None) -> dict[str, Dataset]:
+    """The test split of each treebank by its name; `all` stands for the 18 of Universal NER.
+
+    Raises:
+        InputError: see `load_treebank`; or a treebank without a test split.
+    """
+    test_sets = {}
+    for name in TREEBANKS if names == [ALL] else names:
+        splits = load_treebank(name, uner_dir)
+        if "test" not in splits:
+            raise InputError(f"{name} has no test split, only {', '.join(splits)}: leave it out")
+        test_sets[name] = splits["test"]
+    return test_sets
 
 
 def describe(rows: Dataset) -> dict[str, int]:

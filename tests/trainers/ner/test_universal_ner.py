@@ -99,7 +99,7 @@ def test_files_of_the_user_are_verified(tmp_path, monkeypatch):
 
 
 def test_all_is_the_union_and_needs_every_file(tmp_path, monkeypatch):
-    splits = {split: GOOD for split in ("train", "validation", "test")}
+    splits = dict.fromkeys(("train", "validation", "test"), GOOD)
     for name in SEEN:
         monkeypatch.setitem(FACTS, name, facts(name, splits))
         for split, entry in FACTS[name]["splits"].items():
@@ -107,7 +107,7 @@ def test_all_is_the_union_and_needs_every_file(tmp_path, monkeypatch):
     union = load_treebank(ALL, tmp_path)
     assert {split: len(rows) for split, rows in union.items()} == dict.fromkeys(splits, 2 * len(SEEN))
     (tmp_path / "hr_set-ud-dev.iob2").unlink()
-    with pytest.raises(InputError, match="all needs all of hr_set, but .* lacks its validation file"):
+    with pytest.raises(InputError, match=r"all needs all of hr_set, but .* lacks its validation file"):
         load_treebank(ALL, tmp_path)
 
 
