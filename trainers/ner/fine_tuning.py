@@ -98,10 +98,9 @@ def fine_tune(
     # So that whoever uses the model later reads the same sub-words.
     model.config.labelled_subword = args.labelled_subword
     raw = {**treebank, **(test_sets or {})}
-    encode = partial(
-        align, tokenizer=tokenizer, max_length=model.config.max_seq_len, labelled_subword=args.labelled_subword
-    )
-    aligned = {name: rows.map(encode, batched=True) for name, rows in raw.items()}
+    aligned = {
+        name: prepare(rows, tokenizer, model.config.max_seq_len, args.labelled_subword) for name, rows in raw.items()
+    }
     # Sorted by length to waste little on padding; `order` brings the predictions back.
     orders = {name: np.argsort(rows["length"], kind="stable")[::-1] for name, rows in aligned.items()}
     evaluated = {name: rows.select(orders[name]) for name, rows in aligned.items() if name != "train"}
@@ -153,6 +152,14 @@ def fine_tune(
         steps=trainer.state.global_step,
         best_epoch=_best_epoch(trainer),
     )
+
+
+def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str) -> Dataset:
+    """Rows with the columns of `align`; taken as they are if they have them already, so that a sweep aligns once."""
+    if "labelled_words" in rows.column_names:
+        return rows
+    options = {"tokenizer": tokenizer, "max_length": max_length, "labelled_subword": labelled_subword}
+    return rows.map(align, batched=True, fn_kwargs=options)
 
 
 def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
