@@ -8,6 +8,8 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 # Between taking a stale claim over and looking whether another process did so after us.
 SETTLE_SECONDS = 0.5
 
@@ -80,11 +82,12 @@ def is_stale(path: Path, stale_after: float) -> bool:
     host, _, rest = (read(path) or "").partition(" ")
     if host == socket.gethostname():
         try:
-            os.kill(int(rest.split()[0]), 0)
-        except ProcessLookupError:
+            process = psutil.Process(int(rest.split()[0]))
+            # Killed but not yet reaped by its parent, or another one that has got the number since.
+            if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > touched:
+                return True
+        except psutil.NoSuchProcess:
             return True
-        except PermissionError:
-            return False
     return time.time() - touched > stale_after
 
 

@@ -80,33 +80,52 @@ def work(argv: list[str], sharing: int = 1) -> None:
     args.disable_tqdm, args.logging_strategy = True, "no"
     if sharing > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
-    folder = SweepFolder(Path(args.output_dir))
-    backbone = None
-    for run in sweep.runs():
-        if folder.finished(run) or folder.failed(run):
-            continue
-        claim = folder.claim(run, sweep.stale_after)
+    worker = Worker(SweepFolder(Path(args.output_dir)), sweep, args)
+    # Once more as long as something was done: the owner of a claim may have died in the meantime.
+    while any(worker.attempt(run) for run in sweep.runs()):
+        pass
+
+
+class Worker:
+    """Does runs one after the other, in one folder.
+
+    Args:
+        folder: of the sweep.
+        sweep: its arguments.
+        args: those of fine-tuning.
+    """
+
+    def __init__(self, folder: SweepFolder, sweep: SweepArguments, args: NERConfig) -> None:
+        self.folder, self.sweep, self.args = folder, sweep, args
+        self.backbone: Backbone | None = None
+
+    def attempt(self, run: Run) -> bool:
+        """Do a run unless it is done, failed or claimed; whether it was done or failed here."""
+        if self.folder.finished(run) or self.folder.failed(run):
+            return False
+        claim = self.folder.claim(run, self.sweep.stale_after)
         if claim is None:
-            continue
+            return False
         with claim:
-            if folder.finished(run):
-                continue
+            if self.folder.finished(run) or self.folder.failed(run):
+                return False
             started = time.perf_counter()
             try:
-                if backbone is None or backbone.model != run.model:
-                    backbone = Backbone(run.model, sweep, args.labelled_subword)
-                result = execute(run, backbone, folder, args)
+                if self.backbone is None or self.backbone.model != run.model:
+                    self.backbone = Backbone(run.model, self.sweep, self.args.labelled_subword)
+                result = execute(run, self.backbone, self.folder, self.args)
             # One run that fails, for whatever reason, must not stop the others.
             except Exception as error:
-                folder.save_failure(run, traceback.format_exc())
+                self.folder.save_failure(run, traceback.format_exc())
                 print(f"{run.name} failed: {error}", flush=True)
-                continue
+                return True
             finally:
-                shutil.rmtree(folder.work_path(run), ignore_errors=True)
+                shutil.rmtree(self.folder.work_path(run), ignore_errors=True)
             seconds = time.perf_counter() - started
-            folder.save(run, {**result, "seconds": seconds})
+            self.folder.save(run, {**result, "seconds": seconds})
             shown = run.train_on if run.train_on in result["scores"] else next(iter(result["scores"]))
             print(f"{run.name}: {shown} F1 {result['scores'][shown]['f1']:.3f}, {seconds:.0f} s", flush=True)
+            return True
 
 
 def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) -> dict[str, Any]:

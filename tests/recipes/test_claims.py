@@ -5,6 +5,8 @@ import sys
 import time
 from multiprocessing.pool import ThreadPool
 
+import psutil
+
 from pico_maml.recipes.claims import acquire, is_stale
 
 
@@ -26,15 +28,22 @@ def test_a_claim_is_released_when_the_work_fails(tmp_path):
 
 
 def test_the_claim_of_a_killed_process_is_taken_over(tmp_path):
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
+    done = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    done.stdout.read()  # its end closes the pipe, but nobody has waited for it
     path = tmp_path / "run"
     path.write_text(f"{socket.gethostname()} {done.pid} abc")
+    while psutil.Process(done.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert is_stale(path, 600)
+    done.wait()
     assert is_stale(path, 600)
     with acquire(path, 600) as claim:
         assert path.read_text() == claim.owner
     path.write_text(f"{socket.gethostname()} {os.getpid()} abc")
     assert acquire(path, 600) is None, "that process lives"
+    before_it_began = psutil.Process().create_time() - 1
+    os.utime(path, (before_it_began, before_it_began))
+    assert is_stale(path, 1e9), "another process has the number now"
 
 
 def test_the_claim_of_another_machine_is_taken_over_after_silence_only(tmp_path):
