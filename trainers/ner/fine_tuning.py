@@ -174,10 +174,20 @@ def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
         labels = tuple(rows.features["ner_tags"].feature.names)
         if labels != LABELS:
             raise InputError(f"{name} has the labels {', '.join(labels)}: map them to {', '.join(LABELS)}")
+    check_labels(model)
+
+
+def check_labels(model: PicoForTokenClassification) -> None:
+    """Refuse a model whose classes are others.
+
+    Raises:
+        InputError: labels other than `LABELS`.
+    """
     labels = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
     if labels != LABELS:
         raise InputError(
-            f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: load it with **label_names()"
+            f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: take one that was fine-tuned "
+            "for NER, or to fine-tune load it with **label_names()"
         )
 
 
