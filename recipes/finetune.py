@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets import disable_progress_bars
 from transformers import AutoModelForTokenClassification, set_seed
 from transformers.utils import logging
 
@@ -44,6 +45,7 @@ class FinetuneArguments:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    disable_progress_bars()
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     check_free(output_dir)

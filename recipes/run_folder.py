@@ -38,11 +38,11 @@ FREE_ON_RESUME = {
 }
 
 
-def save_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file for people and programs to read: whole, or not at all."""
+def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
+    """Write a JSON file for people and programs to read, or in one line (`indent` None): whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.write_text(json.dumps(content, indent=indent) + "\n")
     temporary.replace(path)
 
 

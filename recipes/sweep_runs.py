@@ -120,7 +120,7 @@ class SweepFolder:
 
     def save(self, run: Run, result: dict[str, Any]) -> None:
         """Write the result of a run, atomically."""
-        save_json(self.result_path(run), {**run.describe(), **result})
+        save_json(self.result_path(run), {**run.describe(), **result}, indent=None)
 
     def save_failure(self, run: Run, trace: str) -> None:
         """Write why a run failed."""
