@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
         write_table(output_dir / name, table)
     bars = tables.class_difference(scores, args.baseline, args.treatment)
     if len(bars):
-        title = f"F1 of {args.treatment} minus {args.baseline}, mean over in-language treebanks"
+        title = f"{args.treatment} minus {args.baseline}, in language"
         class_bars(bars, title).savefig(output_dir / "figure_3.png", dpi=150)
     for size, pretraining, mode in dict.fromkeys(
         zip(scores["size"], scores["pretraining"], scores["mode"], strict=True)

@@ -27,7 +27,7 @@ class Features:
     """The last hidden states of labelled sub-words under a frozen decoder.
 
     Args:
-        decoder: it is only read, in evaluation mode.
+        decoder: it is only read, in evaluation mode and its own precision (`bf16` of the arguments is for training).
         folder: keeps features on disk, by the content of weights and sentences: each is encoded once for all runs and
             processes that share the folder. None: nothing is kept.
     """

@@ -36,6 +36,6 @@ def class_bars(table: pd.DataFrame, title: str) -> Figure:
         axes.set_xticks(range(len(part)), part.index)
         axes.set(title=f"{mode} fine-tuning", xlabel="model")
     panels[0].set_ylabel("difference in F1")
-    panels[-1].legend(frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     figure.suptitle(title)
     return figure

@@ -87,7 +87,7 @@ def class_difference(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.
     own = scores[scores["train_on"] == scores["test"]]
     means = _paired(own, baseline, treatment).groupby(["mode", "size", "pretraining"])[list(CLASSES)].mean()
     first, second = _pair(means, baseline, treatment)
-    return second - first
+    return _sizes_first(second - first)
 
 
 def cross_f1(scores: pd.DataFrame, size: str, pretraining: str, mode: str) -> pd.DataFrame:

@@ -67,7 +67,9 @@ def test_transfer(results):
 
 
 def test_classes_without_entities_are_missing_not_zero(results):
-    table = tables.class_difference(tables.scores_of(results), "vanilla", "maml")
+    small = [result(pretraining, "head", "da_ddt", size="small", da_ddt=0.2) for pretraining in ("vanilla", "maml")]
+    table = tables.class_difference(tables.scores_of([*results, *small]), "vanilla", "maml")
+    assert list(table.xs("head", level="mode").index) == ["tiny", "small"]
     row = table.loc["head", "tiny"]
     assert row["LOC"] == pytest.approx(0.1)
     assert row["PER"] == pytest.approx(0.05)
