@@ -19,6 +19,9 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -66,6 +69,20 @@ class NERTrainer(Trainer):
         together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         generator = torch.Generator().manual_seed(self.args.seed)
         return LengthGroupedSampler(together, lengths=self.lengths, generator=generator)
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """Early stopping whose patience counts from the first epoch that finds an entity.
+
+    A fresh classifier predicts O alone at first, for several epochs where the decoder is frozen.
+    """
+
+    def check_metric_value(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metric_value: float
+    ) -> None:
+        """Count an epoch, unless its F1 is zero."""
+        if metric_value > 0:
+            super().check_metric_value(args, state, control, metric_value)
 
 
 def fine_tune(
@@ -129,7 +146,7 @@ def fine_tune(
         data_collator=collate_features if cached else DataCollatorForTokenClassification(tokenizer),
         compute_metrics=None if validation is None else partial(_f1, rows=validation[:], gold=gold_tags(validation)),
         preprocess_logits_for_metrics=_to_classes,
-        callbacks=[] if validation is None else [EarlyStoppingCallback(args.early_stopping_patience)],
+        callbacks=[] if validation is None else [EarlyStopping(args.early_stopping_patience)],
         lengths=list(aligned["train"]["length"]),
     )
     if progress is not None:

@@ -30,7 +30,8 @@ class NERConfig(TrainingArguments):
         metadata={"help": "In mode head, encode each sentence once instead of once an epoch; the result is the same."},
     )
     early_stopping_patience: int = field(
-        default=3, metadata={"help": "Epochs without a better development F1 before the end."}
+        default=3,
+        metadata={"help": "Epochs without a better development F1 before the end, counted once it is not zero."},
     )
     learning_rate: float = field(default=3e-5, metadata={"help": "Peak learning rate of AdamW."})
     num_train_epochs: float = field(default=10, metadata={"help": "Epochs at most."})

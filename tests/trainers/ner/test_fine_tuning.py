@@ -136,9 +136,24 @@ def test_truncated_words_are_counted_and_scored_as_o(classifier, tokenizer, tree
     assert tuned.scores["test"]["f1"] < 1
 
 
-def test_early_stopping(classifier, tokenizer, treebank, tmp_path):
-    args = arguments(tmp_path, num_train_epochs=10, early_stopping_patience=1, learning_rate=0.0)
-    assert fine_tune(classifier, tokenizer, treebank, args).epochs == 2
+def test_early_stopping_begins_with_the_first_entity_found(classifier, tokenizer, treebank, tmp_path):
+    args = arguments(tmp_path, num_train_epochs=5, early_stopping_patience=1, learning_rate=0.0)
+    with torch.no_grad():
+        classifier.score.weight.zero_()
+        classifier.score.bias.copy_(torch.tensor([0.0, 1, 0, 0, 0, 0, 0]))
+    tuned = fine_tune(classifier, tokenizer, treebank, args)
+    assert tuned.scores["validation"]["f1"] > 0
+    assert tuned.epochs == 2
+    with torch.no_grad():
+        classifier.score.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0, 0, 0]))
+    tuned = fine_tune(
+        classifier,
+        tokenizer,
+        treebank,
+        arguments(tmp_path / "o", num_train_epochs=5, early_stopping_patience=1, learning_rate=0.0),
+    )
+    assert tuned.scores["validation"]["f1"] == 0
+    assert tuned.epochs == 5
 
 
 def test_accumulated_batches_train_like_one(classifier, tokenizer, treebank, tmp_path):
