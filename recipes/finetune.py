@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "labelled_subword": args.labelled_subword,
         "seed": args.seed,
         "learning_rate": args.learning_rate,
+        "sentences": {split: len(rows) for split, rows in treebank.items()},
         "data": {split: describe(rows) for split, rows in treebank.items()},
         "scores": tuned.scores,
         "baselines": baseline_scores(treebank),

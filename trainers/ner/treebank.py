@@ -43,13 +43,13 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
         return to_dataset_dict({split: [s for part in parts for s in part[split]] for split in SPLITS})
     if name in FACTS:
         return to_dataset_dict(_read_universal_ner(name, uner_dir))
-    if uner_dir is not None:
-        return to_dataset_dict(_read_folder(Path(uner_dir), f"{name}-ud"))
     path = Path(name)
     if path.is_file():
         return to_dataset_dict(_cut(read_iob2(path)))
     if path.is_dir():
         return to_dataset_dict(_read_folder(path, "*"))
+    if uner_dir is not None:
+        return to_dataset_dict(_read_folder(Path(uner_dir), f"{name}-ud"))
     near = get_close_matches(name, [*TREEBANKS, ALL, SAMPLE], 1)
     hint = f"did you mean {near[0]!r}?" if near else f"the treebanks are {', '.join(TREEBANKS)}, or {ALL}"
     raise InputError(f"no treebank, file or folder {name!r}: {hint}")
