@@ -1,5 +1,7 @@
 """The science and the loops: corpus, episodes, inner loop, the pretraining trainer and named entity recognition."""
 
+from typing import Any
+
 from .episodes import Episode, sample_episode
 from .errors import InputError
 from .inner_loop import adapt_head
@@ -7,7 +9,7 @@ from .maml_config import MAMLConfig
 from .maml_trainer import MAMLTrainer
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """`load_treebank` on first use: pretraining needs nothing of what reads treebanks."""
     if name == "load_treebank":
         from .ner.treebank import load_treebank
