@@ -1,6 +1,6 @@
 """Fine-tune a checkpoint for named entity recognition and score it.
 
-python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --uner_dir DIR --mode full --output_dir OUT
+python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --mode full --output_dir OUT
 """
 
 import shutil
@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets import disable_progress_bars
 from transformers import AutoModelForTokenClassification, set_seed
 from transformers.utils import logging
 
 from ..callbacks import ProgressCallback
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
+from ..trainers.ner.baselines import baseline_scores
+from ..trainers.ner.treebank import describe, load_test_sets
 from .arguments import parse, run
 from .loading import load_pretrained
 from .run_folder import RESULTS_FILE, check_free, save_json
@@ -26,32 +29,49 @@ class FinetuneArguments:
     model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
     treebank: str = field(
         metadata={
-            "help": "`sample` (invented sentences, to try the code), a treebank of Universal NER such as da_ddt "
-            "(with uner_dir), an IOB2 file, or a folder of *-train.iob2, *-dev.iob2 and *-test.iob2."
+            "help": "`sample` (invented sentences, to try the code), a treebank of Universal NER such as da_ddt, "
+            "`all` nine of them, an IOB2 file, or a folder of *-train.iob2, *-dev.iob2 and *-test.iob2."
         }
     )
-    uner_dir: str | None = field(default=None, metadata={"help": "Folder of the Universal NER files."})
+    evaluate_on: list[str] = field(
+        default_factory=list, metadata={"help": "Further treebanks whose test sets are scored, or `all` 18."}
+    )
+    uner_dir: str | None = field(
+        default=None, metadata={"help": "Folder of the Universal NER files (unset: downloaded once and cached)."}
+    )
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    disable_progress_bars()
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     check_free(output_dir)
-    treebank = load_treebank(data_args.treebank, data_args.uner_dir)
+    with args.main_process_first(desc="treebanks"):
+        treebank = load_treebank(data_args.treebank, data_args.uner_dir)
+        test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
     tokenizer = load_tokenizer(data_args.model, data_args.revision)
     set_seed(args.seed)
     model = load_pretrained(AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names())
+    progress = None if args.disable_tqdm else ProgressCallback("fine-tune")
+    tuned = fine_tune(model, tokenizer, treebank, args, test_sets, progress=progress)
     results = {
         "model": data_args.model,
         "treebank": data_args.treebank,
         "mode": args.mode,
+        "labelled_subword": args.labelled_subword,
         "seed": args.seed,
         "learning_rate": args.learning_rate,
         "sentences": {split: len(rows) for split, rows in treebank.items()},
-        **fine_tune(model, tokenizer, treebank, args, None if args.disable_tqdm else ProgressCallback("fine-tune")),
+        "data": {split: describe(rows) for split, rows in treebank.items()},
+        "scores": tuned.scores,
+        "baselines": baseline_scores(treebank),
+        "truncated_words": tuned.truncated_words,
+        "epochs": tuned.epochs,
+        "best_epoch": tuned.best_epoch,
+        "steps": tuned.steps,
     }
     if args.should_save:
         model.save_pretrained(output_dir)
@@ -62,6 +82,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save_json(output_dir / RESULTS_FILE, results)
         for split, scores in results["scores"].items():
             print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
+        for name, f1 in results["baselines"].items():
+            print(f"test, {name} baseline: F1 {f1:.3f}")
     return results
 
 

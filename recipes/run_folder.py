@@ -1,6 +1,7 @@
 """The folder of a run: never written over, and resumed only as what it is."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,12 @@ FREE_ON_RESUME = {
 }
 
 
-def save_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file for people and programs to read."""
+def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
+    """Write a JSON file for people and programs to read, or in one line (`indent` None): whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=indent) + "\n")
+    temporary.replace(path)
 
 
 def check_free(folder: Path) -> None:

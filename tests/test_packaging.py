@@ -56,6 +56,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
         "pico_maml/recipes/configs/demo.yaml",
         "pico_maml/recipes/lm_eval/held_out.yaml",
         "pico_maml/trainers/data/sample-train.iob2",
+        "pico_maml/trainers/data/uner.json",
+        "pico_maml/trainers/data/published_ner.csv",
+        "pico_maml/recipes/configs/uner-sweep.yaml",
     } <= set(names)
     assert not [name for name in names if "tests" in name or "conftest" in name]
     code = "import pico_maml, pico_maml.recipes.pretrain; print(pico_maml.__file__)"

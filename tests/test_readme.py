@@ -11,7 +11,17 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pico_maml import PicoForCausalLM, PicoForTokenClassification
-from pico_maml.recipes import benchmark, corpus_arguments, evaluate, export, finetune, pretrain
+from pico_maml.recipes import (
+    benchmark,
+    corpus_arguments,
+    evaluate,
+    export,
+    finetune,
+    ner_results,
+    predict,
+    pretrain,
+    sweep_arguments,
+)
 from pico_maml.recipes.arguments import parse
 from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
@@ -25,6 +35,9 @@ TYPES = {
     "evaluate": (evaluate.EvaluateArguments, corpus_arguments.CorpusArguments),
     "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),
+    "predict": (predict.PredictArguments,),
+    "sweep": sweep_arguments.TYPES,
+    "ner_results": (ner_results.NERResultsArguments,),
 }
 
 

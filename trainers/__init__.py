@@ -5,5 +5,15 @@ from .errors import InputError
 from .inner_loop import MetaHead, adapt_head
 from .maml_config import MAMLConfig
 from .maml_trainer import MAMLTrainer
+from .ner.treebank import load_treebank
 
-__all__ = ["Episode", "InputError", "MAMLConfig", "MAMLTrainer", "MetaHead", "adapt_head", "sample_episode"]
+__all__ = [
+    "Episode",
+    "InputError",
+    "MAMLConfig",
+    "MAMLTrainer",
+    "MetaHead",
+    "adapt_head",
+    "load_treebank",
+    "sample_episode",
+]

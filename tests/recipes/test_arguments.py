@@ -106,7 +106,7 @@ def test_errors_are_one_line_and_exit_code_2(capsys, monkeypatch):
 
 
 def test_shipped_recipes_are_found_by_name():
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {"demo"} | {
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {"demo", "uner-sweep"} | {
         f"{kind}-{size}"
         for kind in ("pico-maml-decoder", "pico-decoder")
         for size in ("tiny", "small", "medium", "large")

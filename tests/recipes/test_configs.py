@@ -1,10 +1,13 @@
 """Every shipped recipe is parsed, and its model built."""
 
+from itertools import product
+
 import pytest
 import torch
 import yaml
 
 from pico_maml import PicoForCausalLM
+from pico_maml.recipes import sweep_arguments
 from pico_maml.recipes.arguments import CONFIGS, parse
 from pico_maml.recipes.corpus_arguments import CorpusArguments
 from pico_maml.recipes.pretrain import ModelArguments, RunArguments
@@ -12,8 +15,10 @@ from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.episode_loss import ALGORITHMS
 from pico_maml.trainers.episodes import READOUTS
 from pico_maml.trainers.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
 TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
+SWEEP = CONFIGS / "uner-sweep.yaml"
 PARAMETERS = {"tiny": 11_282_784, "small": 64_595_328, "medium": 181_095_168, "large": 569_808_384}
 # Table 10 and section 3 of the paper.
 PAPER = {
@@ -28,7 +33,7 @@ PAPER = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted({*CONFIGS.glob("*.yaml")} - {SWEEP}), ids=lambda path: path.stem)
 def test_recipe_builds_on_the_meta_device(path, tmp_path):
     model_args, corpus, _, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
     with torch.device("meta"):
@@ -74,6 +79,15 @@ def test_every_variant_has_a_recipe():
     }
     # The default needs no recipe to name it.
     assert {(name, v) for name, values in variants.items() for v in values} - used <= {("meta_algorithm", "maml")}
+
+
+def test_the_sweep_has_the_160_runs_of_the_paper():
+    sweep, args = parse(sweep_arguments.TYPES, ["--config", str(SWEEP)])
+    runs = sweep.runs()
+    assert len(runs) == 160
+    assert {run.train_on for run in runs} == {*SEEN, ALL}
+    assert {(run.model.size, run.model.pretraining) for run in runs} == set(product(PARAMETERS, ("vanilla", "maml")))
+    assert (args.learning_rate, args.num_train_epochs) == (3e-5, 10)
 
 
 @pytest.mark.parametrize("size", list(PARAMETERS))

@@ -1,12 +1,15 @@
-"""Named entity recognition on Universal NER: data, alignment, scores and fine-tuning."""
+"""Named entity recognition on Universal NER: data, alignment, fine-tuning and scores."""
 
-from .fine_tuning import NERConfig, fine_tune, label_names
-from .iob2 import LABELS, Sentence, read_iob2
+from .fine_tuning import FineTuned, fine_tune, label_names
+from .iob2 import LABELS, Entity, Sentence, read_iob2
+from .ner_config import NERConfig
 from .scores import entity_scores
 from .treebank import load_treebank
 
 __all__ = [
     "LABELS",
+    "Entity",
+    "FineTuned",
     "NERConfig",
     "Sentence",
     "entity_scores",

@@ -1,11 +1,17 @@
-"""A strict reader of IOB2 files, with the conventions of Universal NER (Mayhew et al. 2024)."""
+"""IOB2 with the conventions of Universal NER (Mayhew et al. 2024): a strict reader, a writer, tags and entities."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
+
+from seqeval.metrics.sequence_labeling import get_entities
 
 from ..errors import InputError
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+CLASSES = ("PER", "ORG", "LOC")
 # Universal NER leaves "other" entities out, and its files hold one misspelt tag.
 MAPPED_TO_O = {"B-OTH", "I-OTH", "B-O"}
 # Tab-separated columns: id, token, tag, two of annotation (Universal NER); or token and tag alone.
@@ -14,35 +20,45 @@ TOKEN_AND_TAG = {5: (1, 2), 2: (0, 1)}
 
 @dataclass(frozen=True)
 class Sentence:
-    """The words of a sentence and the tag of each, from `LABELS`."""
+    """The words of a sentence, the tag of each from `LABELS`, and the number of OTH entities that became O."""
 
     tokens: list[str]
     tags: list[str]
+    other_entities: int = 0
+
+
+class Entity(NamedTuple):
+    """Words `start` to `end` (exclusive) of a sentence, of class `label`."""
+
+    start: int
+    end: int
+    label: str
 
 
 def read_iob2(path: Path) -> list[Sentence]:
     """Read sentences, which empty lines part; lines that start with `# ` are comments.
 
-    OTH entities become O; an I- tag without its B- is kept, as Universal NER does.
+    OTH entities become O; an I- tag without its B- is kept, as Universal NER does (see `inside_without_begin`).
 
     Raises:
         InputError: no such file, not UTF-8, wrong columns, an unknown tag, or no sentence (names file and line).
     """
     if not path.is_file():
         raise InputError(f"no file {path}: check the path")
-    sentences: list[Sentence] = []
-    tokens: list[str] = []
-    tags: list[str] = []
-    columns = None
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
+    sentences: list[Sentence] = []
+    tokens: list[str] = []
+    raw_tags: list[str] = []
+    columns = None
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if tokens:
-                sentences.append(Sentence(tokens, tags))
-                tokens, tags = [], []
+                tags = ["O" if tag in MAPPED_TO_O else tag for tag in raw_tags]
+                sentences.append(Sentence(tokens, tags, raw_tags.count("B-OTH")))
+                tokens, raw_tags = [], []
             continue
         if line.startswith("# ") or line == "#":
             continue
@@ -54,13 +70,38 @@ def read_iob2(path: Path) -> list[Sentence]:
                 "2 (token, tag), the same on every line, separated by tabs"
             )
         token, tag = (parts[column] for column in TOKEN_AND_TAG[columns])
-        tag = "O" if tag in MAPPED_TO_O else tag
-        if tag not in LABELS:
+        if tag not in LABELS and tag not in MAPPED_TO_O:
             raise InputError(f"{path}, line {number}: unknown tag {tag!r}, expected one of {', '.join(LABELS)}")
         if not token.strip():
             raise InputError(f"{path}, line {number}: empty token")
         tokens.append(token)
-        tags.append(tag)
+        raw_tags.append(tag)
     if not sentences:
         raise InputError(f"{path}: no sentence in it")
     return sentences
+
+
+def format_iob2(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> str:
+    """Sentences of words and tags as the text of an IOB2 file with two columns."""
+    blocks = ("\n".join(f"{token}\t{tag}" for token, tag in zip(*sentence, strict=True)) for sentence in sentences)
+    return "".join(f"{block}\n\n" for block in blocks)
+
+
+def to_entities(tags: Sequence[str]) -> list[Entity]:
+    """The entities of a sentence, by the rules of conlleval: an I- tag that continues nothing begins an entity."""
+    return [Entity(start, end + 1, label) for label, start, end in get_entities(list(tags))]
+
+
+def to_iob2(entities: Iterable[Entity], length: int) -> list[str]:
+    """The tags of a sentence of `length` words from its entities, which must not overlap."""
+    tags = ["O"] * length
+    for entity in entities:
+        tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
+        tags[entity.start] = f"B-{entity.label}"
+    return tags
+
+
+def inside_without_begin(tags: Sequence[str]) -> int:
+    """How many I- tags of a sentence follow neither B- nor I- of their own class."""
+    before = ["O", *tags]
+    return sum(tag.startswith("I-") and previous[2:] != tag[2:] for previous, tag in pairwise(before))

@@ -1,4 +1,4 @@
-"""Labelled sentences as a `DatasetDict`: the shipped sample, Universal NER files, or any IOB2 file or folder."""
+"""Labelled sentences as a `DatasetDict`: the shipped sample, Universal NER, or any IOB2 file or folder."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
 from ..errors import InputError
-from .iob2 import LABELS, Sentence, read_iob2
+from .iob2 import CLASSES, LABELS, Sentence, inside_without_begin, read_iob2
+from .universal_ner import ALL, FACTS, SEEN, TREEBANKS, fetch, verify
 
 # 240 + 80 + 80 sentences written for this project from templates, names invented: to try the code, no benchmark.
 SAMPLE = "sample"
@@ -19,31 +20,85 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
     """Load labelled sentences.
 
     Args:
-        name: `sample`; a treebank of Universal NER such as `da_ddt`, with `uner_dir`; an IOB2 file, which is cut into
-            80 % train, 10 % validation and 10 % test; or a folder of *-train.iob2, *-dev.iob2 and *-test.iob2.
-        uner_dir: folder that holds the files NAME-ud-SPLIT.iob2.
+        name: a treebank of Universal NER such as `da_ddt`, or `all`, the union of the nine with a train split;
+            `sample`; an IOB2 file, which is cut into 80 % train, 10 % validation and 10 % test; or a folder of
+            *-train.iob2, *-dev.iob2 and *-test.iob2.
+        uner_dir: folder that holds the files NAME-ud-SPLIT.iob2; without it those of Universal NER are downloaded once
+            from their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
 
     Returns:
         The splits that exist among train, validation and test, with the columns `tokens` and `ner_tags`.
 
     Raises:
-        InputError: nothing of that name, or a file that is no IOB2.
+        InputError: nothing of that name (the nearest is suggested), a download that fails, a hash that does not match,
+            or a file that is no IOB2.
     """
     if name == SAMPLE:
-        return _from_folder(SAMPLE_FOLDER, "sample")
-    if uner_dir is not None:
-        return _from_folder(Path(uner_dir), f"{name}-ud")
+        return to_dataset_dict(_read_folder(SAMPLE_FOLDER, "sample"))
+    if name == ALL:
+        parts = [_read_universal_ner(treebank, uner_dir) for treebank in SEEN]
+        for treebank, part in zip(SEEN, parts, strict=True):
+            if missing := set(SPLITS) - set(part):
+                raise InputError(f"{ALL} needs all of {treebank}, but {uner_dir} lacks its {', '.join(missing)} file")
+        return to_dataset_dict({split: [s for part in parts for s in part[split]] for split in SPLITS})
+    if name in FACTS:
+        return to_dataset_dict(_read_universal_ner(name, uner_dir))
     path = Path(name)
     if path.is_file():
-        return _cut(read_iob2(path))
+        return to_dataset_dict(_cut(read_iob2(path)))
     if path.is_dir():
-        return _from_folder(path, "*")
-    raise InputError(
-        f"no file or folder {name!r}: for a treebank of Universal NER name the folder of its files with uner_dir"
-    )
+        return to_dataset_dict(_read_folder(path, "*"))
+    if uner_dir is not None:
+        return to_dataset_dict(_read_folder(Path(uner_dir), f"{name}-ud"))
+    near = get_close_matches(name, [*TREEBANKS, ALL, SAMPLE], 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the treebanks are {', '.join(TREEBANKS)}, or {ALL}"
+    raise InputError(f"no treebank, file or folder {name!r}: {hint}")
 
 
-def _from_folder(folder: Path, prefix: str) -> DatasetDict:
+def load_test_sets(names: list[str], uner_dir: str | Path | None = None) -> dict[str, Dataset]:
+    """The test split of each treebank by its name; `all` stands for the 18 of Universal NER.
+
+    Raises:
+        InputError: see `load_treebank`; or a treebank without a test split.
+    """
+    test_sets = {}
+    for name in TREEBANKS if names == [ALL] else names:
+        splits = load_treebank(name, uner_dir)
+        if "test" not in splits:
+            raise InputError(f"{name} has no test split, only {', '.join(splits)}: leave it out")
+        test_sets[name] = splits["test"]
+    return test_sets
+
+
+def describe(rows: Dataset) -> dict[str, int]:
+    """Counts of a split: sentences, tokens, entities of each class (their B- tags), I- tags without a beginning."""
+    tags = [[LABELS[tag] for tag in row] for row in rows["ner_tags"]]
+    flat = [tag for row in tags for tag in row]
+    return {
+        "sentences": len(tags),
+        "tokens": len(flat),
+        **{label: flat.count(f"B-{label}") for label in CLASSES},
+        "inside_without_begin": sum(map(inside_without_begin, tags)),
+    }
+
+
+def to_dataset_dict(splits: dict[str, list[Sentence]]) -> DatasetDict:
+    """Splits of sentences as data sets with the columns `tokens` and `ner_tags`."""
+    return DatasetDict({split: _to_dataset(sentences) for split, sentences in splits.items()})
+
+
+def _read_universal_ner(name: str, uner_dir: str | Path | None) -> dict[str, list[Sentence]]:
+    """The splits of a treebank of Universal NER: all of them, or those whose files lie in `uner_dir`."""
+    facts = FACTS[name]["splits"]
+    if uner_dir is None:
+        return {split: read_iob2(fetch(name, split)) for split in facts}
+    splits = _read_folder(Path(uner_dir), f"{name}-ud")
+    for split in splits.keys() & facts.keys():
+        verify(Path(uner_dir) / facts[split]["file"], name, split)
+    return splits
+
+
+def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
     """The splits `prefix`-SPLIT.iob2 of a folder; several files of a split are joined in the order of their names."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: it should hold the IOB2 files")
@@ -51,23 +106,23 @@ def _from_folder(folder: Path, prefix: str) -> DatasetDict:
     for split, suffix in SPLITS.items():
         files = sorted(folder.glob(f"{prefix}-{suffix}.iob2"))
         if files:
-            splits[split] = _to_dataset([sentence for file in files for sentence in read_iob2(file)])
+            splits[split] = [sentence for file in files for sentence in read_iob2(file)]
     if not splits:
         present = sorted({file.name.split("-ud-")[0] for file in folder.glob("*.iob2")})
         near = get_close_matches(prefix.removesuffix("-ud"), present, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(present) or 'no IOB2 file'}"
         raise InputError(f"no file {prefix}-{{train,dev,test}}.iob2 in {folder}: {hint}")
-    return DatasetDict(splits)
+    return splits
 
 
-def _cut(sentences: list[Sentence]) -> DatasetDict:
+def _cut(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
     """Every tenth sentence to test, the one before it to validation, the others to train."""
     if len(sentences) < 10:
         raise InputError(f"only {len(sentences)} sentences: a single file is cut into three and needs at least 10")
     parts: dict[str, list[Sentence]] = {"train": [], "validation": [], "test": []}
     for i, sentence in enumerate(sentences):
         parts[{8: "validation", 9: "test"}.get(i % 10, "train")].append(sentence)
-    return DatasetDict({split: _to_dataset(rows) for split, rows in parts.items()})
+    return parts
 
 
 def _to_dataset(sentences: list[Sentence]) -> Dataset:

@@ -1,10 +1,11 @@
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import LABELS, entity_scores
-from pico_maml.trainers.ner.alignment import align, gold_tags, to_tags, truncated_words
+from pico_maml.trainers.ner.alignment import align, gold_tags, labelled_positions, to_tags, truncated_words
+from pico_maml.trainers.ner.scores import micro_f1, sentence_counts
 
 words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=1, max_size=6).filter(
     lambda word: word.strip() == word and word != ""
@@ -12,30 +13,81 @@ words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=
 sentences = st.lists(st.tuples(words, st.integers(0, len(LABELS) - 1)), min_size=1, max_size=12)
 
 
+SUBWORD = st.sampled_from(["first", "last"])
+
+
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(sentences, min_size=1, max_size=4), max_length=st.integers(4, 60))
-def test_each_word_carries_its_label_once_and_comes_back(tokenizer, rows, max_length):
+@given(rows=st.lists(sentences, min_size=1, max_size=4), max_length=st.integers(4, 60), subword=SUBWORD)
+def test_each_word_carries_its_label_once_and_comes_back(tokenizer, rows, max_length, subword):
     columns = {
         "tokens": [[word for word, _ in row] for row in rows],
         "ner_tags": [[tag for _, tag in row] for row in rows],
     }
-    aligned = align(columns, tokenizer, max_length)
+    aligned = align(columns, tokenizer, max_length, subword)
     for i, row in enumerate(rows):
         labels, labelled = aligned["labels"][i], aligned["labelled_words"][i]
-        assert len(labels) == len(aligned["input_ids"][i]) <= max_length
+        ids = aligned["input_ids"][i]
+        assert len(labels) == len(ids) == aligned["length"][i] <= max_length
         assert [label for label in labels if label != -100] == [row[word][1] for word in labelled]
         assert labelled == list(range(len(labelled))), "words are lost at the end only"
-        whole = tokenizer.decode(aligned["input_ids"][i])
         if len(labelled) == len(row) and len(labels) < max_length:
-            assert whole == "".join(" " + word for word, _ in row), "words are read as in running text"
+            assert tokenizer.decode(ids) == "".join(" " + word for word, _ in row), "words are read as in running text"
+        # Whatever stands up to a label of the last sub-word is whole words, that one included.
+        if subword == "last":
+            for word, position in zip(labelled, [p for p, label in enumerate(labels) if label != -100], strict=True):
+                assert tokenizer.decode(ids[: position + 1]) == "".join(" " + w for w, _ in row[: word + 1])
     # Predictions that repeat the labels give the tags back; cut-off words are O.
-    width = max(map(len, aligned["labels"]))
-    labels = np.array([row + [-100] * (width - len(row)) for row in aligned["labels"]])
-    tags = to_tags(np.where(labels == -100, 3, labels), labels, {**aligned, **columns})
+    classes = [[label for label in labels if label != -100] for labels in aligned["labels"]]
+    tags = to_tags(classes, aligned["labelled_words"], map(len, rows))
     for row, sentence, labelled in zip(gold_tags(columns), tags, aligned["labelled_words"], strict=True):
         assert sentence == [tag if i in labelled else "O" for i, tag in enumerate(row)]
     lost = sum(len(row) for row in rows) - sum(map(len, aligned["labelled_words"]))
     assert truncated_words({**aligned, **columns}) == lost
+
+
+@given(
+    word_ids=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=8),
+    before=st.integers(0, 1),
+)
+def test_one_position_a_word_on_any_tokenisation(word_ids, before):
+    """Words of one to four pieces, special tokens before them and between them."""
+    ids: list[int | None] = [None] * before
+    for word, (pieces, specials) in enumerate(word_ids):
+        ids += [word] * pieces + [None] * specials
+    first, last = labelled_positions(ids, "first"), labelled_positions(ids, "last")
+    assert [ids[p] for p in first] == [ids[p] for p in last] == list(range(len(word_ids)))
+    for start, end, (pieces, _) in zip(first, last, word_ids, strict=True):
+        assert end - start == pieces - 1
+
+
+def test_a_word_cut_in_the_middle_keeps_its_first_label_only(tokenizer):
+    rows = {"tokens": [["ab", "zzzzzz"]], "ner_tags": [[1, 3]]}
+    whole = align(rows, tokenizer, 60)["length"][0]
+    assert align(rows, tokenizer, whole - 1, "first")["labelled_words"] == [[0, 1]]
+    assert align(rows, tokenizer, whole - 1, "last")["labelled_words"] == [[0]]
+
+
+def test_a_tokenizer_without_word_ids(tokenizer):
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(InputError, match="Slow gives no word ids: use a fast tokenizer"):
+        align({"tokens": [["a"]], "ner_tags": [[0]]}, Slow(), 8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=8),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_counts_give_the_f1_of_seqeval(rows):
+    gold, predicted = [[g for g, _ in row] for row in rows], [[p for _, p in row] for row in rows]
+    counts = sentence_counts(gold, predicted)
+    assert counts.shape == (len(rows), 3)
+    assert micro_f1(counts.sum(0)) == pytest.approx(entity_scores(gold, predicted)["f1"])
 
 
 def test_scores_count_whole_entities():

@@ -1,10 +1,20 @@
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-from datasets import DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
+from ner_run import train
+from safetensors.torch import load_file
 
 from pico_maml import PicoForTokenClassification
-from pico_maml.trainers import InputError
-from pico_maml.trainers.ner import NERConfig, fine_tune, label_names, load_treebank
+from pico_maml.trainers import InputError, load_treebank
+from pico_maml.trainers.ner import NERConfig, features, fine_tune, label_names
+from pico_maml.trainers.ner.alignment import align
+from pico_maml.trainers.ner.features import encode
 
 
 @pytest.fixture
@@ -18,8 +28,8 @@ def classifier(config):
 
 @pytest.fixture
 def treebank(tmp_path):
-    """Words in capitals are people; anyone can learn that."""
-    rows = [f"ab\tO\nCD\tB-PER\n{'ef' if i % 2 else 'gh'}\tO\n" for i in range(60)]
+    """Words in capitals are people; anyone can learn that. Sentences have one to five words."""
+    rows = [f"{'ab	O' + chr(10)}" * (i % 4) + f"CD\tB-PER\n{'ef' if i % 2 else 'gh'}\tO\n" for i in range(60)]
     path = tmp_path / "capitals.iob2"
     path.write_text("\n".join(rows))
     return load_treebank(str(path))
@@ -30,23 +40,120 @@ def arguments(tmp_path, **changes) -> NERConfig:
     return NERConfig(output_dir=str(tmp_path / "out"), **options)
 
 
+def weights(model) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
 def test_full_fine_tuning_learns_and_keeps_the_best_epoch(classifier, tokenizer, treebank, tmp_path):
-    results = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path))
-    assert results["scores"]["test"]["f1"] == 1.0
-    assert results["scores"]["validation"]["support"] == 6
-    assert results["truncated_words"] == {"train": 0, "validation": 0, "test": 0}
+    elsewhere = treebank["test"].select(range(2))
+    tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path), {"elsewhere": elsewhere})
+    assert tuned.scores["test"]["f1"] == tuned.scores["elsewhere"]["f1"] == 1.0
+    assert tuned.scores["validation"]["support"] == 6
+    assert tuned.tags["elsewhere"] == tuned.tags["test"][:2]
+    assert tuned.truncated_words == {"train": 0, "validation": 0, "test": 0, "elsewhere": 0}
+    assert tuned.best_epoch is not None
 
 
-def test_head_only_leaves_the_decoder_as_it_was(classifier, tokenizer, treebank, tmp_path):
-    before = {name: p.clone() for name, p in classifier.named_parameters()}
-    fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, mode="head", num_train_epochs=1))
+@pytest.mark.parametrize("cache_features", [True, False])
+def test_head_only_leaves_the_decoder_as_it_was(classifier, tokenizer, treebank, tmp_path, cache_features):
+    before = weights(classifier)
+    args = arguments(tmp_path, mode="head", num_train_epochs=1, cache_features=cache_features)
+    fine_tune(classifier, tokenizer, treebank, args)
     for name, p in classifier.named_parameters():
         assert torch.equal(p, before[name]) is name.startswith("pico_decoder"), name
 
 
-def test_early_stopping(classifier, tokenizer, treebank, tmp_path):
-    args = arguments(tmp_path, num_train_epochs=10, early_stopping_patience=1, learning_rate=0.0)
-    assert fine_tune(classifier, tokenizer, treebank, args)["epochs"] == 2
+def test_cached_features_train_the_same_head(classifier, tokenizer, treebank, tmp_path):
+    """Same batches, same dropout, same best epoch, same predictions, in another order of evaluation too."""
+    assert classifier.dropout.p > 0
+    start = {name: p.clone() for name, p in classifier.state_dict().items()}
+    ends, tuned = [], []
+    for cache in (False, True):
+        classifier.load_state_dict(start)
+        args = arguments(
+            tmp_path / str(cache),
+            mode="head",
+            cache_features=cache,
+            per_device_train_batch_size=4,
+            gradient_accumulation_steps=2,
+            learning_rate=3e-3,
+        )
+        tuned.append(fine_tune(classifier, tokenizer, treebank, args))
+        ends.append(weights(classifier))
+    torch.testing.assert_close(ends[0], ends[1], atol=1e-6, rtol=0)
+    assert (ends[0]["score.weight"] - start["score.weight"]).abs().max() > 1e-2, "something was trained"
+    assert tuned[0].tags == tuned[1].tags
+    assert tuned[0] == tuned[1]
+
+
+def test_features_are_encoded_once_for_all_runs(classifier, tokenizer, treebank, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(features, "encode", lambda *args: calls.append(args) or encode(*args))
+    folder = tmp_path / "features"
+    for seed in (1, 2):
+        args = arguments(tmp_path / str(seed), mode="head", num_train_epochs=2, seed=seed)
+        fine_tune(classifier, tokenizer, treebank, args, features_dir=folder)
+    assert len(calls) == len(list(folder.iterdir())) == 3
+    with torch.no_grad():
+        next(classifier.base_model.parameters()).add_(0.1)
+    fine_tune(classifier, tokenizer, treebank, arguments(tmp_path / "3", mode="head"), features_dir=folder)
+    assert len(calls) == 6, "other weights, other features"
+
+
+def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokenizer, treebank, monkeypatch):
+    rows = treebank["train"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
+    monkeypatch.setattr(features, "TOKENS_AT_ONCE", 64)
+    found = encode(classifier.pico_decoder, rows)
+    classifier.eval()
+    expected = []
+    for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True):
+        hidden = classifier.pico_decoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        expected.append(hidden[torch.tensor(labels) != -100].detach())
+    torch.testing.assert_close(found, torch.cat(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_batches_hold_every_row_once():
+    lengths = [3, 9, 1, 4, 20, 4]
+    found = list(features.batches(lengths, 12))
+    assert sorted(i for batch in found for i in batch) == list(range(6))
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 12 for batch in found)
+
+
+def test_a_model_that_reads_the_last_subword(classifier, tokenizer, treebank, tmp_path):
+    args = arguments(tmp_path, labelled_subword="last")
+    assert fine_tune(classifier, tokenizer, treebank, args).scores["test"]["f1"] == 1.0
+    classifier.save_pretrained(tmp_path / "saved")
+    assert PicoForTokenClassification.from_pretrained(tmp_path / "saved").config.labelled_subword == "last"
+
+
+def test_truncated_words_are_counted_and_scored_as_o(classifier, tokenizer, treebank, tmp_path):
+    classifier.config.max_seq_len = 2
+    tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, num_train_epochs=1))
+    cut = tuned.truncated_words["test"]
+    assert cut > 0
+    assert sum(map(len, tuned.tags["test"])) == sum(map(len, treebank["test"]["tokens"]))
+    assert tuned.scores["test"]["support"] == 6, "entities that were cut off still count"
+    assert tuned.scores["test"]["f1"] < 1
+
+
+def test_early_stopping_begins_with_the_first_entity_found(classifier, tokenizer, treebank, tmp_path):
+    args = arguments(tmp_path, num_train_epochs=5, early_stopping_patience=1, learning_rate=0.0)
+    with torch.no_grad():
+        classifier.score.weight.zero_()
+        classifier.score.bias.copy_(torch.tensor([0.0, 1, 0, 0, 0, 0, 0]))
+    tuned = fine_tune(classifier, tokenizer, treebank, args)
+    assert tuned.scores["validation"]["f1"] > 0
+    assert tuned.epochs == 2
+    with torch.no_grad():
+        classifier.score.bias.copy_(torch.tensor([1.0, 0, 0, 0, 0, 0, 0]))
+    tuned = fine_tune(
+        classifier,
+        tokenizer,
+        treebank,
+        arguments(tmp_path / "o", num_train_epochs=5, early_stopping_patience=1, learning_rate=0.0),
+    )
+    assert tuned.scores["validation"]["f1"] == 0
+    assert tuned.epochs == 5
 
 
 def test_accumulated_batches_train_like_one(classifier, tokenizer, treebank, tmp_path):
@@ -63,15 +170,46 @@ def test_accumulated_batches_train_like_one(classifier, tokenizer, treebank, tmp
             optim="sgd",
         )
         fine_tune(classifier, tokenizer, DatasetDict(train=treebank["train"]), args)
-        ends.append({name: p.clone() for name, p in classifier.named_parameters()})
-    for name in ends[0]:
-        torch.testing.assert_close(ends[0][name], ends[1][name], atol=1e-6, rtol=1e-5)
+        ends.append(weights(classifier))
+    torch.testing.assert_close(ends[0], ends[1], atol=1e-6, rtol=1e-5)
+
+
+def test_two_processes_train_like_one(classifier, tokenizer, treebank, tmp_path):
+    classifier.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    treebank.save_to_disk(tmp_path / "treebank")
+    out = tmp_path / "two"
+    script = str(Path(__file__).parents[2] / "ner_run.py")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run([sys.executable, *launch, script, tmp_path, out], check=True, timeout=180, capture_output=True)
+    for mode in ("full", "head"):
+        one = train(tmp_path, mode, tmp_path / "one")
+        torch.testing.assert_close(one, load_file(out / f"{mode}.safetensors"), atol=1e-6, rtol=1e-5)
+        assert (one["score.weight"] - classifier.score.weight).abs().max() > 1e-3, "something was trained"
 
 
 def test_bad_arguments(classifier, tokenizer, treebank, tmp_path):
     with pytest.raises(InputError, match="mode must be one of head, full, got 'both'"):
         arguments(tmp_path, mode="both")
+    with pytest.raises(InputError, match="labelled_subword must be one of first, last, got 'middle'"):
+        arguments(tmp_path, labelled_subword="middle")
     with pytest.raises(InputError, match="early_stopping_patience must be at least 1"):
         arguments(tmp_path, early_stopping_patience=0)
     with pytest.raises(InputError, match="no train split, only test"):
         fine_tune(classifier, tokenizer, DatasetDict(test=treebank["test"]), arguments(tmp_path))
+
+
+def test_labels_the_model_or_the_package_does_not_know(classifier, tokenizer, treebank, tmp_path):
+    classifier.config.id2label = {i: f"LABEL_{i}" for i in range(7)}
+    with pytest.raises(InputError, match="the model knows the labels LABEL_0, LABEL_1"):
+        fine_tune(classifier, tokenizer, treebank, arguments(tmp_path))
+    names = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=["O", "B-GPE"]))})
+    other = Dataset.from_dict({"tokens": [["a"]], "ner_tags": [[1]]}, features=names)
+    with pytest.raises(InputError, match="train has the labels O, B-GPE: map them"):
+        fine_tune(classifier, tokenizer, DatasetDict(train=other), arguments(tmp_path))
+
+
+def test_fully_sorted_evaluation_keeps_the_order_of_the_rows(classifier, tokenizer, treebank, tmp_path):
+    tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, num_train_epochs=1))
+    assert [len(row) for row in tuned.tags["test"]] == [len(row) for row in treebank["test"]["tokens"]]
+    assert len(np.unique([len(row) for row in tuned.tags["test"]])) > 1

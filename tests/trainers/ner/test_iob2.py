@@ -1,9 +1,19 @@
-import json
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pico_maml.trainers import InputError
-from pico_maml.trainers.ner import load_treebank, read_iob2
+from pico_maml.trainers import InputError, load_treebank
+from pico_maml.trainers.ner.iob2 import (
+    CLASSES,
+    LABELS,
+    Entity,
+    format_iob2,
+    inside_without_begin,
+    read_iob2,
+    to_entities,
+    to_iob2,
+)
+from pico_maml.trainers.ner.universal_ner import FACTS
 
 GOOD = (
     "# sent_id = 1\n# text = Ann\n1\tAnn\tB-PER\t-\t-\n2\tsaw\tB-O\t-\t-\n \n1\tRio\tB-LOC\t-\t-\n2\tX\tI-OTH\t-\t-\n"
@@ -44,21 +54,40 @@ def test_broken_files_name_file_and_line(tmp_path, content, message):
         read_iob2(write(tmp_path, content))
 
 
-def test_universal_ner_files_hold_what_the_manifest_counts(shared):
-    manifest = json.loads((shared / "uner_manifest.json").read_text())
+entities = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.sampled_from(CLASSES)), max_size=6)
+
+
+@given(entities)
+def test_entities_to_iob2_and_back(gaps):
+    expected, position = [], 0
+    for gap, length, label in gaps:
+        expected.append(Entity(position + gap, position + gap + length, label))
+        position += gap + length
+    tags = to_iob2(expected, position)
+    assert set(tags) <= set(LABELS)
+    assert to_entities(tags) == expected
+    assert to_iob2(to_entities(tags), len(tags)) == tags
+
+
+@given(st.lists(st.sampled_from(LABELS), max_size=12))
+def test_any_tags_give_entities_that_round_trip(tags):
+    repaired = to_iob2(to_entities(tags), len(tags))
+    assert to_entities(repaired) == to_entities(tags)
+    assert inside_without_begin(repaired) == 0
+    assert (repaired == tags) is (inside_without_begin(tags) == 0)
+
+
+def test_real_files_round_trip(shared, tmp_path):
     checked = 0
-    for treebank in manifest.values():
-        for name, facts in treebank["files"].items():
-            path = shared / "uner" / name
-            if not path.exists():
-                continue
-            sentences = read_iob2(path)
-            assert len(sentences) == facts["sentences"], name
-            assert sum(len(s.tokens) for s in sentences) == facts["tokens"], name
-            # The manifest counts B- tags; a few I- tags stand without one.
-            begun = [tag[2:] for s in sentences for tag in s.tags if tag.startswith("B-")]
-            assert {k: begun.count(k) for k in facts["entities"]} == facts["entities"], name
-            checked += 1
+    for path in sorted((shared / "uner").glob("*.iob2")):
+        sentences = read_iob2(path)
+        written = write(tmp_path, format_iob2((s.tokens, s.tags) for s in sentences))
+        assert [(s.tokens, s.tags) for s in read_iob2(written)] == [(s.tokens, s.tags) for s in sentences], path.name
+        for s in sentences:
+            assert to_entities(to_iob2(to_entities(s.tags), len(s.tags))) == to_entities(s.tags)
+        known = {entry["file"]: entry for facts in FACTS.values() for entry in facts["splits"].values()}[path.name]
+        assert sum(s.other_entities for s in sentences) == known["other_entities"], path.name
+        checked += 1
     assert checked == 18
 
 
@@ -79,11 +108,13 @@ def test_treebank_by_name_folder_file_and_sample(tmp_path):
 
 
 def test_missing_treebanks(tmp_path):
-    write(tmp_path, GOOD, "da_ddt-ud-train.iob2")
-    with pytest.raises(InputError, match=r"did you mean 'da_ddt'\?"):
-        load_treebank("da_dtt", tmp_path)
-    with pytest.raises(InputError, match="name the folder of its files with uner_dir"):
-        load_treebank("da_ddt")
+    write(tmp_path, GOOD, "xx_own-ud-train.iob2")
+    with pytest.raises(InputError, match=r"did you mean 'xx_own'\?"):
+        load_treebank("xx_onw", tmp_path)
+    with pytest.raises(InputError, match=r"no treebank, file or folder 'da_dtt': did you mean 'da_ddt'\?"):
+        load_treebank("da_dtt")
+    with pytest.raises(InputError, match="the treebanks are da_ddt, en_ewt"):
+        load_treebank("9999")
     with pytest.raises(InputError, match="no folder"):
         load_treebank("da_ddt", tmp_path / "nothing")
     with pytest.raises(InputError, match="needs at least 10"):

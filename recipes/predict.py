@@ -1,0 +1,114 @@
+"""Find entities in a text file with a fine-tuned model.
+
+python -m pico_maml.recipes.predict --model runs/demo/ner --input_file text.txt --output_file entities.jsonl
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import AutoModelForTokenClassification
+from transformers.utils import logging
+
+from ..trainers import InputError
+from ..trainers.corpus import load_tokenizer
+from ..trainers.ner.iob2 import format_iob2
+from ..trainers.ner.prediction import TaggedSentence, predict, split_words
+from .arguments import parse, run
+from .loading import load_pretrained
+
+IOB2, JSON_LINES = ".iob2", ".jsonl"
+
+
+@dataclass
+class PredictArguments:
+    """Arguments of a prediction."""
+
+    model: str = field(metadata={"help": "Fine-tuned model: a folder or a Hub name."})
+    input_file: str = field(metadata={"help": "Text in UTF-8, a sentence a line."})
+    output_file: str = field(
+        metadata={
+            "help": "Ends with .iob2 (word and tag a line) or .jsonl (text and entities with character offsets)."
+        }
+    )
+    pretokenized: bool = field(
+        default=False, metadata={"help": "Words stand between spaces already; otherwise punctuation is split off."}
+    )
+    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+
+    def __post_init__(self) -> None:
+        if Path(self.output_file).suffix not in (IOB2, JSON_LINES):
+            raise InputError(f"output_file must end with {IOB2} or {JSON_LINES}, got {self.output_file!r}")
+
+
+def main(argv: list[str] | None = None) -> list[TaggedSentence]:
+    """Run the recipe; returns the tagged sentences."""
+    (args,) = parse((PredictArguments,), argv, prog="predict")
+    logging.disable_progress_bar()
+    output = Path(args.output_file)
+    if output.exists():
+        raise InputError(f"{output} exists: choose another output_file")
+    lines = read_lines(Path(args.input_file))
+    spans = [spans_of(line, args.pretokenized) for line in lines]
+    model = load_pretrained(AutoModelForTokenClassification, args.model, args.revision)
+    tokenizer = load_tokenizer(args.model, args.revision)
+    sentences = [[line[start:end] for start, end in row] for line, row in zip(lines, spans, strict=True)]
+    filled = [i for i, words in enumerate(sentences) if words]
+    tagged = dict(zip(filled, predict(model, tokenizer, [sentences[i] for i in filled]), strict=True))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.suffix == IOB2:
+        text = format_iob2((sentence.tokens, sentence.tags) for sentence in tagged.values())
+    else:
+        rows = [describe(line, spans[i], tagged.get(i)) for i, line in enumerate(lines)]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    output.write_text(text, encoding="utf-8")
+    found = sum(len(sentence.entities) for sentence in tagged.values())
+    cut = sum(sentence.truncated for sentence in tagged.values())
+    print(f"{found} entities in {len(tagged)} sentences are in {output}")
+    if cut:
+        print(f"{cut} words beyond the model's {model.config.max_seq_len} sub-words a line were tagged O")
+    return list(tagged.values())
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        InputError: no such file, not UTF-8, or no words in it.
+    """
+    if not path.is_file():
+        raise InputError(f"no file {path}: check input_file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
+    if not text.strip():
+        raise InputError(f"{path}: no text in it")
+    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def spans_of(line: str, pretokenized: bool) -> list[tuple[int, int]]:
+    """Where the words of a line begin and end."""
+    if not pretokenized:
+        return split_words(line)
+    spans, end = [], 0
+    for word in line.split():
+        start = line.index(word, end)
+        end = start + len(word)
+        spans.append((start, end))
+    return spans
+
+
+def describe(line: str, spans: list[tuple[int, int]], tagged: TaggedSentence | None) -> dict:
+    """A line and its entities, with their place in characters and their mean probability."""
+    entities = []
+    for entity, score in tagged.entities if tagged else []:
+        start, end = spans[entity.start][0], spans[entity.end - 1][1]
+        entities.append(
+            {"start": start, "end": end, "text": line[start:end], "label": entity.label, "score": round(score, 4)}
+        )
+    return {"text": line, "entities": entities}
+
+
+if __name__ == "__main__":
+    run(main)

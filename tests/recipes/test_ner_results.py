@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pico_maml.recipes import ner_results
+from pico_maml.trainers import InputError
+
+SENTENCES = 12
+
+
+def write_run(folder: Path, pretraining: str, mode: str, correct: int, size: str = "tiny") -> None:
+    """A run as the sweep writes it, on data where each sentence holds one entity, of which so many were found."""
+    counts = [[int(i < correct), int(i < correct), 1] for i in range(SENTENCES)]
+    f1 = 2 * correct / (correct + SENTENCES)
+    row = {"precision": 1.0, "recall": correct / SENTENCES, "f1": f1, "support": SENTENCES}
+    scores = {"xx_a": {**row, "strict_f1": f1, "classes": {"PER": row}}}
+    result = {
+        "size": size,
+        "pretraining": pretraining,
+        "path": "p",
+        "revision": None,
+        "mode": mode,
+        "train_on": "xx_a",
+        "seed": 1,
+        "scores": scores,
+        "counts": {"xx_a": counts},
+        "entities": {"xx_a": [[i, 1, 2, "PER"] for i in range(correct)]},
+    }
+    path = folder / "results" / f"{size}-{pretraining}-{mode}-xx_a-1.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result))
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for mode, vanilla, maml in (("head", 0, 4), ("full", 6, 9)):
+        write_run(Path("sweep"), "vanilla", mode, vanilla)
+        write_run(Path("sweep"), "maml", mode, maml)
+    Path("uner").mkdir()
+    for split in ("train", "test"):
+        names = [f"N{i if split == 'test' else i % 6}" for i in range(SENTENCES)]
+        text = "\n".join(f"saw\tO\n{name}\tB-PER\n" for name in names)
+        Path(f"uner/xx_a-ud-{split}.iob2").write_text(text)
+    return ["--sweeps", "sweep", "--output_dir", "out"]
+
+
+def test_tables_figures_and_errors(sweep, capsys):
+    made = ner_results.main([*sweep, "--errors", "--uner_dir", "uner", "--bootstrap_samples", "200"])
+    names = {path.name for path in Path("out").iterdir()}
+    tables = {f"table_{number}" for number in range(3, 10)} | {"runs", "seeds", "differences", "errors"}
+    assert {f"{name}.{kind}" for name in tables for kind in ("csv", "tex")} <= names
+    assert "figure_3.png" in names
+    for model in ("vanilla", "maml"):
+        assert {f"heat_map-tiny-{model}-{mode}.png" for mode in ("head", "full")} <= names
+
+    differences = pd.read_csv("out/differences.csv").set_index("mode")
+    assert differences.loc["full", "difference"] == pytest.approx(18 / 21 - 12 / 18, abs=1e-6)
+    # A baseline of 0.000 gives no percentage; one of 0.667 does.
+    eight, nine = Path("out/table_8.csv").read_text(), Path("out/table_9.csv").read_text()
+    assert "tiny,,n/a" in eight or "tiny,n/a" in eight
+    assert made["table_9"].loc["tiny", ("xx_a", "ours")] == pytest.approx(100 * (18 / 21 - 2 / 3) / (2 / 3))
+    assert "28.6" in Path("out/table_9.tex").read_text()
+    assert "xx_a" in nine
+
+    errors = pd.read_csv("out/errors.csv").set_index(["pretraining", "mode"])
+    assert errors.loc[("maml", "full"), "recall, seen in training"] == 1.0
+    assert errors.loc[("maml", "full"), "recall, unseen"] == 0.5
+    confusions = pd.read_csv("out/confusions.csv")
+    assert confusions[(confusions["pretraining"] == "vanilla") & (confusions["mode"] == "head")]["count"].sum() == 12
+    assert "4 runs" in capsys.readouterr().out
+
+
+def test_one_way_of_pretraining_alone_still_has_its_tables(sweep):
+    write_run(Path("other"), "vanilla", "full", 3)
+    ner_results.main(["--sweeps", "other", "--output_dir", "out"])
+    names = {path.name for path in Path("out").iterdir()}
+    assert {"runs.csv", "table_7.csv", "heat_map-tiny-vanilla-full.png"} <= names
+    assert "figure_3.png" not in names
+
+
+def test_bad_input(sweep):
+    with pytest.raises(InputError, match="no finished run in nowhere"):
+        ner_results.main(["--sweeps", "nowhere", "--output_dir", "out"])
+    with pytest.raises(InputError, match="is in two folders"):
+        ner_results.main(["--sweeps", "sweep", "sweep", "--output_dir", "out"])
+    with pytest.raises(InputError, match="baseline and treatment are both 'maml'"):
+        ner_results.main([*sweep, "--baseline", "maml"])
+    with pytest.raises(InputError, match="bootstrap_samples must be at least 1"):
+        ner_results.main([*sweep, "--bootstrap_samples", "0"])
+    Path("out").mkdir()
+    Path("out/x").touch()
+    with pytest.raises(InputError, match="out is not empty"):
+        ner_results.main(sweep)

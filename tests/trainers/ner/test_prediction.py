@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from pico_maml import PicoForTokenClassification
+from pico_maml.trainers import InputError
+from pico_maml.trainers.ner import label_names
+from pico_maml.trainers.ner.prediction import TaggedSentence, predict, split_words
+
+
+@pytest.fixture
+def tagger(config):
+    for name, value in label_names().items():
+        setattr(config, name, value)
+    torch.manual_seed(0)
+    return PicoForTokenClassification(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Ann's well-known, no?", ["Ann's", "well-known", ",", "no", "?"]),
+        ("Re\u0301ne\u0301 wrote 3,5", ["Re\u0301ne\u0301", "wrote", "3", ",", "5"]),
+        ("他在Beijing。", ["他", "在", "Beijing", "。"]),
+        ("سَلام، عمان", ["سَلام", "،", "عمان"]),
+        ("  ", []),
+    ],
+)
+def test_words_of_a_text(text, words):
+    assert [text[start:end] for start, end in split_words(text)] == words
+
+
+@pytest.mark.parametrize("subword", ["first", "last"])
+def test_batches_change_nothing(tagger, tokenizer, subword):
+    tagger.config.labelled_subword = subword
+    sentences = [["ab", "cdefgh"], ["ij"], ["ab"] * 9, ["gh", "xyz", "ab"]]
+    together = predict(tagger, tokenizer, sentences, tokens_at_once=16)
+    for sentence, tagged in zip(sentences, together, strict=True):
+        (alone,) = predict(tagger, tokenizer, [sentence])
+        assert tagged.tokens == sentence
+        assert tagged.tags == alone.tags
+        assert tagged.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+
+
+def test_words_that_were_cut_off_are_o_and_counted(tagger, tokenizer):
+    tagger.config.max_seq_len = 4
+    with torch.no_grad():
+        tagger.score.bias[1] = 100.0
+    (tagged,) = predict(tagger, tokenizer, [["ab"] * 9])
+    kept = 9 - tagged.truncated
+    assert 0 < kept < 9
+    assert tagged.tags == ["B-PER"] * kept + ["O"] * tagged.truncated
+
+
+def test_entities_have_the_mean_probability_of_their_tags():
+    tagged = TaggedSentence(["New", "York", "is"], ["B-LOC", "I-LOC", "O"], [0.5, 0.9, 1.0], 0)
+    (entity, score) = tagged.entities[0]
+    assert (entity, score) == ((0, 2, "LOC"), pytest.approx(0.7))
+
+
+def test_a_model_that_was_not_fine_tuned(model, config, tokenizer):
+    with pytest.raises(InputError, match="the model knows the labels LABEL_0, LABEL_1"):
+        predict(PicoForTokenClassification(config), tokenizer, [["ab"]])

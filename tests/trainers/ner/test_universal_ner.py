@@ -1,0 +1,147 @@
+import http.server
+import json
+import threading
+from functools import partial
+from hashlib import sha1, sha256
+
+import pytest
+
+from pico_maml.trainers import InputError, load_treebank
+from pico_maml.trainers.ner import universal_ner
+from pico_maml.trainers.ner.iob2 import LABELS
+from pico_maml.trainers.ner.treebank import describe
+from pico_maml.trainers.ner.universal_ner import ALL, FACTS, GROUPS, OTHER, PUD, SEEN, TREEBANKS
+
+GOOD = b"# sent_id = 1\n1\tAnn\tB-PER\t-\t-\n2\tsaw\tO\t-\t-\n\n1\tRio\tI-LOC\t-\t-\n"
+
+
+def facts(name: str, splits: dict[str, bytes]) -> dict:
+    """What the package would know of a treebank made up here; dev only by git's blob hash."""
+    entries = {}
+    for split, content in splits.items():
+        suffix = "dev" if split == "validation" else split
+        known = {"git_blob_sha1": sha1(b"blob %d\0" % len(content) + content).hexdigest()}
+        if split != "validation":
+            known["sha256"] = sha256(content).hexdigest()
+        entries[split] = {"file": f"{name}-ud-{suffix}.iob2", **known}
+    return {"repository": "someone/UNER_X", "commit": f"c{name}", "splits": entries}
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A local stand-in for the download server; `served` holds its files, `requests` what was asked of it."""
+    served = tmp_path / "served"
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            requests.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served)))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("PICO_MAML_UNER_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("PICO_MAML_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield served, requests
+    server.shutdown()
+
+
+def serve(served, known: dict, splits: dict[str, bytes]) -> None:
+    folder = served / known["repository"] / known["commit"]
+    folder.mkdir(parents=True)
+    for split, content in splits.items():
+        (folder / known["splits"][split]["file"]).write_bytes(content)
+
+
+def test_a_treebank_is_downloaded_once_and_then_read_offline(server, monkeypatch):
+    served, requests = server
+    splits = {"train": GOOD, "validation": GOOD, "test": GOOD}
+    known = facts("xx_new", splits)
+    monkeypatch.setitem(FACTS, "xx_new", known)
+    serve(served, known, splits)
+    first = load_treebank("xx_new")
+    assert set(first) == set(splits)
+    assert len(requests) == 3
+    monkeypatch.setenv("PICO_MAML_UNER_URL", "http://127.0.0.1:1")
+    assert load_treebank("xx_new")["train"].to_dict() == first["train"].to_dict()
+
+
+def test_a_damaged_cache_is_fetched_again(server, tmp_path, monkeypatch):
+    served, _ = server
+    known = facts("xx_new", {"test": GOOD})
+    monkeypatch.setitem(FACTS, "xx_new", known)
+    serve(served, known, {"test": GOOD})
+    path = universal_ner.fetch("xx_new", "test")
+    path.write_bytes(GOOD[:20])
+    assert universal_ner.fetch("xx_new", "test").read_bytes() == GOOD
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "no temporary file is left"
+
+
+def test_downloads_that_fail_or_bring_other_bytes(server, tmp_path, monkeypatch):
+    served, _ = server
+    known = facts("xx_new", {"train": GOOD, "validation": GOOD})
+    monkeypatch.setitem(FACTS, "xx_new", known)
+    with pytest.raises(InputError, match=r"cannot download http.*404.*uner_dir"):
+        load_treebank("xx_new")
+    serve(served, known, {"train": GOOD, "validation": GOOD + b"\n"})
+    with pytest.raises(InputError, match="does not have the hash of the pinned commit"):
+        load_treebank("xx_new")
+    assert not list((tmp_path / "cache").rglob("*dev*"))
+
+
+def test_files_of_the_user_are_verified(tmp_path, monkeypatch):
+    monkeypatch.setitem(FACTS, "xx_new", facts("xx_new", {"train": GOOD, "test": GOOD}))
+    (tmp_path / "xx_new-ud-train.iob2").write_bytes(GOOD)
+    assert set(load_treebank("xx_new", tmp_path)) == {"train"}
+    (tmp_path / "xx_new-ud-test.iob2").write_bytes(GOOD + b"1\tx\tO\t-\t-\n")
+    with pytest.raises(InputError, match="not the test split of xx_new at the pinned commit"):
+        load_treebank("xx_new", tmp_path)
+
+
+def test_all_is_the_union_and_needs_every_file(tmp_path, monkeypatch):
+    splits = dict.fromkeys(("train", "validation", "test"), GOOD)
+    for name in SEEN:
+        monkeypatch.setitem(FACTS, name, facts(name, splits))
+        for split, entry in FACTS[name]["splits"].items():
+            (tmp_path / entry["file"]).write_bytes(splits[split])
+    union = load_treebank(ALL, tmp_path)
+    assert {split: len(rows) for split, rows in union.items()} == dict.fromkeys(splits, 2 * len(SEEN))
+    (tmp_path / "hr_set-ud-dev.iob2").unlink()
+    with pytest.raises(InputError, match=r"all needs all of hr_set, but .* lacks its validation file"):
+        load_treebank(ALL, tmp_path)
+
+
+def test_the_package_knows_18_treebanks():
+    assert (len(SEEN), len(PUD), len(OTHER), len(TREEBANKS)) == (9, 6, 3, 18)
+    assert sum(map(len, GROUPS.values())) == 18
+    assert all(len(facts["commit"]) == 40 for facts in FACTS.values())
+    assert all(set(FACTS[name]["splits"]) == {"train", "validation", "test"} for name in SEEN)
+    assert all(set(FACTS[name]["splits"]) == {"test"} for name in PUD + OTHER)
+
+
+def test_what_the_package_knows_is_what_the_manifest_says(shared):
+    manifest = json.loads((shared / "uner_manifest.json").read_text())
+    assert set(manifest) == set(FACTS)
+    for name, treebank in manifest.items():
+        assert (treebank["repository"], treebank["commit"]) == (FACTS[name]["repository"], FACTS[name]["commit"])
+        known = {entry["file"]: entry for entry in FACTS[name]["splits"].values()}
+        assert set(known) == set(treebank["files"])
+        for file, entry in treebank["files"].items():
+            assert known[file]["git_blob_sha1"] == entry["git_blob_sha1"]
+            assert known[file].get("sha256") == entry.get("sha256")
+
+
+def test_real_files_have_the_counts_of_the_manifest(shared):
+    checked = inside = 0
+    for name in TREEBANKS:
+        if not list((shared / "uner").glob(f"{name}-ud-*")):
+            continue
+        for split, rows in load_treebank(name, shared / "uner").items():
+            counts, known = describe(rows), FACTS[name]["splits"][split]
+            assert (counts["sentences"], counts["tokens"]) == (known["sentences"], known["tokens"]), (name, split)
+            assert {label: counts[label] for label in known["entities"]} == known["entities"], (name, split)
+            assert rows.features["ner_tags"].feature.names == list(LABELS)
+            inside += counts["inside_without_begin"]
+            checked += 1
+    assert checked == 18
+    assert inside > 0, "a few I- tags of the real files stand without their B-"

@@ -1,0 +1,82 @@
+"""Universal NER v1 (Mayhew et al. 2024): its treebanks, and their files from pinned commits, verified and cached."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from ..errors import InputError
+
+FACTS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent.parent / "data" / "uner.json").read_text())[
+    "treebanks"
+]
+# Appendix B of the paper: treebanks with train, dev and test; parallel test sets; small test sets.
+SEEN = tuple(name for name, facts in FACTS.items() if "train" in facts["splits"])
+PUD = tuple(name for name in FACTS if name.endswith("_pud"))
+OTHER = tuple(name for name in FACTS if name not in SEEN + PUD)
+GROUPS = {"seen": SEEN, "pud": PUD, "other": OTHER}
+TREEBANKS = SEEN + PUD + OTHER
+# The union of the treebanks with a train split.
+ALL = "all"
+
+# A mirror, or a local server in tests; files lie at URL/REPOSITORY/COMMIT/FILE.
+URL_VARIABLE, URL = "PICO_MAML_UNER_URL", "https://raw.githubusercontent.com"
+CACHE_VARIABLE, CACHE = "PICO_MAML_CACHE", "~/.cache/pico-maml"
+TIMEOUT_SECONDS = 60
+
+
+def fetch(treebank: str, split: str) -> Path:
+    """The file of a split, downloaded once into the cache and verified; no network is needed afterwards.
+
+    Args:
+        treebank: one of `TREEBANKS`.
+        split: one of its splits: train, validation or test.
+
+    Raises:
+        InputError: the download fails, or its bytes are not those of the pinned commit.
+    """
+    facts = FACTS[treebank]
+    file = facts["splits"][split]["file"]
+    folder = Path(os.environ.get(CACHE_VARIABLE, CACHE)).expanduser() / "uner" / facts["commit"]
+    path = folder / file
+    if path.is_file() and matches(path.read_bytes(), facts["splits"][split]):
+        return path
+    url = f"{os.environ.get(URL_VARIABLE, URL)}/{facts['repository']}/{facts['commit']}/{file}"
+    by_hand = f"download it by hand into a folder and name that with uner_dir ({URL_VARIABLE} names a mirror)"
+    try:
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+            content = response.read()
+    except (URLError, OSError, ValueError) as error:
+        raise InputError(f"cannot download {url}: {error}; {by_hand}") from error
+    if not matches(content, facts["splits"][split]):
+        raise InputError(f"{url} does not have the hash of the pinned commit ({len(content)} bytes came); {by_hand}")
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed, so that another process sees the whole file or none.
+    temporary = path.with_name(f".{file}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return path
+
+
+def verify(path: Path, treebank: str, split: str) -> None:
+    """Check a file of the user's against the pinned commit.
+
+    Raises:
+        InputError: its hash is another.
+    """
+    if not matches(path.read_bytes(), FACTS[treebank]["splits"][split]):
+        raise InputError(
+            f"{path} is not the {split} split of {treebank} at the pinned commit "
+            f"{FACTS[treebank]['commit'][:12]} (its hash differs): get that one, or name your own version by its "
+            "file or folder instead of by the treebank"
+        )
+
+
+def matches(content: bytes, facts: dict[str, Any]) -> bool:
+    """Whether bytes are those of the pinned file: by SHA-256, or by git's blob hash where only that is known."""
+    if "sha256" in facts:
+        return hashlib.sha256(content).hexdigest() == facts["sha256"]
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == facts["git_blob_sha1"]
