@@ -33,6 +33,12 @@ class EvaluateArguments:
 
     model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+    subfolder: str = field(
+        default="", metadata={"help": "Folder inside the model's, as `checkpoints/step_100` of the published ones."}
+    )
+    tokenizer: str | None = field(
+        default=None, metadata={"help": "Folder or Hub name; unset: the model's own, beside its weights."}
+    )
     output_file: str | None = field(
         default=None, metadata={"help": "JSON file for the results, which are printed too."}
     )
@@ -51,6 +57,9 @@ class EvaluateArguments:
     n_query: int | None = field(default=None, metadata={"help": "Query windows of each word."})
     readout: str | None = field(default=None, metadata={"help": "Which state is classified: mask, previous or last."})
     episode_window: int | None = field(default=None, metadata={"help": "Tokens in a support or query window."})
+    word_max_frequency: float | None = field(
+        default=None, metadata={"help": "Words above this share of the text's tokens are no classes (1: no limit)."}
+    )
     held_out_words: float | None = field(
         default=None, metadata={"help": "Share of the words that count as held out; unset: what training held out."}
     )
@@ -70,16 +79,21 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     logging.disable_progress_bar()
     args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
-    config = load_pretrained(AutoConfig, args.model, args.revision)
-    model, trained_head = load_with_head(args.model, args.revision, config, args.seed)
+    config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
+    model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
     if corpus.block_size > config.max_seq_len:
         raise InputError(f"block_size is {corpus.block_size}, the model reads {config.max_seq_len} tokens: lower it")
-    tokenizer = load_tokenizer(args.model, args.revision)
+    tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(args.model, args.revision)
     model.to(PartialState().device)
 
     _, documents = corpus.documents()
     blocks = corpus.held_out_blocks(documents, tokenizer)
+    if blocks.max() >= config.vocab_size:
+        raise InputError(
+            f"the held-out text holds the token id {blocks.max()}, the model only {config.vocab_size} tokens: "
+            "name its own tokenizer with --tokenizer"
+        )
     held_out = held_out_loss(model, blocks, args.batch_size)
     results: dict[str, Any] = {
         "model": args.model,
@@ -127,10 +141,8 @@ def evaluate_shape(
 ) -> Adaptation:
     """Run the episodes of one shape."""
     mask_id = tokenizer.mask_token_id
-    if mask_id is None:
-        if shape.readout != "previous":
-            raise InputError(f"the tokenizer has no mask token, which readout {shape.readout} needs: take previous")
-        mask_id = -1
+    if mask_id >= model.config.vocab_size and shape.readout != "previous":
+        raise InputError(f"the model has no embedding of a mask, which readout {shape.readout} needs: take previous")
     words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size)
     if args.words != "all":
         words = words.split(shape.held_out_words)[args.words == "held_out"]
@@ -141,18 +153,19 @@ def evaluate_shape(
         raise InputError(f"{args.words} words of held-out text: {error}{hint}") from error
 
 
-def load_with_head(name: str, revision: str | None, config: PicoConfig, seed: int) -> tuple[PicoForMetaCausalLM, bool]:
+def load_with_head(args: EvaluateArguments, config: PicoConfig) -> tuple[PicoForMetaCausalLM, bool]:
     """A checkpoint with a head for episodes, and whether it was trained with one."""
+    place = {"subfolder": args.subfolder, "output_loading_info": True}
     if "meta_head" in config.to_dict():
-        model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True)
+        model, info = load_pretrained(PicoForMetaCausalLM, args.model, args.revision, **place)
         # An export keeps the configuration but not the head, which would then be a random one.
         if not info["missing_keys"]:
             return model, (config.to_dict().get("episode") or {"hybrid_ratio": 1})["hybrid_ratio"] > 0
-    model, info = load_pretrained(PicoForCausalLM, name, revision, output_loading_info=True)
+    model, info = load_pretrained(PicoForCausalLM, args.model, args.revision, **place)
     if info["missing_keys"]:
-        raise InputError(f"{name!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")
+        raise InputError(f"{args.model!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")
     head = {"ways": EpisodeConfig.n_way, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
-    return PicoForMetaCausalLM.from_causal_lm(model, seed, **head), False
+    return PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head), False
 
 
 if __name__ == "__main__":

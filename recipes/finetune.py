@@ -17,6 +17,7 @@ from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.baselines import baseline_scores
 from ..trainers.ner.treebank import describe, load_test_sets
+from ..trainers.process_group import leave
 from .arguments import parse, run
 from .loading import load_pretrained
 from .run_folder import RESULTS_FILE, check_free, save_json
@@ -84,6 +85,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
         for name, f1 in results["baselines"].items():
             print(f"test, {name} baseline: F1 {f1:.3f}")
+    leave()
     return results
 
 

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from pico_maml import PicoForTokenClassification
 from pico_maml.trainers.ner import NERConfig, fine_tune
+from pico_maml.trainers.process_group import leave
 
 
 def train(folder: Path, mode: str, out: Path, world_size: int = 1) -> dict[str, torch.Tensor]:
@@ -40,3 +41,4 @@ if __name__ == "__main__":
         weights = train(base, name, result, world_size=2)
         if torch.distributed.get_rank() == 0:
             save_file(weights, result / f"{name}.safetensors")
+    leave()

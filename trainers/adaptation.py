@@ -15,7 +15,8 @@ from .episode_loss import InnerLoop
 from .episodes import Episode, episode_generator
 from .errors import InputError
 from .inner_loop import MetaHead, inner_loop, prototype_logits
-from .meta_model import PicoForMetaCausalLM, rank, read_states, world_size
+from .meta_model import PicoForMetaCausalLM, read_states
+from .process_group import rank, world_size
 
 RESAMPLES = 2000
 

@@ -21,6 +21,7 @@ from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .metrics import Meter, MetricsFile
+from .process_group import leave
 
 METRICS_FILE = "metrics.jsonl"
 MAML_STATE_FILE = "maml_state.safetensors"
@@ -169,11 +170,8 @@ class MAMLTrainer(Trainer):
 
     def end(self) -> None:
         """Finish the trackers and the process group; once, at the very end of a script."""
+        leave()
         super().end()
-        if self.args.world_size > 1:
-            # gloo deadlocks when its group is freed while one of its threads still waits for Python's lock, to drop
-            # the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
-            time.sleep(0.5)
 
     def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
         """Let the episodes try the start of the corpus."""

@@ -16,6 +16,7 @@ from ..modeling_pico.modeling_pico import next_token_loss
 from .episode_loss import InnerLoop, episode_loss
 from .episodes import Episode, Examples
 from .inner_loop import MetaHead, MetaHeadLayer
+from .process_group import rank, world_size
 
 FOMAML = InnerLoop()
 
@@ -220,13 +221,3 @@ def on_all_ranks(local: Tensor) -> Tensor:
     total = local.detach().clone()
     dist.all_reduce(total)
     return total + world_size() * (local - local.detach())
-
-
-def world_size() -> int:
-    """Processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Number of this process."""
-    return dist.get_rank() if dist.is_initialized() else 0

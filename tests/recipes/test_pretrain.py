@@ -168,6 +168,19 @@ def test_an_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path
     assert entry["prototypes"] == run["prototypes"], "the same episodes, the same backbone"
 
 
+def test_published_layouts_are_evaluated_in_their_subfolder(pretrained, held_out, tmp_path):
+    step = tmp_path / "hub" / "checkpoints" / "step_1"
+    export.main(["--model", str(pretrained), "--format", "published", "--output_dir", str(step)])
+    arguments = ["--model", str(tmp_path / "hub"), "--subfolder=checkpoints/step_1", *held_out, "--episodes=2"]
+    shape = ["--n_way", "4", "--k_shot", "2", "--episode_window=8", "--word_max_frequency=1"]
+    with pytest.raises(InputError, match="no tokenizer at"):
+        evaluate.main([*arguments, *shape])
+    results = evaluate.main([*arguments, *shape, "--tokenizer", str(pretrained), "--words=all"])
+    assert results["adaptation"][0]["trained"] is None
+    expected = evaluate.main(["--model", str(pretrained), *held_out, "--episodes=0"])
+    assert results["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-5)
+
+
 def test_evaluation_of_a_vanilla_model_has_no_trained_head(corpus, held_out, tmp_path):
     pretrain.main(argv(tmp_path / "out", corpus, hybrid_ratio=0, eval_episodes=0))
     (entry,) = evaluate.main(["--model", str(tmp_path / "out"), *held_out, "--episodes=2"])["adaptation"]

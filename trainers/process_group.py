@@ -1,0 +1,24 @@
+"""The processes that train together, and how one of them leaves."""
+
+import time
+
+import torch.distributed as dist
+
+
+def world_size() -> int:
+    """Processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def leave() -> None:
+    """Leave the group, if there is one; once, at the very end of a script."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+        # gloo deadlocks when the group's last owner frees it while one of its threads still waits for Python's lock, to
+        # drop the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
+        time.sleep(0.5)
