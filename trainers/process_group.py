@@ -19,6 +19,6 @@ def leave() -> None:
     """Leave the group, if there is one; once, at the very end of a script."""
     if dist.is_initialized():
         dist.destroy_process_group()
-        # gloo deadlocks when the group's last owner frees it while one of its threads still waits for Python's lock, to
-        # drop the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
+        # gloo deadlocks when the group's last owner frees it while a thread of its own still waits for Python's lock,
+        # to drop the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
         time.sleep(0.5)
