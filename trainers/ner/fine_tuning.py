@@ -111,6 +111,8 @@ def fine_tune(
     check(model, treebank)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Behind the words, whatever generation left here: cached features count their places from the front.
+    tokenizer.padding_side = "right"
     model.base_model.requires_grad_(args.mode == "full")
     # So that whoever uses the model later reads the same sub-words.
     model.config.labelled_subword = args.labelled_subword
