@@ -19,8 +19,9 @@ types: .venv/installed-dev
 	mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/pico_maml
 	MYPYPATH=.venv/typed $(BIN)/mypy --config-file pyproject.toml $(FOLDERS:%=-p pico_maml.%)
 
+# As many test processes as cores, one thread each.
 unit: .venv/installed-dev
-	$(BIN)/pytest tests $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses auto --dist worksteal $(ARGS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

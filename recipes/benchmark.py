@@ -21,13 +21,13 @@ from torch.nn import functional as F
 
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, adapt_head, sample_episode
-from ..trainers.episode_config import EpisodeConfig, check_choice
-from ..trainers.episode_loss import InnerLoop
 from ..trainers.episodes import Episode, episode_generator, sample_stream_episode
 from ..trainers.maml_config import MAMLConfig
-from ..trainers.meta_model import PicoForMetaCausalLM, read_states
-from .arguments import parse, run
-from .run_folder import save_json
+from ..trainers.meta.episode_config import EpisodeConfig, check_choice
+from ..trainers.meta.episode_loss import InnerLoop
+from ..trainers.meta.meta_model import PicoForMetaCausalLM, read_states
+from .command_line.arguments import parse, run
+from .command_line.run_folder import save_json
 
 MASK_ID = 0
 

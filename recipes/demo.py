@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from . import finetune, pretrain
-from .arguments import parse, run
+from .command_line.arguments import parse, run
 
 PROMPT = "The function returns"
 

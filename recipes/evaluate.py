@@ -15,14 +15,14 @@ from transformers.utils import logging
 from ..callbacks import held_out_loss
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
-from ..trainers.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.corpus import WordTable, load_tokenizer
-from ..trainers.episode_config import EpisodeConfig, check_choice
-from ..trainers.meta_model import PicoForMetaCausalLM
-from .arguments import parse, run
-from .corpus_arguments import CorpusArguments
-from .loading import load_pretrained
-from .run_folder import save_json
+from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
+from ..trainers.meta.episode_config import EpisodeConfig, check_choice
+from ..trainers.meta.meta_model import PicoForMetaCausalLM
+from .command_line.arguments import parse, run
+from .command_line.corpus_arguments import CorpusArguments
+from .command_line.loading import load_pretrained
+from .command_line.run_folder import save_json
 
 WORDS = ("held_out", "training", "all")
 

@@ -22,10 +22,10 @@ from ..modeling_pico import PicoForCausalLM
 from ..modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
-from .arguments import parse, run
+from .command_line.arguments import parse, run
+from .command_line.loading import load_pretrained
+from .command_line.run_folder import check_free
 from .gguf_file import write_gguf
-from .loading import load_pretrained
-from .run_folder import check_free
 
 FORMATS = ("hub", "llama", "gguf", "published")
 MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")

@@ -15,12 +15,12 @@ from transformers.utils import logging
 from ..callbacks import ProgressCallback
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
-from ..trainers.ner.baselines import baseline_scores
+from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
-from .arguments import parse, run
-from .loading import load_pretrained
-from .run_folder import RESULTS_FILE, check_free, save_json
+from .command_line.arguments import parse, run
+from .command_line.loading import load_pretrained
+from .command_line.run_folder import RESULTS_FILE, check_free, save_json
 
 
 @dataclass

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from ..trainers import InputError
-from ..trainers.ner import tables
-from ..trainers.ner.figures import class_bars, heat_map
-from .arguments import parse, run
-from .ner_errors import error_tables
-from .run_folder import check_free
-from .sweep_runs import SweepFolder
+from ..trainers.ner.analysis import tables
+from ..trainers.ner.analysis.figures import class_bars, heat_map
+from .command_line.arguments import parse, run
+from .command_line.run_folder import check_free
+from .sweeps.errors import error_tables
+from .sweeps.runs import SweepFolder
 
 PERCENT = {f"table_{number}" for number in (3, 4, 5, 6, 8, 9)}
 

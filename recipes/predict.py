@@ -14,8 +14,8 @@ from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.prediction import TaggedSentence, predict, split_words
-from .arguments import parse, run
-from .loading import load_pretrained
+from .command_line.arguments import parse, run
+from .command_line.loading import load_pretrained
 
 IOB2, JSON_LINES = ".iob2", ".jsonl"
 

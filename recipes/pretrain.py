@@ -18,11 +18,18 @@ from transformers.utils import logging
 from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
-from ..trainers.adaptation import evaluate_adaptation
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
-from .arguments import parse, run
-from .corpus_arguments import CorpusArguments
-from .run_folder import ARGUMENTS_FILE, RESULTS_FILE, check_free, check_same_run, newest_checkpoint, save_json
+from ..trainers.meta.adaptation import evaluate_adaptation
+from .command_line.arguments import parse, run
+from .command_line.corpus_arguments import CorpusArguments
+from .command_line.run_folder import (
+    ARGUMENTS_FILE,
+    RESULTS_FILE,
+    check_free,
+    check_same_run,
+    newest_checkpoint,
+    save_json,
+)
 
 
 @dataclass

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from ..trainers import InputError
-from .arguments import parse, run
-from .run_folder import save_json
-from .sweep_arguments import TYPES, SweepArguments, comparable
-from .sweep_cost import estimate, measure
-from .sweep_runs import ARGUMENTS_FILE, SweepFolder, check_same_sweep
-from .sweep_worker import work
+from .command_line.arguments import parse, run
+from .command_line.run_folder import save_json
+from .sweeps.arguments import TYPES, SweepArguments, comparable
+from .sweeps.cost import estimate, measure
+from .sweeps.runs import ARGUMENTS_FILE, SweepFolder, check_same_sweep
+from .sweeps.worker import work
 
 
 def main(argv: list[str] | None = None) -> dict[str, int]:

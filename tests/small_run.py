@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,8 +17,10 @@ from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
+from pico_maml.trainers.corpus import WordTable
 from pico_maml.trainers.episode_source import EpisodeSource
-from pico_maml.trainers.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.meta.adaptation import evaluate_adaptation
+from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 
 
 def arguments(output_dir, **changes) -> MAMLConfig:
@@ -78,6 +81,7 @@ def main(folder: Path, out: Path) -> None:
     """One process of a distributed run: train each variant, check the world, save what is to be compared."""
     settings = json.loads((out / "settings.json").read_text())
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    words = WordTable.from_tokenizer(tokenizer, len(tokenizer))
     blocks = load_from_disk(str(folder / "blocks")).with_format("numpy")
     for name, changes in settings["variants"].items():
         torch.manual_seed(0)
@@ -93,7 +97,10 @@ def main(folder: Path, out: Path) -> None:
         assert settings["fsdp"] == isinstance(weights["pico_decoder.layers.0.attention.q_proj.weight"], DTensor)
         weights = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in weights.items()}
         (out / name / f"episodes-{args.process_index}.json").write_text(json.dumps(run.source.seen))
+        held_out = torch.as_tensor(blocks[-40:]["input_ids"])[:, :-1].long()
+        adaptation = evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, args, 7, seed=1)
         if run.is_world_process_zero():
+            (out / name / "adaptation.json").write_text(json.dumps(asdict(adaptation)))
             save_file({name: p.clone() for name, p in weights.items()}, out / name / "weights.safetensors")
     run.end()
 

@@ -13,16 +13,16 @@ from transformers import AutoModelForCausalLM
 from pico_maml import PicoForCausalLM, PicoForTokenClassification
 from pico_maml.recipes import (
     benchmark,
-    corpus_arguments,
     evaluate,
     export,
     finetune,
     ner_results,
     predict,
     pretrain,
-    sweep_arguments,
 )
-from pico_maml.recipes.arguments import parse
+from pico_maml.recipes.command_line.arguments import parse
+from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
+from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP
 from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
 
@@ -30,13 +30,13 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 LOAD, USE, HARNESS, TRAIN = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
-    "pretrain": (pretrain.ModelArguments, corpus_arguments.CorpusArguments, pretrain.RunArguments, MAMLConfig),
+    "pretrain": (pretrain.ModelArguments, CorpusArguments, pretrain.RunArguments, MAMLConfig),
     "benchmark": (benchmark.BenchmarkArguments,),
-    "evaluate": (evaluate.EvaluateArguments, corpus_arguments.CorpusArguments),
+    "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),
     "predict": (predict.PredictArguments,),
-    "sweep": sweep_arguments.TYPES,
+    "sweep": SWEEP,
     "ner_results": (ner_results.NERResultsArguments,),
 }
 
@@ -59,7 +59,7 @@ def test_files_of_the_tree_exist():
     folder = root
     named = set()
     for line in tree.strip().splitlines():
-        entries = re.findall(r"[\w/]+\.py|[\w]+/", line.split("  floor")[0])
+        entries = re.findall(r"[\w/]+\.py|[\w/]+/", line.split("  floor")[0])
         if not line.startswith(" "):
             folder = root / entries[0]
             assert folder.is_dir(), folder

@@ -2,9 +2,9 @@
 
 from .episodes import Episode, sample_episode
 from .errors import InputError
-from .inner_loop import MetaHead, adapt_head
 from .maml_config import MAMLConfig
 from .maml_trainer import MAMLTrainer
+from .meta.inner_loop import MetaHead, adapt_head
 from .ner.treebank import load_treebank
 
 __all__ = [

@@ -8,7 +8,7 @@ from accelerate.utils import gather
 from torch import Tensor
 
 from .episodes import Examples
-from .meta_model import on_all_ranks
+from .meta.meta_model import on_all_ranks
 from .process_group import rank, world_size
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from .corpus.words import WordTable
 from .episode_pool import EpisodePool
 from .episodes import Episode, sample_stream_episode
+from .episodes.random_positions import sample_random_positions
 from .errors import InputError
 from .maml_config import MAMLConfig
-from .random_positions import sample_random_positions
 
 
 class EpisodeSource:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
-from .episode_config import EpisodeConfig, check_choice
-from .episode_loss import InnerLoop
 from .errors import InputError
+from .meta.episode_config import EpisodeConfig, check_choice
+from .meta.episode_loss import InnerLoop
 
 
 @dataclass

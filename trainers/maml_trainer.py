@@ -19,7 +19,7 @@ from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
 from .errors import InputError
 from .maml_config import MAMLConfig
-from .meta_model import EpisodeOutput, PicoForMetaCausalLM
+from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .metrics import Meter, MetricsFile
 from .process_group import leave
 

@@ -6,7 +6,7 @@ from small_run import trainer
 
 from pico_maml.callbacks import HeadStatisticsCallback
 from pico_maml.callbacks.head_statistics import gradient_norm, weight_statistics
-from pico_maml.trainers.inner_loop import MetaHead
+from pico_maml.trainers.meta.inner_loop import MetaHead
 
 
 def test_weights_only_and_known_values():

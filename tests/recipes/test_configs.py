@@ -7,14 +7,14 @@ import torch
 import yaml
 
 from pico_maml import PicoForCausalLM
-from pico_maml.recipes import sweep_arguments
-from pico_maml.recipes.arguments import CONFIGS, parse
-from pico_maml.recipes.corpus_arguments import CorpusArguments
+from pico_maml.recipes.command_line.arguments import CONFIGS, parse
+from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
 from pico_maml.recipes.pretrain import ModelArguments, RunArguments
+from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP_TYPES
 from pico_maml.trainers import MAMLConfig
-from pico_maml.trainers.episode_loss import ALGORITHMS
 from pico_maml.trainers.episodes import READOUTS
-from pico_maml.trainers.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.meta.episode_loss import ALGORITHMS
+from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
 TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
@@ -82,7 +82,7 @@ def test_every_variant_has_a_recipe():
 
 
 def test_the_sweep_has_the_160_runs_of_the_paper():
-    sweep, args = parse(sweep_arguments.TYPES, ["--config", str(SWEEP)])
+    sweep, args = parse(SWEEP_TYPES, ["--config", str(SWEEP)])
     runs = sweep.runs()
     assert len(runs) == 160
     assert {run.train_on for run in runs} == {*SEEN, ALL}

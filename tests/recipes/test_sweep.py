@@ -11,10 +11,10 @@ import torch
 
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes import sweep
-from pico_maml.recipes.arguments import parse
-from pico_maml.recipes.sweep_arguments import TYPES
-from pico_maml.recipes.sweep_cost import estimate, parameters
-from pico_maml.recipes.sweep_runs import Model, Run, SweepFolder, plan
+from pico_maml.recipes.command_line.arguments import parse
+from pico_maml.recipes.sweeps.arguments import TYPES
+from pico_maml.recipes.sweeps.cost import estimate, parameters
+from pico_maml.recipes.sweeps.runs import Model, Run, SweepFolder, plan
 from pico_maml.trainers import InputError
 
 

@@ -27,6 +27,8 @@ VARIANTS = {
     },
     "prototypes": {"meta_algorithm": "proto-maml", "head_layers": 1, "activation_checkpointing": True},
     "stream": {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3},
+    "protonet": {"meta_algorithm": "protonet", "readout": "last"},
+    "random-positions": {"episode_sampler": "random_positions"},
 }
 
 
@@ -81,11 +83,16 @@ def test_weights_and_episodes_do_not_depend_on_the_processes(folder, config, tmp
             episodes = [json.loads((out / f"episodes-{rank}.json").read_text()) for rank in range(world_size)]
             assert all(seen == episodes[0] for seen in episodes), "every process draws the same episodes"
             logs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-            found[name] = load_file(out / "weights.safetensors"), episodes[0], logs
-        weights, episodes, logs = found.pop("one")
+            adaptation = json.loads((out / "adaptation.json").read_text())
+            found[name] = load_file(out / "weights.safetensors"), episodes[0], logs, adaptation
+        weights, episodes, logs, adaptation = found.pop("one")
         assert 10 < len(episodes) < 40, "a mixed run"
         assert len(set(episodes)) >= 10
-        for name, (same, same_episodes, same_logs) in found.items():
+        for name, (same, same_episodes, same_logs, same_adaptation) in found.items():
+            for head in ("fresh", "trained"):
+                curve, other_curve = ([point["mean"] for point in a[head]] for a in (adaptation, same_adaptation))
+                # One of the 35 queries may fall the other way where two classes score the same to 1e-5.
+                assert other_curve == pytest.approx(curve, abs=0.03), (variant, name, head)
             assert same_episodes == episodes, (variant, name)
             for key, weight in weights.items():
                 where = (variant, name, key)

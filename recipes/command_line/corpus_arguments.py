@@ -1,0 +1,89 @@
+"""Which text a recipe reads, and how it becomes blocks."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from ...trainers import InputError
+from ...trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
+
+
+@dataclass
+class CorpusArguments:
+    """Arguments of the corpus."""
+
+    dataset: str = field(
+        default="python-prose",
+        metadata={
+            "help": "`python-prose` (the docs inside Python, no download), a .txt, .jsonl, .parquet or .arrow file, "
+            "a folder of them, or a Hub data set."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set."})
+    dataset_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a Hub data set."})
+    text_column: str = field(
+        default="text", metadata={"help": "Column of the text; a column `input_ids` is taken as tokenised instead."}
+    )
+    streaming: bool = field(
+        default=False, metadata={"help": "Read while training instead of preparing a memory-mapped copy first."}
+    )
+    eval_dataset: str | None = field(
+        default=None, metadata={"help": "Corpus to evaluate on; by default a share of `dataset` is held out."}
+    )
+    eval_split: str = field(default="train", metadata={"help": "Split of a Hub `eval_dataset`."})
+    eval_fraction: float = field(
+        default=0.05, metadata={"help": "Share of the documents held out of `dataset` (without `eval_dataset`)."}
+    )
+    eval_blocks: int = field(default=256, metadata={"help": "Held-out blocks to evaluate at most."})
+    block_size: int = field(default=2048, metadata={"help": "T, tokens a block predicts; a block holds one more."})
+    num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise (unset: one)."})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eval_fraction < 1:
+            raise InputError(f"eval_fraction must be between 0 and 1, got {self.eval_fraction}")
+        for name in ("eval_blocks", "block_size"):
+            if self.__dict__[name] < 2:
+                raise InputError(f"{name} must be at least 2, got {self.__dict__[name]}")
+
+    def documents(self) -> tuple:
+        """Training and held-out documents."""
+        documents = load_documents(
+            self.dataset,
+            config_name=self.dataset_config,
+            split=self.dataset_split,
+            revision=self.dataset_revision,
+            text_column=self.text_column,
+            streaming=self.streaming,
+        )
+        if self.eval_dataset is None:
+            return split_held_out(documents, self.eval_fraction)
+        # Evaluation reads a bounded number of blocks, so there is no need to download the rest.
+        held_out = load_documents(
+            self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True
+        )
+        return documents, held_out
+
+    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset | BlockStream:
+        """Blocks to train on."""
+        return make_blocks(documents, tokenizer, self.block_size, self.num_workers)
+
+    def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+        """Up to `eval_blocks` blocks of held-out text: (R, T + 1) int64.
+
+        Raises:
+            InputError: the held-out documents do not fill a block.
+        """
+        try:
+            blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
+            rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks)]
+        except InputError as error:
+            raise InputError(f"held-out text: {error}, or raise eval_fraction") from error
+        if not rows:
+            raise InputError("no document was held out: raise eval_fraction or give more documents")
+        return torch.as_tensor(np.stack(rows), dtype=torch.long)

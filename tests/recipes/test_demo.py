@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from pico_maml.recipes import demo
+
+
+def test_demo(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    demo.main(["--max_steps=2", "--eval_episodes=1", "--disable_tqdm=true"])
+    out = capsys.readouterr().out
+    assert "Done in" in out
+    assert "query accuracy" in out
+    assert "It writes: The function returns" in out
+    assert torch.isfinite(AutoModelForCausalLM.from_pretrained("runs/demo").get_input_embeddings().weight).all()
+    assert demo.free_folder(Path("runs/demo")) == Path("runs/demo-2")

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+from pretrain_run import argv
+
+from pico_maml.recipes import evaluate, export, pretrain
+from pico_maml.trainers import InputError
+
+
+def test_evaluate_repeats_the_figures_of_the_run(pretrained, held_out, tmp_path, capsys):
+    out = tmp_path / "evaluation.json"
+    common = ["--model", str(pretrained), *held_out, "--output_file", str(out), "--seed=42"]
+    results = evaluate.main([*common, "--episodes=2"])
+    run = json.loads((pretrained / "results.json").read_text())
+    assert results["perplexity"] == pytest.approx(run["held_out"][-1]["eval_perplexity"], rel=1e-5)
+    assert results["adaptation"] == [run["adaptation"]]
+    assert json.loads(out.read_text()) == results
+    with pytest.raises(InputError, match="block_size is 65, the model reads 64 tokens"):
+        evaluate.main([*common, "--block_size=65"])
+
+
+def test_evaluate_sweeps_over_ways_and_shots(pretrained, held_out, capsys):
+    arguments = ["--model", str(pretrained), *held_out, "--episodes=8", "--inner_steps=3", "--words=all"]
+    results = evaluate.main([*arguments, "--n_way", "2", "4", "6", "--k_shot", "1", "3"])
+    shapes = [(entry["n_way"], entry["k_shot"]) for entry in results["adaptation"]]
+    assert shapes == [(2, 1), (2, 3), (4, 1), (4, 3), (6, 1), (6, 3)]
+    for entry in results["adaptation"]:
+        assert len(entry["fresh"]) == 4, "accuracy after 0 to 3 inner steps"
+        assert (entry["trained"] is None) is (entry["n_way"] > 4), "the run's head has 4 classes"
+        assert entry["prototypes"]["low"] <= entry["prototypes"]["mean"] <= entry["prototypes"]["high"]
+    assert "Query accuracy on all words, 95 % intervals over 8 episodes" in capsys.readouterr().out
+
+
+def test_an_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path):
+    hub = tmp_path / "hub"
+    export.main(["--model", str(pretrained), "--format", "hub", "--output_dir", str(hub)])
+    results = evaluate.main(["--model", str(hub), *held_out, "--episodes=2", "--seed=42"])
+    (entry,) = results["adaptation"]
+    assert entry["trained"] is None
+    run = json.loads((pretrained / "results.json").read_text())["adaptation"]
+    assert entry["prototypes"] == run["prototypes"], "the same episodes, the same backbone"
+
+
+def test_published_layouts_are_evaluated_in_their_subfolder(pretrained, held_out, tmp_path):
+    step = tmp_path / "hub" / "checkpoints" / "step_1"
+    export.main(["--model", str(pretrained), "--format", "published", "--output_dir", str(step)])
+    arguments = ["--model", str(tmp_path / "hub"), "--subfolder=checkpoints/step_1", *held_out, "--episodes=2"]
+    shape = ["--n_way", "4", "--k_shot", "2", "--episode_window=8", "--word_max_frequency=1"]
+    with pytest.raises(InputError, match="no tokenizer at"):
+        evaluate.main([*arguments, *shape])
+    results = evaluate.main([*arguments, *shape, "--tokenizer", str(pretrained), "--words=all"])
+    assert results["adaptation"][0]["trained"] is None
+    expected = evaluate.main(["--model", str(pretrained), *held_out, "--episodes=0"])
+    assert results["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-5)
+
+
+def test_evaluation_of_a_vanilla_model_has_no_trained_head(corpus, held_out, tmp_path):
+    pretrain.main(argv(tmp_path / "out", corpus, hybrid_ratio=0, eval_episodes=0))
+    (entry,) = evaluate.main(["--model", str(tmp_path / "out"), *held_out, "--episodes=2"])["adaptation"]
+    assert entry["trained"] is None
+    assert len(entry["fresh"]) == 11
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--words=some"], "words must be one of held_out, training, all, got 'some'"),
+        (["--episodes=-1"], "episodes must be at least 0, got -1"),
+        (["--batch_size=0"], "batch_size must be at least 1, got 0"),
+        (["--n_way", "90"], "held_out words of held-out text: n_way is 90, but a pool of 20 blocks holds"),
+        (["--n_way", "1"], "n_way must be at least 2, got 1"),
+        (["--held_out_words=0"], "holds 0 words with"),
+        (["--held_out_words=0.6"], "training held out 0.3: the other words were classes in training"),
+        (["--seed=-1"], "seed must be at least 0, got -1"),
+        (["--readout=first"], "readout must be one of mask, previous, last, got 'first'"),
+    ],
+)
+def test_evaluations_that_make_no_sense(changes, message, pretrained, held_out):
+    with pytest.raises(InputError, match=message):
+        evaluate.main(["--model", str(pretrained), *held_out, *changes])
+
+
+def test_missing_models():
+    with pytest.raises(InputError, match="cannot load a model from 'no/model'"):
+        evaluate.main(["--model", "no/model"])

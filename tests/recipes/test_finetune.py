@@ -1,0 +1,36 @@
+import json
+
+import pytest
+from transformers import pipeline
+
+from pico_maml.recipes import finetune
+from pico_maml.trainers import InputError
+
+
+def test_finetune_on_the_sample_and_use_the_result(pretrained, tmp_path, capsys):
+    out = tmp_path / "ner"
+    options = ["--num_train_epochs=1", "--use_cpu", "--disable_tqdm=true", "--learning_rate=1e-3"]
+    arguments = ["--model", str(pretrained), "--treebank", "sample", "--output_dir", str(out), *options]
+    results = finetune.main(arguments)
+    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert results["sentences"] == {"train": 240, "validation": 80, "test": 80}
+    assert {"PER", "ORG", "LOC"} == set(results["scores"]["test"]["classes"])
+    assert not list(out.glob("checkpoint-*"))
+    assert "test: F1" in capsys.readouterr().out
+    tagger = pipeline("token-classification", str(out))
+    assert {entity["entity"] for entity in tagger("Mara went to Norburg")} <= set(tagger.model.config.label2id)
+    with pytest.raises(InputError, match="is not empty"):
+        finetune.main(arguments)
+
+
+def test_finetune_head_only_on_universal_ner_files(pretrained, shared, tmp_path):
+    options = ["--num_train_epochs=1", "--use_cpu", "--disable_tqdm=true", "--mode=head"]
+    source = ["--treebank", "sv_talbanken", "--uner_dir", str(shared / "uner")]
+    results = finetune.main(["--model", str(pretrained), *source, "--output_dir", str(tmp_path / "ner"), *options])
+    assert results["scores"]["test"]["support"] == 132 + 31 + 33
+    assert results["truncated_words"]["train"] > 0  # this model reads 64 tokens
+
+
+def test_missing_models():
+    with pytest.raises(InputError, match="no tokenizer at 'no/model'"):
+        finetune.main(["--model", "no/model", "--treebank", "sample"])

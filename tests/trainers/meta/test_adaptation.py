@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from pico_maml.trainers import InputError
+from pico_maml.trainers.meta.adaptation import adaptation_table, evaluate_adaptation
+from pico_maml.trainers.meta.episode_config import EpisodeConfig
+from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+
+SHAPE = {"n_way": 3, "k_shot": 2, "episode_window": 8, "readout": "previous", "word_max_frequency": 1.0}
+
+
+@pytest.fixture
+def pool(blocks) -> torch.Tensor:
+    return torch.as_tensor(blocks[:60]["input_ids"])[:, :-1].long()
+
+
+@pytest.fixture
+def meta(model) -> PicoForMetaCausalLM:
+    return PicoForMetaCausalLM.from_causal_lm(model, 0, ways=5, layers=2, hidden_dim=16)
+
+
+def evaluate(meta, pool, words, episodes=12, trained_head=True, **changes):
+    config = EpisodeConfig(**{**SHAPE, **changes})
+    return evaluate_adaptation(meta, pool, words, 2, config, episodes, seed=1, trained_head=trained_head)
+
+
+def test_nothing_changes_and_the_same_seed_gives_the_same(meta, pool, words):
+    before = {name: p.clone() for name, p in meta.state_dict().items()}
+    meta.train()
+    state = torch.get_rng_state()
+    one, two = evaluate(meta, pool, words), evaluate(meta, pool, words)
+    assert one == two
+    assert meta.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(p, before[name]) for name, p in meta.state_dict().items())
+
+
+def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, words):
+    found = evaluate(meta, pool, words, inner_steps=4)
+    assert len(found.trained) == len(found.fresh) == 5
+    for accuracy in (*found.trained, *found.fresh, found.prototypes):
+        assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
+    assert found.chance == pytest.approx(1 / 3)
+    assert "3      2   33.3%" in adaptation_table([found])
+
+
+def test_a_head_that_was_not_trained_is_left_out(meta, pool, words):
+    found = evaluate(meta, pool, words, trained_head=False)
+    assert found.trained is None
+    assert found.fresh == evaluate(meta, pool, words).fresh
+    assert evaluate(meta, pool, words, n_way=6).trained is None, "and one with fewer classes"
+
+
+def test_an_oracle_adapts_and_noise_does_not(meta, pool, words, monkeypatch):
+    """States that name the next word make every episode easy; states that say nothing leave it at chance."""
+    table = torch.randn(len(words.is_word), 32, generator=torch.Generator().manual_seed(0))
+    following = {}
+    for row in pool:
+        for start in range(len(row) - 8):
+            following[tuple(row[start : start + 8].tolist())] = row[start + 8]
+
+    class States:
+        def __init__(self, oracle: bool) -> None:
+            self.oracle = oracle
+
+        def __call__(self, ids, keep_states):
+            word = torch.stack([following[tuple(row.tolist())] for row in ids])
+            states = table[word] if self.oracle else table[torch.arange(len(ids))]
+            return type("Output", (), {"states": states[:, None].expand(-1, ids.shape[1], -1)})
+
+    for oracle in (True, False):
+        monkeypatch.setattr(
+            PicoForMetaCausalLM, "__call__", lambda self, ids, keep_states, o=oracle: States(o)(ids, 1)
+        )
+        found = evaluate(meta, pool, words, episodes=40)
+        if oracle:
+            assert found.prototypes.mean == 1
+            assert found.fresh[-1].mean > 0.95 > 0.6 > found.fresh[0].mean
+            assert found.trained[-1].mean > 0.95
+        else:
+            assert found.prototypes.low < 0.5
+            assert found.fresh[-1].low < 0.5
+
+
+def test_held_out_words_are_no_class_in_training_and_the_only_ones_in_evaluation(words, pool):
+    training, held_out = words.split(0.3)
+    assert not (training.is_word & held_out.is_word).any()
+    assert torch.equal(training.is_word | held_out.is_word, words.is_word)
+    assert 0.2 < held_out.is_word.sum() / words.is_word.sum() < 0.4
+    none = words.split(0.0)[1]
+    assert not none.is_word.any()
+
+
+def test_too_few_words_and_unlearned_steps(meta, pool, words, model):
+    with pytest.raises(InputError, match=r"n_way is 3, but a pool of 60 blocks holds 0 words"):
+        evaluate(meta, pool, words.split(0.0)[1])
+    learned = PicoForMetaCausalLM.from_causal_lm(model, 0, ways=5, layers=2, hidden_dim=16, learned_lr_steps=3)
+    with pytest.raises(InputError, match="inner_steps is 10, but learning rates were learned for 3"):
+        evaluate(learned, pool, words)

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from pico_maml.trainers.ner.analysis.bootstrap import paired_bootstrap
+from pico_maml.trainers.ner.scores import micro_f1
+
+
+def counts(correct: np.ndarray) -> np.ndarray:
+    """Sentences with two gold entities and two predictions, of which so many are correct."""
+    two = np.full_like(correct, 2)
+    return np.stack([correct, two, two], axis=-1)
+
+
+def test_equal_systems_do_not_differ():
+    first = counts(np.arange(100) % 3)
+    assert paired_bootstrap(first, first) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_a_system_that_is_better_everywhere():
+    first, second = counts(np.full(50, 1)), counts(np.full(50, 2))
+    found = paired_bootstrap(first, second, samples=999)
+    assert found.difference == found.low == found.high == 0.5
+    assert found.p_value == pytest.approx(2 / 1000)
+    back = paired_bootstrap(second, first, samples=999)
+    assert (back.difference, back.p_value) == (-0.5, found.p_value)
+
+
+def test_p_values_of_chance_differences_are_uniform():
+    """Two systems of the same quality differ at the 10 % level about one time in ten."""
+    rng = np.random.default_rng(1)
+    found = [
+        paired_bootstrap(counts(rng.integers(0, 3, 200)), counts(rng.integers(0, 3, 200)), 200, seed)
+        for seed in range(200)
+    ]
+    assert 0.05 < np.mean([difference.p_value < 0.1 for difference in found]) < 0.16
+    assert 0.9 < np.mean([difference.low <= 0 <= difference.high for difference in found]) < 0.99
+
+
+def test_the_difference_is_that_of_micro_f1():
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 3, (40, 3)), rng.integers(0, 3, (40, 3))
+    found = paired_bootstrap(first, second)
+    assert found.difference == pytest.approx(micro_f1(second.sum(0)) - micro_f1(first.sum(0)))
+    assert found.low <= found.difference <= found.high
+    assert found == paired_bootstrap(first, second), "the same seed, the same interval"
+    with pytest.raises(ValueError, match="40 and 39 sentences"):
+        paired_bootstrap(first, second[:39])

@@ -1,0 +1,143 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pico_maml.trainers.ner.analysis import tables
+
+
+def result(pretraining: str, mode: str, train_on: str, seed: int = 1, size: str = "tiny", **f1: float) -> dict:
+    """A run's result with the F1 of each test set; PER half of it, ORG nothing in gold."""
+    scores = {
+        test: {
+            **dict.fromkeys(("f1", "strict_f1", "precision", "recall"), value),
+            "support": 10,
+            "classes": {"PER": {"f1": value / 2}, "LOC": {"f1": value}},
+        }
+        for test, value in f1.items()
+    }
+    counts = {test: [[round(value * 10), 10, 10]] * 20 for test, value in f1.items()}
+    run = {"size": size, "pretraining": pretraining, "mode": mode, "train_on": train_on, "seed": seed}
+    return {**run, "scores": {"validation": {}, **scores}, "counts": counts}
+
+
+@pytest.fixture
+def results():
+    return [
+        result("vanilla", "head", "da_ddt", da_ddt=0.2, hr_set=0.1, en_pud=0.3, ceb_gja=0.0, tl_trg=0.4),
+        result("maml", "head", "da_ddt", da_ddt=0.3, hr_set=0.1, en_pud=0.3, ceb_gja=0.5, tl_trg=0.2),
+        result("vanilla", "head", "hr_set", da_ddt=0.1, hr_set=0.4, en_pud=0.1, ceb_gja=0.0, tl_trg=0.2),
+        result("maml", "head", "hr_set", da_ddt=0.1, hr_set=0.5, en_pud=0.3, ceb_gja=0.0, tl_trg=0.2),
+        # Only one of the two: no table may average over it.
+        result("maml", "head", "zh_gsd", da_ddt=0.9, hr_set=0.9, en_pud=0.9, ceb_gja=0.9, tl_trg=0.9),
+    ]
+
+
+def test_a_small_baseline_gives_no_percentage():
+    assert tables.relative(0.2, 0.3) == pytest.approx(50)
+    assert tables.relative(0.4, 0.0) == -100
+    assert np.isnan(tables.relative(0.0, 0.5))
+    assert np.isnan(tables.relative(0.0099, 0.5))
+
+
+def test_in_language(results):
+    scores = tables.scores_of(results)
+    table = tables.in_language(scores, "head")
+    assert list(table.columns) == ["da_ddt", "hr_set"]
+    assert table.loc["tiny", "maml"].tolist() == [0.3, 0.5]
+    improvement = tables.in_language_improvement(scores, "head", "vanilla", "maml")
+    assert improvement.loc["tiny"].tolist() == pytest.approx([50, 25])
+    assert tables.in_language_improvement(scores, "full", "vanilla", "maml").empty
+
+
+def test_groups_average_over_what_both_have(results):
+    table = tables.group_improvement(tables.scores_of(results), "vanilla", "maml")
+    seen, pud, other = (table.loc["tiny", (group, "head")] for group in ("seen", "pud", "other"))
+    assert seen == pytest.approx(100 * (0.25 - 0.2) / 0.2)
+    assert pud == pytest.approx(100 * (0.3 - 0.2) / 0.2)
+    assert other == pytest.approx(100 * (0.225 - 0.15) / 0.15)
+
+
+def test_transfer(results):
+    scores = tables.scores_of(results)
+    table = tables.transfer_improvement(scores, "vanilla", "maml")
+    assert np.isnan(table.loc[("tiny", "head"), "ceb_gja"])
+    assert table.loc[("tiny", "head"), "tl_trg"] == pytest.approx(100 * (0.2 - 0.3) / 0.3)
+    one = tables.transfer_improvement(scores, "vanilla", "maml", ["hr_set"])
+    assert one.loc[("tiny", "head"), "tl_trg"] == 0
+
+
+def test_classes_without_entities_are_missing_not_zero(results):
+    small = [result(pretraining, "head", "da_ddt", size="small", da_ddt=0.2) for pretraining in ("vanilla", "maml")]
+    table = tables.class_difference(tables.scores_of([*results, *small]), "vanilla", "maml")
+    assert list(table.xs("head", level="mode").index) == ["tiny", "small"]
+    row = table.loc["head", "tiny"]
+    assert row["LOC"] == pytest.approx(0.1)
+    assert row["PER"] == pytest.approx(0.05)
+    assert np.isnan(row["ORG"])
+
+
+def test_seeds_are_summed_up_and_averaged(results):
+    more = [*results, result("vanilla", "head", "da_ddt", seed=2, da_ddt=0.4, hr_set=0.1, en_pud=0.3)]
+    summary = tables.seeds(tables.scores_of(more)).loc["tiny", "vanilla", "head", "da_ddt", "da_ddt"]
+    assert summary["mean"] == pytest.approx(0.3)
+    assert summary["std"] == pytest.approx(0.2 / 2**0.5)
+    assert summary["count"] == 2
+    assert tables.in_language(tables.scores_of(more), "head").loc[("tiny", "vanilla"), "da_ddt"] == pytest.approx(0.3)
+
+
+def test_differences_compare_the_same_seeds(results):
+    more = [*results, result("vanilla", "head", "da_ddt", seed=2, da_ddt=0.9)]
+    table = tables.differences(more, "vanilla", "maml", 100).set_index(["train_on", "test"])
+    row = table.loc["da_ddt", "da_ddt"]
+    assert (row["seeds"], row["difference"]) == (1, pytest.approx(0.1))
+    assert row["low"] <= row["difference"] <= row["high"]
+    assert "zh_gsd" not in table.index.get_level_values("train_on")
+
+
+def test_heat_map_table(results):
+    table = tables.cross_f1(tables.scores_of(results), "tiny", "maml", "head")
+    assert list(table.index) == ["da_ddt", "hr_set", "zh_gsd"]
+    assert list(table.columns) == ["da_ddt", "hr_set", "en_pud", "ceb_gja", "tl_trg"]
+    assert table.loc["da_ddt", "ceb_gja"] == 0.5
+
+
+def test_published_tables_agree_with_each_other():
+    """The paper's Table 8 follows from its Table 7; Tables 4 and 5 are parts of 8 and 9."""
+    seven, eight = tables.published(7), tables.published(8)
+    for treebank in eight.columns:
+        vanilla, maml = seven.loc[("large", "vanilla"), treebank], seven.loc[("large", "maml"), treebank]
+        assert tables.relative(vanilla, maml) == pytest.approx(eight.loc["large", treebank], abs=0.06)
+    for part, whole in ((4, 8), (5, 9)):
+        table = tables.published(part)
+        pd.testing.assert_frame_equal(table, tables.published(whole).loc[table.index, table.columns])
+    assert tables.published(3).loc["large", ("pud", "full")] == 3.5
+    assert np.isnan(tables.published(6).loc[("tiny", "head"), "tl_trg"])
+    assert [len(tables.published(number)) for number in range(3, 10)] == [4, 1, 4, 8, 8, 1, 4]
+
+
+def test_published_figures_are_those_of_the_paper(shared):
+    """Every number of tables 3 to 9 stands in the paper's text."""
+    text = (shared / "paper.md").read_text()
+    for number in range(3, 10):
+        for value in tables.published(number).to_numpy().ravel():
+            digits = 3 if number == 7 else 1
+            if not np.isnan(value):
+                assert f"{value:.{digits}f}" in text, (number, value)
+
+
+def test_ours_beside_the_paper(results):
+    ours = tables.in_language_improvement(tables.scores_of(results), "head", "vanilla", "maml")
+    ours.loc["tiny", "hr_set"] = np.nan
+    table = tables.beside(ours, tables.published(8))
+    assert list(table.index) == ["tiny", "large"]
+    assert list(table.columns[:4]) == [
+        ("da_ddt", "ours"),
+        ("da_ddt", "paper"),
+        ("hr_set", "ours"),
+        ("hr_set", "paper"),
+    ]
+    assert table.loc["tiny", ("da_ddt", "ours")] == pytest.approx(50)
+    assert table.loc["tiny", ("hr_set", "ours")] == "n/a"
+    assert table.loc["large", ("da_ddt", "paper")] == 8.1
+    assert table.loc["large", ("da_ddt", "ours")] == ""
+    assert ("en_ewt", "ours") not in table.columns

@@ -1,0 +1,1 @@
+"""What an NER result means: baselines, bootstrap, error analysis, and the tables and figures of the paper."""

@@ -1,0 +1,68 @@
+"""What needs no model: baselines that a figure has to beat before it says anything."""
+
+from collections import Counter
+
+from datasets import DatasetDict
+
+from ..alignment import gold_tags
+from ..iob2 import Entity, to_entities, to_iob2
+from ..scores import micro_f1, sentence_counts
+
+
+def baseline_scores(treebank: DatasetDict) -> dict[str, float]:
+    """Micro-F1 on the test split of the baselines below, learned from the train split; empty where one is missing."""
+    if not {"train", "test"} <= set(treebank):
+        return {}
+    train, test = treebank["train"], treebank["test"]
+    gold, tokens = gold_tags(test), test["tokens"]
+    majority = majority_class(gold_tags(train))
+    names = gazetteer(train["tokens"], gold_tags(train))
+    predictions = {
+        "majority": [[majority] * len(row) for row in gold],
+        "gazetteer": [to_iob2(find_names(row, names), len(row)) for row in tokens],
+    }
+    return {name: float(micro_f1(sentence_counts(gold, tags).sum(0))) for name, tags in predictions.items()}
+
+
+def majority_class(tags: list[list[str]]) -> str:
+    """The most frequent tag, which the majority baseline gives to every word."""
+    return Counter(tag for row in tags for tag in row).most_common(1)[0][0]
+
+
+def gazetteer(tokens: list[list[str]], tags: list[list[str]]) -> dict[tuple[str, ...], str]:
+    """The entities of labelled sentences, each with its most frequent class.
+
+    A string that is no entity more often than it is one is left out.
+    """
+    classes: dict[tuple[str, ...], Counter] = {}
+    for row, row_tags in zip(tokens, tags, strict=True):
+        for start, end, label in to_entities(row_tags):
+            classes.setdefault(tuple(row[start:end]), Counter())[label] += 1
+    longest = max(map(len, classes), default=0)
+    occurrences: Counter = Counter()
+    for row in tokens:
+        for length in range(1, longest + 1):
+            occurrences.update(
+                name for i in range(len(row) - length + 1) if (name := tuple(row[i : i + length])) in classes
+            )
+    return {
+        name: counts.most_common(1)[0][0]
+        for name, counts in classes.items()
+        if 2 * counts.total() >= occurrences[name]
+    }
+
+
+def find_names(tokens: list[str], names: dict[tuple[str, ...], str]) -> list[Entity]:
+    """Names that occur in a sentence, from left to right, the longest first."""
+    longest = max(map(len, names), default=0)
+    entities = []
+    start = 0
+    while start < len(tokens):
+        for end in range(min(start + longest, len(tokens)), start, -1):
+            if (name := tuple(tokens[start:end])) in names:
+                entities.append(Entity(start, end, names[name]))
+                start = end
+                break
+        else:
+            start += 1
+    return entities
