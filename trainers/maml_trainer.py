@@ -1,7 +1,7 @@
 """`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
 
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,8 @@ class MAMLTrainer(Trainer):
         self.meter = Meter(args.device)
         self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
         self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
+        # Each is called on every process with the folder of a checkpoint, before it is complete.
+        self.checkpoint_writers: list[Callable[[Path], None]] = []
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
@@ -192,12 +194,14 @@ class MAMLTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         kept = self.source.state()
         sums = self.meter.sums(self.accelerator)
+        folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
         if self.args.should_save:
             tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
             tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
-            folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
             folder.mkdir(parents=True, exist_ok=True)
             save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
+        for write in self.checkpoint_writers:
+            write(folder)
         # The parent class writes trainer_state.json last: where that is, this is whole.
         super()._save_checkpoint(model, trial)
 
