@@ -41,6 +41,8 @@ class PicoRMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
+        if x.dtype is self.weight.dtype is torch.float32:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # the same in one kernel
         normed = F.rms_norm(x.float(), self.weight.shape, eps=self.eps)
         return normed.to(x.dtype) * self.weight
 

@@ -56,6 +56,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
         "pico_maml/recipes/configs/demo.yaml",
         "pico_maml/recipes/configs/episodes/paper.yaml",
         "pico_maml/recipes/lm_eval/held_out.yaml",
+        "pico_maml/recipes/accelerate/ddp.yaml",
         "pico_maml/trainers/data/sample-train.iob2",
         "pico_maml/trainers/data/uner.json",
         "pico_maml/trainers/data/published_ner.csv",

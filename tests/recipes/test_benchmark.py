@@ -2,41 +2,44 @@ import json
 
 import pytest
 
-from pico_maml.recipes.benchmark import Timing, main, ratio
+from pico_maml.recipes.benchmark import main
 from pico_maml.trainers import InputError
 
-SMALL = ["--vocab_size", "2000", "--batch_size", "8", "--block_size", "128", "--episode_window", "8"]
+SMALL = ["--vocab_size", "2000", "--episode_window", "8", "--rounds", "3"]
 
 
-def test_ratios_are_of_the_same_round():
-    timings = {"a": [Timing(2, 4), Timing(30, 3), Timing(4, 2)], "b": [Timing(1, 2), Timing(10, 2), Timing(2, 2)]}
-    found = ratio(timings, "a", "b")
-    assert (found["wall"], found["cpu"]) == (2, 1.5)
-    assert found["wall_quartiles"] == [2, 3]
-
-
-def test_every_part_is_timed_and_written(tmp_path, capsys):
-    results = main(["--output", str(tmp_path), *SMALL, "--rounds", "3"])
+def test_every_part_is_measured_and_written(tmp_path, capsys):
+    shapes = ["--shapes", "tiny:1x64", "--small_shape", "tiny:8x128"]
+    results = main(["--output", str(tmp_path), *SMALL, *shapes])
     assert json.loads((tmp_path / "benchmark.json").read_text()) == results
-    assert {
-        "episode",
-        "next-token micro-batch with a stream episode",
-        "sampling",
-        "support encoding",
-        "inner loop",
-    } <= {entry["what"] for entry in results["ratios"]}
-    for name, runs in results["rounds"].items():
-        assert len(runs) == 3, name
-        assert results["seconds"][name] > 0
+    assert set(results["measured"]) == {"step, tiny:1x64", "episode, tiny:8x128", "generation, tiny:8x128"}
     printed = capsys.readouterr().out
-    assert all(name in printed for name in results["seconds"])
+    for part in results["measured"].values():
+        for name, runs in part["rounds"].items():
+            assert len(runs) == 3
+            assert part["seconds"][name] > 0
+            assert name in printed
+    step = results["measured"]["step, tiny:1x64"]
+    losses = step["first_loss"]
+    assert losses["Pico, fp32"] == pytest.approx(losses["LlamaForCausalLM, fp32"], abs=1e-4)
+    assert losses["Pico, bf16 autocast"] == pytest.approx(losses["Pico, fp32"], abs=0.02)
+    assert step["peak_memory"]["Pico, fp32"] is None or step["peak_memory"]["Pico, fp32"] > 2**20
+    assert {"episode", "sampling", "support encoding", "inner loop"} <= {
+        entry["what"] for entry in results["measured"]["episode, tiny:8x128"]["ratios"]
+    }
     assert results["machine"]["torch"]
 
 
-def test_bad_arguments(tmp_path):
-    with pytest.raises(InputError, match="model_size must be one of tiny, small, medium, large, got 'huge'"):
-        main(["--output", str(tmp_path), "--model_size", "huge"])
-    with pytest.raises(InputError, match="rounds must be at least 3, got 1"):
-        main(["--output", str(tmp_path), "--rounds", "1"])
-    with pytest.raises(InputError, match="too little text for 32-way episodes"):
-        main(["--output", str(tmp_path), "--batch_size", "1", "--block_size", "64", "--episode_window", "60"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
+        (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
+        (["--rounds", "1"], "rounds must be at least 3, got 1"),
+        (["--parts", "steps"], "parts must be one of step, episode, generation, got 'steps'"),
+        (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
+    ],
+)
+def test_bad_arguments(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        main(["--output", str(tmp_path), *arguments])

@@ -1,0 +1,46 @@
+"""The shapes that are timed, and a text to time them on."""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...modeling_pico import PICO_SIZES, PicoConfig
+from ...trainers import InputError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model size with a micro-batch, written `tiny:4x256`."""
+
+    size: str
+    batch_size: int
+    block_size: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shape":
+        """Read `SIZE:ROWSxTOKENS`.
+
+        Raises:
+            InputError: it does not read so, or there is no such size.
+        """
+        found = re.fullmatch(r"(\w+):([1-9]\d*)x([1-9]\d*)", text)
+        if found is None or found[1] not in PICO_SIZES:
+            sizes = ", ".join(PICO_SIZES)
+            raise InputError(f"shape {text!r} must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one of {sizes}")
+        return cls(found[1], int(found[2]), int(found[3]))
+
+    def __str__(self) -> str:
+        return f"{self.size}:{self.batch_size}x{self.block_size}"
+
+    def config(self, vocab_size: int) -> PicoConfig:
+        """The model of this shape."""
+        return PicoConfig.from_size(self.size, vocab_size=vocab_size, max_seq_len=max(2048, self.block_size))
+
+
+def zipf_text(rows: int, length: int, vocab_size: int) -> Tensor:
+    """(rows, length) ids without 0, the i-th as frequent as 1 / i, as words roughly are."""
+    weights = 1 / torch.arange(1, vocab_size, dtype=torch.float64)
+    drawn = torch.multinomial(weights, rows * length, replacement=True, generator=torch.Generator().manual_seed(0))
+    return drawn.view(rows, length) + 1
