@@ -15,13 +15,24 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers import ProgressCallback as TransformersProgressCallback
 from transformers.utils import logging
 
-from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
+from ..callbacks import (
+    DYNAMICS_FILE,
+    Dynamics,
+    DynamicsFile,
+    GradientSpectraCallback,
+    HeadStatisticsCallback,
+    PerplexityCallback,
+    ProgressCallback,
+    resume_dynamics,
+    save_dynamics,
+)
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
 from ..trainers.meta.adaptation import evaluate_adaptation
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
+from .command_line.dynamics_arguments import DynamicsArguments
 from .command_line.run_folder import (
     ARGUMENTS_FILE,
     RESULTS_FILE,
@@ -73,17 +84,23 @@ class RunArguments:
             raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
 
 
-TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
+TYPES = (ModelArguments, CorpusArguments, RunArguments, DynamicsArguments, MAMLConfig)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
-    model_args, corpus, run_args, args = parse(TYPES, argv, prog="pretrain")
+    model_args, corpus, run_args, dynamics_args, args = parse(TYPES, argv, prog="pretrain")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     config = model_args.config()
     check_arguments(corpus, config, args)
-    arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
+    arguments = {
+        **asdict(model_args),
+        **asdict(corpus),
+        **asdict(run_args),
+        **asdict(dynamics_args),
+        **comparable(args),
+    }
     checkpoint = None
     if run_args.resume:
         checkpoint = newest_checkpoint(output_dir)
@@ -104,15 +121,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
+    model = PicoForCausalLM(config)
+    dynamics_args.check(model)
     try:
-        trainer = MAMLTrainer(PicoForCausalLM(config), args, blocks, tokenizer)
+        trainer = MAMLTrainer(model, args, blocks, tokenizer)
     except ValueError as error:
         raise InputError(str(error)) from error
     if not args.disable_tqdm:
         trainer.remove_callback(TransformersProgressCallback)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(ProgressCallback("pretrain"))
-    trainer.add_callback(HeadStatisticsCallback(trainer.record))
+    dynamics = add_dynamics(trainer, dynamics_args, held_out, checkpoint) if dynamics_args.dynamics_steps else None
+    trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
     perplexity = PerplexityCallback(
         held_out, args.per_device_eval_batch_size, int(args.eval_steps or args.logging_steps), trainer.log
     )
@@ -151,6 +171,24 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save_json(results_path, results)
     trainer.end()
     return results
+
+
+def add_dynamics(
+    trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Tensor, checkpoint: Path | None
+) -> Dynamics:
+    """Have the trainer's model measured, and the measurements kept in checkpoints and taken back from one."""
+    args = trainer.args
+    file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))
+    dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
+    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, not (args.compile_backbone or args.fp16))
+    for callback in callbacks:
+        trainer.add_callback(callback)
+        if isinstance(callback, GradientSpectraCallback):
+            trainer.loss_watchers.append(callback.before_backward)
+    trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))
+    if checkpoint is not None:
+        resume_dynamics(checkpoint, int(checkpoint.name.split("-")[1]), file, callbacks)
+    return dynamics
 
 
 def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfig) -> None:
