@@ -7,7 +7,8 @@ from .dynamics_checkpoint import resume_dynamics, save_dynamics
 from .dynamics_file import DYNAMICS_FILE, DynamicsFile, Row, load_dynamics
 from .gradient_spectra import GradientSpectraCallback
 from .head_statistics import HeadStatisticsCallback
-from .perplexity import PerplexityCallback, held_out_loss
+from .json_console import JsonConsoleCallback
+from .perplexity import PerplexityCallback, Source, held_out_loss, perplexity_rows
 from .progress import ProgressCallback
 from .weight_spectra import WeightSpectraCallback
 
@@ -20,12 +21,15 @@ __all__ = [
     "DynamicsFile",
     "GradientSpectraCallback",
     "HeadStatisticsCallback",
+    "JsonConsoleCallback",
     "PerplexityCallback",
     "ProgressCallback",
     "Row",
+    "Source",
     "WeightSpectraCallback",
     "held_out_loss",
     "load_dynamics",
+    "perplexity_rows",
     "resume_dynamics",
     "save_dynamics",
 ]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import datasets
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
@@ -21,8 +22,10 @@ from ..callbacks import (
     DynamicsFile,
     GradientSpectraCallback,
     HeadStatisticsCallback,
+    JsonConsoleCallback,
     PerplexityCallback,
     ProgressCallback,
+    Source,
     resume_dynamics,
     save_dynamics,
 )
@@ -30,6 +33,7 @@ from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
 from ..trainers.meta.adaptation import evaluate_adaptation
+from ..trainers.meta.episode_config import check_choice
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
 from .command_line.dynamics_arguments import DynamicsArguments
@@ -79,7 +83,15 @@ class RunArguments:
         default=100, metadata={"help": "Held-out episodes to run before and after training (0: none)."}
     )
 
+    console: str = field(
+        default="bar",
+        metadata={
+            "help": "What the run prints: a progress `bar`, nothing (`quiet`), or each log as a line of `json`."
+        },
+    )
+
     def __post_init__(self) -> None:
+        check_choice("console", self.console, ("bar", "quiet", "json"))
         if self.eval_episodes < 0:
             raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
 
@@ -91,6 +103,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     model_args, corpus, run_args, dynamics_args, args = parse(TYPES, argv, prog="pretrain")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
+    if run_args.console != "bar":
+        datasets.disable_progress_bars()
     output_dir = Path(args.output_dir)
     config = model_args.config()
     check_arguments(corpus, config, args)
@@ -113,6 +127,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
+        sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in corpus.source_blocks(tokenizer).items()}
     words = evaluation_words(args, tokenizer, config.vocab_size)
     if run_args.eval_episodes > 0:
         check_evaluation(args, held_out[:, :-1], tokenizer.mask_token_id, words)
@@ -127,16 +142,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         trainer = MAMLTrainer(model, args, blocks, tokenizer)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if not args.disable_tqdm:
+    if run_args.console != "bar" or not args.disable_tqdm:
         trainer.remove_callback(TransformersProgressCallback)
         trainer.remove_callback(PrinterCallback)
+    if run_args.console == "json":
+        trainer.add_callback(JsonConsoleCallback())
+    elif run_args.console == "bar" and not args.disable_tqdm:
         trainer.add_callback(ProgressCallback("pretrain"))
     dynamics = add_dynamics(trainer, dynamics_args, held_out, checkpoint) if dynamics_args.dynamics_steps else None
     trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
-    perplexity = PerplexityCallback(
-        held_out, args.per_device_eval_batch_size, int(args.eval_steps or args.logging_steps), trainer.log
+    eval_steps = int(args.eval_steps or args.logging_steps)
+    trainer.add_callback(
+        PerplexityCallback(held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, sources, dynamics)
     )
-    trainer.add_callback(perplexity)
 
     def adaptation() -> dict[str, Any] | None:
         if run_args.eval_episodes == 0:
