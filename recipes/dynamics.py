@@ -50,10 +50,12 @@ class OutputArguments:
             raise InputError(f"batch_size must be at least 0, got {self.batch_size}")
 
 
+TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
+
+
 def main(argv: list[str] | None = None) -> list[int]:
     """Run the recipe; returns the steps it measured."""
-    types = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
-    args, corpus, measures, output_args = parse(types, argv, prog="dynamics")
+    args, corpus, measures, output_args = parse(TYPES, argv, prog="dynamics")
     logging.disable_progress_bar()
     output = Path(output_args.output_dir)
     arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}

@@ -32,7 +32,7 @@ class MeasureArguments:
         default=None, metadata={"help": "Layers to measure, from 0, or from -1 backwards (unset: all)."}
     )
     dynamics_probe_rows: int = field(
-        default=4,
+        default=2,
         metadata={"help": "Held-out blocks on which activations and attention entropies are measured (0: neither)."},
     )
     dynamics_probe_tokens: int = field(
