@@ -23,7 +23,8 @@ class GradientSpectraCallback(DynamicsCallback):
     processes, before clipping. An objective that the step did not hold has no rows. `sum` is the gradient of losses
     that were added and cannot be told apart (see `separable`).
 
-    Nothing is kept between measured steps; in one, each objective takes as much memory as the chosen weights.
+    Nothing is kept between measured steps; in one, each objective takes as much memory on every process as the chosen
+    weights do when they are whole (under FSDP2, too).
 
     Args:
         dynamics: when and where to.
