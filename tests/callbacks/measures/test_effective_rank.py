@@ -56,15 +56,14 @@ def test_degenerate_matrices_have_an_answer():
 def test_all_shapes_in_use_agree_with_float64(size):
     config = PicoConfig.from_size(size)
     kv = config.d_model // config.attention_n_heads * config.attention_n_kv_heads
-    shapes = {"v_proj": (kv, config.d_model), "o_proj": (config.d_model, config.d_model)}
-    if config.d_model <= 384:  # the larger ones take many seconds
-        shapes["w_2"] = (config.d_model, config.activation_hidden_dim)
+    shapes = [(kv, config.d_model), (config.d_model, config.d_model), (config.d_model, config.activation_hidden_dim)]
     generator = torch.Generator().manual_seed(1)
-    for shape in shapes.values():
-        if min(shape) <= 768:
-            matrix = torch.randn(shape, generator=generator) * torch.rand(shape[1], generator=generator) ** 4
-            assert rank(matrix) == pytest.approx(in_numpy(matrix), rel=1e-5), shape
-            assert rank(matrix.bfloat16()) == pytest.approx(in_numpy(matrix.bfloat16()), rel=1e-5), shape
+    for shape in [*shapes, (512, kv), (512, config.d_model)]:  # weights, and activations of 512 tokens
+        if math.prod(shape) > 1024 * 1024:
+            continue  # seconds in float64; they agreed as well, see LOG.md
+        matrix = torch.randn(shape, generator=generator) * torch.rand(shape[1], generator=generator) ** 4
+        assert rank(matrix) == pytest.approx(in_numpy(matrix), rel=2e-6), shape
+        assert rank(matrix.bfloat16()) == pytest.approx(in_numpy(matrix.bfloat16()), rel=2e-6), shape
 
 
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (4, 2), (3, 1)])
