@@ -12,7 +12,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ...modeling_pico import PicoConfig, PicoForCausalLM
-from ...modeling_pico.modeling_pico import next_token_loss
+from ...modeling_pico.loss_pico import next_token_loss
 from ..episodes import Episode, Examples
 from ..process_group import rank, world_size
 from .episode_loss import InnerLoop, episode_loss
