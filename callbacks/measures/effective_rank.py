@@ -20,7 +20,7 @@ def singular_values(matrix: Tensor) -> Tensor:
     if matrix.isfinite().all():
         try:
             return torch.linalg.svdvals(matrix)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             pass  # a measurement never ends a training run
     return matrix.new_full((min(matrix.shape),), math.nan)
 

@@ -35,7 +35,7 @@ def test_loss_and_gradients_equal_those_of_the_logits(case, dtype, weights, tole
     with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
         loss = next_token_loss(hidden, head, targets)
     assert loss.dtype is torch.float32
-    # In half precision the logits are rounded, each its own way; their mean, the loss, keeps more digits than bf16 has.
+    # In half precision the logits are rounded, each its own way; their mean keeps more digits than bf16 has.
     assert loss.item() == pytest.approx(exact.item(), rel=min(tolerance, 1e-3))
     wanted = gradients(exact, exact_hidden, exact_weight)
     for found, reference in zip(gradients(3 * loss, hidden, head.weight), wanted, strict=True):
