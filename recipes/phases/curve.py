@@ -1,6 +1,7 @@
 """Where one curve rises, falls and changes its course."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece: from `start` to `end`, `slope` a unit of x, `trend` rises, falls or flat (interval holds 0)."""
+    """A straight piece: from `start` to `end`, `slope` a unit of x; `trend`: rises, falls or flat (slope may be 0)."""
 
     start: float
     end: float
@@ -134,7 +135,7 @@ def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
         ],
         segments=[
             _segment(start, end, Estimate.from_draws(slopes[i], slope_draws[:, i]))
-            for i, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+            for i, (start, end) in enumerate(pairwise(ends))
         ],
         knee=_knee(x, curve, curves) if len(knots) else None,
         x=x,

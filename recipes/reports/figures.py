@@ -1,0 +1,189 @@
+"""The report's figures for print, in the manner of the paper's, as matplotlib draws them."""
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from .charts import CHARTS, Chart, chance
+from .dynamics import Kind, curves, kinds
+from .palette import colour_of, tint
+from .phase_tables import AnalysedCurve
+from .run_data import RunData
+
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    # Names of runs are not formulas.
+    "text.parse_math": False,
+}
+BY_KEY = {chart.key: chart for chart in CHARTS}
+# File name: the charts one above the other, after the paper's figure of that number.
+STACKED = {
+    "figure_02-loss_and_perplexity": ("next_token_loss", "perplexity"),
+    "figure_04-support_and_query_accuracy": ("support_accuracy", "query_accuracy"),
+    "figure_05-head_weights": ("head_weight_std", "head_weight_mean"),
+    "figure_09-query_accuracy": ("query_accuracy",),
+    "figure_10-support_accuracy": ("support_accuracy",),
+    "figure_11-head_weight_mean": ("head_weight_mean",),
+    "figure_12-head_weight_std": ("head_weight_std",),
+}
+RANKS = {
+    "effective_rank": ("figure_29-effective_rank_of_gradients", "figure_31-effective_rank_of_weights"),
+    "proportional_effective_rank": (
+        "figure_30-proportional_effective_rank_of_gradients",
+        "figure_32-proportional_effective_rank_of_weights",
+    ),
+}
+DASHES = {"solid": "-", "dash": "--", "dot": ":"}
+
+
+def figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tuple[str, Figure]]:
+    """Every figure that there is data for, by the name of its file; draw and save them under `STYLE`."""
+    for name, keys in STACKED.items():
+        stacked = [BY_KEY[key] for key in keys if BY_KEY[key].shown_for(runs)]
+        if stacked:
+            yield name, logged(runs, stacked)
+    for i, run in enumerate(runs):
+        own = [curve for curve in analysed if curve.run == run.label]
+        if own:
+            suffix = f"-run_{i + 1}" if len(runs) > 1 else ""
+            yield f"figure_06-phases{suffix}", phase_panels(run, own, colour_of(i))
+    for quantity, (gradients, weights) in RANKS.items():
+        found = [kind for kind in kinds([run.dynamics for run in runs]) if kind.quantity == quantity]
+        for name, chosen in (
+            (gradients, [k for k in found if k.objective]),
+            (weights, [k for k in found if not k.objective]),
+        ):
+            if chosen:
+                yield name, by_layer(runs, chosen)
+    ranked = [kind for kind in kinds([run.dynamics for run in runs]) if kind.quantity == "proportional_effective_rank"]
+    if ranked:
+        yield (
+            "figure_33-proportional_effective_rank_by_run",
+            by_run(runs, sorted(ranked, key=lambda kind: not kind.objective)),
+        )
+
+
+def logged(runs: list[RunData], charts: list[Chart]) -> Figure:
+    """Logged metrics over steps, one panel a chart, one colour a run."""
+    figure = Figure(figsize=(6.2, 0.7 + 2.3 * len(charts)), layout="constrained")
+    panels = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, chart in zip(panels, charts, strict=True):
+        for i, run in enumerate(runs):
+            draw(axes, chart, run, colour_of(i), run.label)
+        level = {chance(run) for run in runs} - {None} if chart.chance else set()
+        for value in sorted(level, key=float):
+            axes.axhline(value, color="#777777", linewidth=0.9, linestyle=(0, (1, 2)), label="chance")
+        axes.set(title=chart.title, ylabel=chart.unit)
+        axes.legend(*unique(axes), loc="best")
+    panels[-1].set_xlabel("steps")
+    return figure
+
+
+def draw(axes: Axes, chart: Chart, run: RunData, colour: str, label: str) -> None:
+    """A run's lines of one chart."""
+    for series in chart.series:
+        curve = run.curve(series.metric)
+        if len(curve):
+            name = f"{label}, {series.name}" if len(chart.series) > 1 else label
+            axes.plot(curve["step"], curve["value"], DASHES[series.dash], color=colour, label=name, marker=dots(curve))
+    if chart.log:
+        axes.set_yscale("log")
+    if chart.percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
+    """Figure 6: a run's curves one above the other, points, fit and change points with their intervals as bands."""
+    shown = [curve for curve in own if curve.layer < 0][:8]
+    figure = Figure(figsize=(6.2, 0.8 + 1.45 * len(shown)), layout="constrained")
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, curve in zip(panels, shown, strict=True):
+        data, phases = curve.data, curve.phases
+        axes.plot(data["step"], data["value"], color=tint(colour, 0.45), linewidth=1, marker=dots(data))
+        axes.plot(phases.x, phases.fitted, color=colour, linewidth=1.6)
+        for point in phases.change_points:
+            axes.axvspan(point.at.low, point.at.high, color="#999999", alpha=0.18, linewidth=0)
+            axes.axvline(point.at.value, color="#777777", linewidth=0.8)
+        found = f"; knee at {phases.knee.at.value:,.0f}" if phases.knee else ""
+        count = len(phases.change_points)
+        said = phases.note or f"{count or 'no'} change point{'' if count == 1 else 's'}{found or ', no knee'}"
+        axes.set_title(f"{curve.name}: {said}", fontsize=8, fontweight="normal")
+        axes.locator_params(axis="y", nbins=4)
+    panels[-1].set_xlabel("steps")
+    figure.suptitle(f"Phases of {run.label}", x=0.01, ha="left", fontweight="bold", fontsize=10)
+    return figure
+
+
+def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
+    """Figures 29 to 32: a row a run and kind, a column a module, lines from the first layer (pale) to the last."""
+    rows = [(i, run, kind, curves(run.dynamics, kind)) for i, run in enumerate(runs) for kind in chosen]
+    rows = [row for row in rows if row[3]]
+    modules = sorted({module for *_, found in rows for module, _ in found})
+    figure = Figure(figsize=(1.0 + 2.5 * len(modules), 0.7 + 2.1 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), len(modules), sharex=True, sharey="row", squeeze=False)
+    for line, (i, run, kind, found) in zip(panels, rows, strict=True):
+        for axes, module in zip(line, modules, strict=True):
+            layers = sorted(layer for name, layer in found if name == module and layer >= 0)
+            for layer in layers:
+                data = found[module, layer]
+                share = 0.3 + 0.7 * (layers.index(layer) + 1) / len(layers)
+                colour = tint(colour_of(i), share)
+                axes.plot(data["step"], data["value"], color=colour, label=f"layer {layer}", marker=dots(data))
+            axes.set_title(f"{run.label}\n{module}" if len(runs) > 1 else module, fontsize=8)
+        line[0].set_ylabel(OBJECTIVE_LABELS.get(kind.objective, kind.objective) or "weights")
+        line[-1].legend(loc="best", fontsize=7)
+    for axes in panels[-1]:
+        axes.set_xlabel("steps")
+    return figure
+
+
+def by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
+    """Figure 33: means over layers and modules, a panel a kind, a line a run."""
+    figure = Figure(figsize=(6.2, 0.7 + 2.1 * len(chosen)), layout="constrained")
+    panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, kind in zip(panels, chosen, strict=True):
+        for i, run in enumerate(runs):
+            rows = run.dynamics
+            rows = rows[(rows["quantity"] == kind.quantity) & (rows["objective"] == kind.objective)]
+            mean = rows.dropna(subset=["value"]).groupby("step", as_index=False)["value"].mean()
+            if len(mean):
+                axes.plot(mean["step"], mean["value"], color=colour_of(i), label=run.label, marker=dots(mean))
+        axes.set(title=f"{kind.title}, mean over layers and modules")
+        axes.legend(loc="best")
+    panels[-1].set_xlabel("steps")
+    return figure
+
+
+OBJECTIVE_LABELS = {"next_token": "next-token gradient", "query": "query gradient", "sum": "shared gradient"}
+
+
+def dots(data: object) -> str:
+    """A marker where a line alone would hide how few points there are."""
+    return "." if len(data) <= 12 else ""  # type: ignore[arg-type]
+
+
+def unique(axes: Axes) -> tuple[list, list]:
+    """Handles and labels of a legend, each label once."""
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    return list(handles.values()), list(handles)
+
+
+def style() -> mpl.rc_context:  # type: ignore[name-defined]
+    """The context to draw and save in."""
+    return mpl.rc_context(STYLE)
