@@ -16,9 +16,9 @@ FORMULA = (
     "costs 2N + 4LdT a token (Kaplan et al. 2020; attention over the whole square, as in Chowdhery et al. 2022), "
     "training three times as much: 6N + 12LdT. An episode of n words, K shots and Q queries encodes nK support "
     "windows of W tokens forward and nQ query windows forward and backward, without the LM head and with T = W; the "
-    "inner loop is 6H for each support example and inner step, H being the head's weights, and 6H a query example. Where the "
-    "support set gets a gradient it costs three times as much; episodes from the states of the next-token pass cost "
-    "the head alone. Evaluations, norms, softmax and the optimizer are left out."
+    "inner loop is 6H for each support example and inner step, H being the head's weights, and 6H a query example. "
+    "Where the support set gets a gradient it costs three times as much; episodes from the states of the next-token "
+    "pass cost the head alone. Evaluations, norms, softmax and the optimizer are left out."
 )
 
 

@@ -1,6 +1,7 @@
 """The report's figures for print, in the manner of the paper's, as matplotlib draws them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 
 
 def figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tuple[str, Figure]]:
-    """Every figure that there is data for, by the name of its file; draw and save them under `STYLE`."""
+    """Every figure that there is data for, by the name of its file; `write_figures` draws them."""
     for name, keys in STACKED.items():
         stacked = [BY_KEY[key] for key in keys if BY_KEY[key].shown_for(runs)]
         if stacked:
@@ -184,6 +185,10 @@ def unique(axes: Axes) -> tuple[list, list]:
     return list(handles.values()), list(handles)
 
 
-def style() -> mpl.rc_context:  # type: ignore[name-defined]
-    """The context to draw and save in."""
-    return mpl.rc_context(STYLE)
+def write_figures(folder: Path, named: Iterable[tuple[str, Figure]], formats: list[str]) -> None:
+    """Draw figures and save each in every format."""
+    folder.mkdir(exist_ok=True)
+    with mpl.rc_context(STYLE):
+        for name, figure in named:
+            for kind in formats:
+                figure.savefig(folder / f"{name}.{kind}", dpi=150)

@@ -81,8 +81,8 @@ def statements(runs: list[RunData], table: pd.DataFrame) -> list[str]:
     said.append(ner_statement(by_run))
     if len(runs) > 1:
         said.append(
-            f"{len(runs)} runs are compared, and a difference between two of them is a difference between two runs: how "
-            "much another seed would change is not in these figures."
+            f"{len(runs)} runs are compared, and a difference between two of them is a difference between two runs: "
+            "how much another seed would change is not in these figures."
         )
     else:
         said.append("This is one run: how much another seed would change is not in these figures.")
@@ -126,10 +126,10 @@ def adaptation_statement(run: RunData, row: pd.Series) -> str:
     else:
         verdict = "not to be told apart from its own class prototypes"
     return (
-        f"{run.label}: on held-out words its {who} answers {mean:.1%} [{low:.1%}, {high:.1%}] of the queries right after "
-        f"the inner loop, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
-        f"{row['prototypes, high']:.1%}]); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} episodes, 95 % "
-        "bootstrap intervals over episodes."
+        f"{run.label}: on held-out words its {who} answers {mean:.1%} [{low:.1%}, {high:.1%}] of the queries right "
+        f"after the inner loop, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
+        f"{row['prototypes, high']:.1%}]); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} episodes, 95 "
+        "% bootstrap intervals over episodes."
     )
 
 
@@ -141,6 +141,6 @@ def ner_statement(by_run: pd.DataFrame) -> str:
     scores = ", ".join(f"{label} {row['NER F1']:.3f}" for label, row in found.iterrows())
     row = found.iloc[0]
     return (
-        f"Fine-tuned for NER in the run's own folder, test F1: {scores} ({row['NER entities']:.0f} entities; always the "
-        f"most frequent tag {row['NER majority baseline']:.3f}, gazetteer {row['NER gazetteer baseline']:.3f})."
+        f"Fine-tuned for NER in the run's own folder, test F1: {scores} ({row['NER entities']:.0f} entities; always "
+        f"the most frequent tag {row['NER majority baseline']:.3f}, gazetteer {row['NER gazetteer baseline']:.3f})."
     )

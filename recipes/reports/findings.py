@@ -1,0 +1,134 @@
+"""Everything the report says of some runs, computed once for page, tables and figures."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..phases.false_alarms import FalseAlarms
+from ..phases.layer_order import LayerOrder
+from .dynamics import RANKED, Kind
+from .phase_tables import (
+    AnalysedCurve,
+    analyse_run,
+    false_alarms,
+    layer_orders,
+    layer_table,
+    phase_table,
+    relation_table,
+    relations,
+    run_values,
+    spell,
+)
+from .run_data import RunData
+from .summary import ner_results, statements, summary_table
+
+# Below this share of the resamplings no layer is called the first, or the last.
+SURE = 0.95
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Tables and sentences.
+
+    Attributes:
+        summary: a row a run.
+        statements: on losses, adaptation and NER.
+        analysed: every curve with its phases.
+        phase_statements: on knees, layers and runs, each with its number of runs and its uncertainty.
+        phases, layers, relations: the tables behind them.
+    """
+
+    summary: pd.DataFrame
+    statements: list[str]
+    analysed: list[AnalysedCurve]
+    phase_statements: list[str]
+    phases: pd.DataFrame
+    layers: pd.DataFrame
+    relations: pd.DataFrame
+
+
+def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
+    """Analyse runs.
+
+    Args:
+        runs: to compare.
+        downstream: F1 by label, of sweeps; a run without one is taken by the NER model in its own folder.
+    """
+    summary = summary_table(runs)
+    analysed = [curve for run in runs for curve in analyse_run(run)]
+    orders = layer_orders(analysed)
+    f1 = {run.label: (ner_results(run) or {}).get("f1", float("nan")) for run in runs} | downstream
+    values = pd.DataFrame([run_values(run, analysed, f1) for run in runs])
+    related = relations(values)
+    alarms = false_alarms(analysed)
+    said = [knee_statement(run, analysed, alarms) for run in runs]
+    said += [order_statement(*name, order) for name, order in orders.items()]
+    if alarms:
+        said.append(alarm_statement(alarms))
+    if related:
+        enough = [relation for relation in related.values() if relation.correlation]
+        said.append(
+            f"How knees relate to query accuracy and F1 was looked at across {len(runs)} "
+            f"{'run' if len(runs) == 1 else 'runs'}: "
+            + (
+                f"{len(enough)} of {len(related)} pairs have enough runs, see the table."
+                if enough
+                else "too few runs to say."
+            )
+        )
+    return Findings(
+        summary,
+        statements(runs, summary),
+        analysed,
+        said,
+        phase_table(analysed),
+        layer_table(orders),
+        relation_table(related),
+    )
+
+
+def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAlarms | None) -> str:
+    """Which of a run's curves have a knee, and how many would by chance."""
+    own = [curve for curve in analysed if curve.run == run.label and not curve.phases.note]
+    short = sum(curve.run == run.label for curve in analysed) - len(own)
+    left_out = f" {short} more had too few points or were constant." if short else ""
+    if not own or alarms is None:
+        return f"{run.label}: no curve could be analysed (1 run).{left_out}"
+    ranked = [curve for curve in own if curve.quantity == RANKED]
+    kneed = [curve for curve in own if curve.phases.knee]
+    by_chance = len(own) * alarms.knees / alarms.curves
+    named = "; ".join(
+        f"{curve.name} at step {spell(curve.phases.knee.at)}" for curve in kneed[:5] if curve.phases.knee
+    )
+    more = f"; and {len(kneed) - 5} more" if len(kneed) > 5 else ""
+    ranks = f" ({sum(curve in kneed for curve in ranked)} of {len(ranked)} of effective rank)" if ranked else ""
+    found = (
+        f"a knee in {len(kneed)} of {len(own)} curves{ranks}: {named}{more}"
+        if kneed
+        else f"no knee found in {len(own)} curves"
+    )
+    return f"{run.label}: {found}. In as many curves of noise {by_chance:.1f} would be expected (1 run).{left_out}"
+
+
+def order_statement(run: str, kind: Kind, module: str, order: LayerOrder) -> str:
+    """Which layer of a module specialises first and which reconverges last."""
+    start = f"{run}, {kind.title}, {module} (1 run): "
+    if not order.layers:
+        return f"{start}fewer than two of {order.examined} layers fall beyond noise, so there is no order of layers."
+    first = max(order.layers, key=lambda times: times.first)
+    last = max(order.layers, key=lambda times: times.last)
+    sure = "" if first.first >= SURE and last.last >= SURE else " Below 95 % the order is not certain."
+    return (
+        f"{start}{len(order.layers)} of {order.examined} layers fall. Layer {first.layer} specialises first (step "
+        f"{spell(first.specialises)}; first in {first.first:.0%} of resamplings), layer {last.layer} reconverges last "
+        f"(step {spell(last.reconverges)}; last in {last.last:.0%}).{sure}"
+    )
+
+
+def alarm_statement(alarms: FalseAlarms) -> str:
+    """How often the analysis finds something in noise."""
+    return (
+        f"False alarms, measured for this report on {alarms.curves} curves of pure noise with {alarms.points} points "
+        f"and autocorrelation {alarms.autocorrelation:.2f}: a change point in {alarms.change_points}, a knee in "
+        f"{alarms.knees}."
+    )
