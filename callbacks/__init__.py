@@ -1,7 +1,35 @@
 """What is watched while a model trains, one callback a file."""
 
+from .activations import ActivationsCallback
+from .attention_entropy import AttentionEntropyCallback
+from .dynamics_callback import Dynamics, DynamicsCallback
+from .dynamics_checkpoint import resume_dynamics, save_dynamics
+from .dynamics_file import DYNAMICS_FILE, DynamicsFile, Row, load_dynamics
+from .gradient_spectra import GradientSpectraCallback
 from .head_statistics import HeadStatisticsCallback
-from .perplexity import PerplexityCallback, held_out_loss
+from .json_console import JsonConsoleCallback
+from .perplexity import PerplexityCallback, Source, held_out_loss, perplexity_rows
 from .progress import ProgressCallback
+from .weight_spectra import WeightSpectraCallback
 
-__all__ = ["HeadStatisticsCallback", "PerplexityCallback", "ProgressCallback", "held_out_loss"]
+__all__ = [
+    "DYNAMICS_FILE",
+    "ActivationsCallback",
+    "AttentionEntropyCallback",
+    "Dynamics",
+    "DynamicsCallback",
+    "DynamicsFile",
+    "GradientSpectraCallback",
+    "HeadStatisticsCallback",
+    "JsonConsoleCallback",
+    "PerplexityCallback",
+    "ProgressCallback",
+    "Row",
+    "Source",
+    "WeightSpectraCallback",
+    "held_out_loss",
+    "load_dynamics",
+    "perplexity_rows",
+    "resume_dynamics",
+    "save_dynamics",
+]

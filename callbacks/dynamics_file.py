@@ -85,6 +85,11 @@ class DynamicsFile:
         folder.mkdir(parents=True, exist_ok=True)
         _table(self.path).to_parquet(folder / CURVES_FILE, index=False)
 
+    def restore(self, folder: Path) -> None:
+        """Write the file anew from `folder`/curves.parquet."""
+        for (step, tokens), rows in load_dynamics(folder).groupby(["step", "tokens"]):
+            self.append(step, tokens, [Row(**row) for row in rows[list(Row._fields)].to_dict("records")])
+
 
 def load_dynamics(folder: str | Path) -> pd.DataFrame:
     """The measured values of a run or of a checkpoint, one a row.

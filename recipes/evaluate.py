@@ -12,7 +12,7 @@ from accelerate import PartialState
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..callbacks import held_out_loss
+from ..callbacks import Source, held_out_loss
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.corpus import WordTable, load_tokenizer
@@ -103,6 +103,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     for name, value in results.items():
         print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+    for name, ids in corpus.source_blocks(tokenizer).items():
+        source = held_out_loss(model, ids, args.batch_size)
+        bits = source.bits_per_byte(Source.from_blocks(ids, tokenizer).text_bytes)
+        results.setdefault("sources", {})[name] = {"perplexity": source.perplexity, "bits_per_byte": bits}
+        print(f"{name}: perplexity {source.perplexity:.4f}, {bits:.4f} bits per byte")
     if args.episodes > 0:
         adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
         print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")

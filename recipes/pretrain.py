@@ -9,19 +9,34 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import datasets
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers import ProgressCallback as TransformersProgressCallback
 from transformers.utils import logging
 
-from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
+from ..callbacks import (
+    DYNAMICS_FILE,
+    Dynamics,
+    DynamicsFile,
+    GradientSpectraCallback,
+    HeadStatisticsCallback,
+    JsonConsoleCallback,
+    PerplexityCallback,
+    ProgressCallback,
+    Source,
+    resume_dynamics,
+    save_dynamics,
+)
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
 from ..trainers.meta.adaptation import evaluate_adaptation
+from ..trainers.meta.episode_config import check_choice
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
+from .command_line.dynamics_arguments import DynamicsArguments
 from .command_line.run_folder import (
     ARGUMENTS_FILE,
     RESULTS_FILE,
@@ -68,22 +83,38 @@ class RunArguments:
         default=100, metadata={"help": "Held-out episodes to run before and after training (0: none)."}
     )
 
+    console: str = field(
+        default="bar",
+        metadata={
+            "help": "What the run prints: a progress `bar`, nothing (`quiet`), or each log as a line of `json`."
+        },
+    )
+
     def __post_init__(self) -> None:
+        check_choice("console", self.console, ("bar", "quiet", "json"))
         if self.eval_episodes < 0:
             raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
 
 
-TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
+TYPES = (ModelArguments, CorpusArguments, RunArguments, DynamicsArguments, MAMLConfig)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
-    model_args, corpus, run_args, args = parse(TYPES, argv, prog="pretrain")
+    model_args, corpus, run_args, dynamics_args, args = parse(TYPES, argv, prog="pretrain")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
+    if run_args.console != "bar":
+        datasets.disable_progress_bars()
     output_dir = Path(args.output_dir)
     config = model_args.config()
     check_arguments(corpus, config, args)
-    arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
+    arguments = {
+        **asdict(model_args),
+        **asdict(corpus),
+        **asdict(run_args),
+        **asdict(dynamics_args),
+        **comparable(args),
+    }
     checkpoint = None
     if run_args.resume:
         checkpoint = newest_checkpoint(output_dir)
@@ -96,6 +127,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
+        sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in corpus.source_blocks(tokenizer).items()}
     words = evaluation_words(args, tokenizer, config.vocab_size)
     if run_args.eval_episodes > 0:
         check_evaluation(args, held_out[:, :-1], tokenizer.mask_token_id, words)
@@ -104,19 +136,25 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
+    model = PicoForCausalLM(config)
+    dynamics_args.check(model)
     try:
-        trainer = MAMLTrainer(PicoForCausalLM(config), args, blocks, tokenizer)
+        trainer = MAMLTrainer(model, args, blocks, tokenizer)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if not args.disable_tqdm:
+    if run_args.console != "bar" or not args.disable_tqdm:
         trainer.remove_callback(TransformersProgressCallback)
         trainer.remove_callback(PrinterCallback)
+    if run_args.console == "json":
+        trainer.add_callback(JsonConsoleCallback())
+    elif run_args.console == "bar" and not args.disable_tqdm:
         trainer.add_callback(ProgressCallback("pretrain"))
-    trainer.add_callback(HeadStatisticsCallback(trainer.record))
-    perplexity = PerplexityCallback(
-        held_out, args.per_device_eval_batch_size, int(args.eval_steps or args.logging_steps), trainer.log
+    dynamics = add_dynamics(trainer, dynamics_args, held_out, checkpoint) if dynamics_args.dynamics_steps else None
+    trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
+    eval_steps = int(args.eval_steps or args.logging_steps)
+    trainer.add_callback(
+        PerplexityCallback(held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, sources, dynamics)
     )
-    trainer.add_callback(perplexity)
 
     def adaptation() -> dict[str, Any] | None:
         if run_args.eval_episodes == 0:
@@ -151,6 +189,24 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save_json(results_path, results)
     trainer.end()
     return results
+
+
+def add_dynamics(
+    trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Tensor, checkpoint: Path | None
+) -> Dynamics:
+    """Have the trainer's model measured, and the measurements kept in checkpoints and taken back from one."""
+    args = trainer.args
+    file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))
+    dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
+    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, not (args.compile_backbone or args.fp16))
+    for callback in callbacks:
+        trainer.add_callback(callback)
+        if isinstance(callback, GradientSpectraCallback):
+            trainer.loss_watchers.append(callback.before_backward)
+    trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))
+    if checkpoint is not None:
+        resume_dynamics(checkpoint, int(checkpoint.name.split("-")[1]), file, callbacks)
+    return dynamics
 
 
 def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfig) -> None:

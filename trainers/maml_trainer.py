@@ -34,7 +34,8 @@ class MAMLTrainer(Trainer):
     `next_token_loss` (nats a token), `query_loss` (nats), `support_accuracy`, `query_accuracy_before` and
     `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
     (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
-    answering class 0 would score; 1/N in a true episode); and running counts: `episodes`, `episodes_skipped`
+    answering class 0 would score; 1/N in a true episode), `head_weight_norm_adapted` (2-norm of the head's matrices
+    after the inner loop); and running counts: `episodes`, `episodes_skipped`
     (too few words in the pool), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, trained on by
     next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
 
@@ -87,6 +88,8 @@ class MAMLTrainer(Trainer):
         self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         # Each is called on every process with the folder of a checkpoint, before it is complete.
         self.checkpoint_writers: list[Callable[[Path], None]] = []
+        # Each is called before every backward pass with the losses that it adds up, by objective.
+        self.loss_watchers: list[Callable[[dict[str, Tensor]], None]] = []
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
@@ -123,15 +126,17 @@ class MAMLTrainer(Trainer):
         """The loss of a micro-batch; in training its metrics are recorded, each objective apart."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
-            next_token = loss.detach()
+            next_token, objectives = loss.detach(), {"next_token": loss}
             if isinstance(outputs, EpisodeOutput):
-                next_token = outputs.next_token_loss
+                next_token, objectives = outputs.next_token_loss, outputs.objectives or {}
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
                 if outputs.states is not None:
                     self.source.after(inputs["input_ids"], outputs.states)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
+            for watch in self.loss_watchers:
+                watch({name: part / self.current_gradient_accumulation_steps for name, part in objectives.items()})
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:

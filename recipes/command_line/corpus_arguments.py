@@ -1,7 +1,10 @@
 """Which text a recipe reads, and how it becomes blocks."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ...trainers import InputError
 from ...trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
+
+MAX_SOURCES = 200
 
 
 @dataclass
@@ -37,6 +42,14 @@ class CorpusArguments:
         default=None, metadata={"help": "Corpus to evaluate on; by default a share of `dataset` is held out."}
     )
     eval_split: str = field(default="train", metadata={"help": "Split of a Hub `eval_dataset`."})
+    eval_source_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of `eval_dataset` that names a row's source: perplexity of each source, too."},
+    )
+    eval_sources: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Files, folders or Hub data sets whose perplexity is measured one by one, by their name."},
+    )
     eval_fraction: float = field(
         default=0.05, metadata={"help": "Share of the documents held out of `dataset` (without `eval_dataset`)."}
     )
@@ -50,6 +63,8 @@ class CorpusArguments:
         for name in ("eval_blocks", "block_size"):
             if self.__dict__[name] < 2:
                 raise InputError(f"{name} must be at least 2, got {self.__dict__[name]}")
+        if self.eval_source_column is not None and self.eval_dataset is None:
+            raise InputError("eval_source_column names a column of eval_dataset, which is not given")
 
     def documents(self) -> tuple:
         """Training and held-out documents."""
@@ -87,3 +102,43 @@ class CorpusArguments:
         if not rows:
             raise InputError("no document was held out: raise eval_fraction or give more documents")
         return torch.as_tensor(np.stack(rows), dtype=torch.long)
+
+    def source_blocks(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
+        """Held-out blocks of each source that is to be evaluated apart, up to `eval_blocks` of each, by name.
+
+        Raises:
+            InputError: two sources share a name, or one does not fill a block.
+        """
+        documents: dict[str, Any] = {}
+        if self.eval_source_column is not None:
+            documents = self._by_column(self.eval_source_column)
+        for path in self.eval_sources:
+            name = Path(path).stem if Path(path).exists() else path
+            if name in documents:
+                raise InputError(f"two sources are named {name!r}: rename a file of eval_sources")
+            documents[name] = load_documents(path, text_column=self.text_column, streaming=True)
+        blocks = {}
+        for name, rows in documents.items():
+            try:
+                blocks[name] = self.held_out_blocks(rows, tokenizer)
+            except InputError as error:
+                raise InputError(f"source {name!r}: {error}") from error
+        return blocks
+
+    def _by_column(self, column: str) -> dict[str, Dataset]:
+        """The rows of `eval_dataset` by source, of each as many as `eval_blocks` blocks can need."""
+        assert self.eval_dataset is not None
+        rows = load_documents(
+            self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True, beside=column
+        )
+        found: dict[str, list[Any]] = defaultdict(list)
+        sizes: dict[str, int] = defaultdict(int)
+        for row in rows:
+            name = str(row.pop(column))
+            # A token is hardly ever longer than 16 characters; of ids, one is one.
+            if sizes[name] < 16 * self.eval_blocks * (self.block_size + 1):
+                found[name].append(row)
+                sizes[name] += len(next(iter(row.values())) or ())
+            if len(found) > MAX_SOURCES:
+                raise InputError(f"eval_source_column {column!r} has more than {MAX_SOURCES} values: is it a source?")
+        return {name: Dataset.from_list(found[name]) for name in sorted(found)}

@@ -23,6 +23,7 @@ def load_documents(
     revision: str | None = None,
     text_column: str = "text",
     streaming: bool = False,
+    beside: str | None = None,
 ) -> Documents:
     """Open a corpus whose rows are documents.
 
@@ -32,9 +33,10 @@ def load_documents(
         config_name, split, revision: which part of a Hub data set.
         text_column: the column that holds the text; a corpus with a column `input_ids` is taken as tokenised.
         streaming: read while training instead of building a memory-mapped copy first.
+        beside: another column to keep.
 
     Returns:
-        A data set with a single column, `text` or `input_ids`.
+        A data set with a single column, `text` or `input_ids`, and the one to keep.
 
     Raises:
         InputError: nothing there, nothing readable in it, a broken file, or no such column.
@@ -62,7 +64,9 @@ def load_documents(
     wanted = "input_ids" if "input_ids" in columns else text_column
     if wanted not in columns:
         raise InputError(f"{name!r} has no column {wanted!r}: set text_column to one of {', '.join(columns)}")
-    documents = documents.select_columns([wanted])
+    if beside is not None and beside not in columns:
+        raise InputError(f"{name!r} has no column {beside!r}: its columns are {', '.join(columns)}")
+    documents = documents.select_columns([wanted] if beside is None else [wanted, beside])
     return documents if wanted == "input_ids" or wanted == "text" else documents.rename_column(wanted, "text")
 
 

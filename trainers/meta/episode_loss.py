@@ -88,7 +88,9 @@ def episode_loss(
             "support_accuracy": _right(functional_call(head, fast, (support,)), support_labels),
             "support_class_0_share": support_labels.eq(0).sum(),
         }
+        adapted = torch.cat([weight.flatten() for weight in fast.values() if weight.ndim > 1]).norm()
     metrics: Metrics = {name: (total, len(query_labels)) for name, total in right.items()}
+    metrics["head_weight_norm_adapted"] = (adapted, 1)
     return loss, metrics | {name: (total, len(support_labels)) for name, total in on_support.items()}
 
 

@@ -29,15 +29,18 @@ class EpisodeOutput(ModelOutput):
         loss: what to minimise: the weighted query loss, the same on every rank, plus the next-token loss of this
             rank's rows where there is one.
         next_token_loss: mean cross-entropy in nats a token of this rank's rows, or None.
+        objectives: the parts that `loss` is the sum of, as they are weighted in it, by name.
         states: (B, T, D) last hidden states of `input_ids`, detached, or None.
-        metrics: for each name a sum and the number of examples it is over, the same on every rank: `query_loss`,
+        metrics: for each name a sum and the number of things it is over, the same on every rank: `query_loss`,
             `query_accuracy_before` (with phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their
             difference), `prototype_accuracy` (nearest class prototype, no head), `support_accuracy` (with phi_T),
-            `class_0_share` and `support_class_0_share` (labels in class 0: what always answering 0 would score).
+            `class_0_share` and `support_class_0_share` (labels in class 0: what always answering 0 would score),
+            `head_weight_norm_adapted` (2-norm of the weight matrices phi_T, without biases).
     """
 
     loss: Tensor | None = None
     next_token_loss: Tensor | None = None
+    objectives: dict[str, Tensor] | None = None
     states: Tensor | None = None
     metrics: dict[str, tuple[Tensor, int]] | None = None
 
@@ -137,6 +140,7 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         output = EpisodeOutput(
             loss=next_token,
             next_token_loss=None if next_token is None else next_token.detach(),
+            objectives={} if next_token is None else {"next_token": next_token},
             states=states.detach() if keep_states and states is not None else None,
         )
         if episode is None:
@@ -158,7 +162,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
                 episode.query.labels,
                 None if dropout_seed is None else torch.Generator(support.device).manual_seed(dropout_seed),
             )
-        output.loss = query_weight * query_loss if next_token is None else next_token + query_weight * query_loss
+        weighted = query_weight * query_loss
+        output.objectives = {**(output.objectives or {}), "query": weighted}
+        output.loss = weighted if next_token is None else next_token + weighted
         return output
 
     def encode(self, episode: Episode, support_gradient: bool) -> tuple[Tensor, Tensor]:

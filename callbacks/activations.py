@@ -1,0 +1,58 @@
+"""What modules give out on a fixed text while a model trains: over how many directions, and how far from the start."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, TrainerState
+
+from .dynamics_callback import Dynamics, DynamicsCallback
+from .dynamics_file import Row
+from .measures import Selected, linear_cka, probe_activations, spread_positions
+from .weight_spectra import rank_rows, shared_singular_values
+
+
+class ActivationsCallback(DynamicsCallback):
+    """Writes ranks of activations, and `cka`: their linear CKA with those of the first measured step.
+
+    The ranks are `activation_effective_rank` and `activation_proportional_effective_rank`, of matrices with a row for
+    each probed token; their share is of the smaller number of rows and columns.
+
+    Args:
+        dynamics: when and where to.
+        modules: whose outputs.
+        probe: (R, T) token ids, always the same.
+        tokens: how many of them are looked at, spread evenly; bounds memory and time, and the size of the reference
+            in checkpoints (2 bytes for each token and feature).
+    """
+
+    def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], probe: Tensor, tokens: int) -> None:
+        super().__init__(dynamics)
+        self.modules = modules
+        self.probe = probe
+        self.positions = spread_positions(probe.shape[0], probe.shape[1], tokens)
+        self.first: dict[str, Tensor] = {}
+
+    def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
+        """Ranks and similarities."""
+        found = probe_activations(model, self.probe, self.modules, self.positions)
+        rows = []
+        for selected, matrix, singular in zip(self.modules, found, shared_singular_values(found), strict=True):
+            rows += rank_rows(singular, selected.name, selected.layer, prefix="activation_")
+            first = self.first.setdefault(f"{selected.layer}/{selected.name}", compact(matrix))
+            similarity = linear_cka(first.to(matrix.device), matrix)
+            rows.append(Row("cka", similarity, module=selected.name, layer=selected.layer))
+        return rows
+
+    def reference(self) -> dict[str, Tensor]:
+        """Activations of the first measured step, named `LAYER/MODULE`: (n, width) in half precision."""
+        return self.first
+
+    def load_reference(self, tensors: dict[str, Tensor]) -> None:
+        """Compare with the same activations again."""
+        self.first = tensors
+
+
+def compact(matrix: Tensor) -> Tensor:
+    """In half precision on the CPU, scaled to fit its range: CKA does not see scale."""
+    return (matrix / matrix.abs().max().clamp_min(torch.finfo(torch.float32).tiny)).half().cpu()

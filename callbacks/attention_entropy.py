@@ -1,0 +1,36 @@
+"""Entropy of each attention head on a fixed text while a model trains."""
+
+from torch import Tensor
+from transformers import PreTrainedModel, TrainerState
+
+from .dynamics_callback import Dynamics, DynamicsCallback
+from .dynamics_file import Row
+from .measures import attention_entropies
+
+
+class AttentionEntropyCallback(DynamicsCallback):
+    """Writes `attention_entropy` (nats) and `attention_entropy_normalised` (0 to 1) of each layer and head.
+
+    Args:
+        dynamics: when and where to.
+        probe: (R, T) token ids, always the same.
+    """
+
+    def __init__(self, dynamics: Dynamics, probe: Tensor) -> None:
+        super().__init__(dynamics)
+        self.probe = probe
+
+    def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
+        """The entropies."""
+        return entropy_rows(attention_entropies(model, self.probe))
+
+
+def entropy_rows(entropies: dict[int, Tensor]) -> list[Row]:
+    """Rows of what `attention_entropies` gives."""
+    names = ("attention_entropy", "attention_entropy_normalised")
+    return [
+        Row(name, value, layer=layer, head=head)
+        for layer, table in entropies.items()
+        for name, values in zip(names, table.tolist(), strict=True)
+        for head, value in enumerate(values)
+    ]

@@ -1,0 +1,23 @@
+"""What can be measured of a decoder, as pure functions: ranks, entropies, similarities."""
+
+from .attention_entropy import attention_entropies, attention_entropy
+from .cka import linear_cka
+from .effective_rank import effective_rank, proportional_effective_rank, singular_values
+from .modules import Selected, select_modules, whole
+from .ov_circuit import ov_singular_values
+from .probe import probe_activations, spread_positions
+
+__all__ = [
+    "Selected",
+    "attention_entropies",
+    "attention_entropy",
+    "effective_rank",
+    "linear_cka",
+    "ov_singular_values",
+    "probe_activations",
+    "proportional_effective_rank",
+    "select_modules",
+    "singular_values",
+    "spread_positions",
+    "whole",
+]

@@ -1,0 +1,123 @@
+"""How widely attention heads look: the entropy of their probabilities, in nats and as a share of the largest."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .probe import observed, run_probe
+
+# The attention implementation that measures; transformers looks it up by this name.
+MEASURING = "pico_maml_entropy"
+# Scores held at a time: 64 MB in fp32.
+MAX_SCORES = 2**24
+
+
+def attention_entropy(probabilities: Tensor) -> Tensor:
+    """H = -sum_j a_j log a_j in nats over the last dimension, which sums to 1; a zero adds nothing."""
+    return torch.special.entr(probabilities).sum(-1)
+
+
+class EntropySums:
+    """Sums over positions that see at least two tokens: the first position has no choice, and log 1 is no measure."""
+
+    def __init__(self) -> None:
+        self.sums: dict[int, Tensor] = {}
+        self.counts: dict[int, Tensor] = {}
+
+    def add(self, layer: int, probabilities: Tensor, visible: Tensor) -> None:
+        """Take in (B, H, T, S) probabilities, with for each query the number of tokens (B or 1, 1, T) it sees."""
+        entropy = attention_entropy(probabilities)  # (B, H, T)
+        counted = (visible > 1).expand(entropy.shape[0], 1, -1)
+        # Where one token is visible this divides by log 2 and is left out.
+        pair = torch.stack([entropy, entropy / visible.clamp(min=2).log()])
+        total = torch.where(counted, pair, 0).sum((1, 3)).double()  # (2, H)
+        self.sums[layer] = self.sums[layer] + total if layer in self.sums else total
+        self.counts[layer] = self.counts[layer] + counted.sum() if layer in self.counts else counted.sum()
+
+    def means(self) -> dict[int, Tensor]:
+        """For each layer (2, H): mean entropy in nats, and normalised; NaN where no position sees two tokens."""
+        return {layer: self.sums[layer] / self.counts[layer] for layer in sorted(self.sums)}
+
+
+def attention_entropies(model: PreTrainedModel, input_ids: Tensor) -> dict[int, Tensor]:
+    """Mean attention entropy of each head over a fixed batch.
+
+    The probabilities are computed in pieces from queries and keys, never (H, T, T) at once for long texts.
+
+    Args:
+        model: any transformers decoder whose attention can be exchanged; mode and implementation are restored.
+        input_ids: (R, T) token ids.
+
+    Returns:
+        For each layer (2, H) float64: entropy in nats, and divided at each position by the logarithm of the number of
+        tokens it sees (1 is uniform attention, 0 attention to a single token), averaged over the positions that see
+        at least two.
+
+    Raises:
+        ValueError: the model computes attention in a way of its own that cannot be measured so.
+    """
+    sums = EntropySums()
+
+    def measure(
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        scaling: float | None = None,
+        softcap: float | None = None,
+        s_aux: Tensor | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, None]:
+        if s_aux is not None:
+            raise ValueError("attention with sinks is not measured: its probabilities over tokens do not sum to 1")
+        output = _attend(sums, module.layer_idx, query, key, value, attention_mask, scaling, softcap)
+        return output.transpose(1, 2).contiguous(), None
+
+    ALL_ATTENTION_FUNCTIONS.register(MEASURING, measure)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(MEASURING, eager_mask)
+    before = model.config._attn_implementation
+    try:
+        model.set_attn_implementation(MEASURING)
+        with observed(model):
+            run_probe(model, input_ids)
+    finally:
+        model.set_attn_implementation(before)
+    if not sums.sums:
+        raise ValueError(f"{type(model).__name__} computes attention in a way of its own, which cannot be measured")
+    return {layer: entropies.cpu() for layer, entropies in sums.means().items()}
+
+
+def _attend(
+    sums: EntropySums,
+    layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+) -> Tensor:
+    """Attention over (B, H, T, E) queries in pieces, as the eager implementations compute it: (B, H, T, E)."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    if mask is None:
+        length = query.shape[2]
+        hidden = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
+        mask = query.new_zeros(1, 1, length, length).masked_fill(hidden, torch.finfo(query.dtype).min)
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows = max(1, MAX_SCORES // (query.shape[0] * query.shape[1] * key.shape[2]))
+    outputs = []
+    for part, part_mask in zip(query.split(rows, dim=2), mask.split(rows, dim=2), strict=True):
+        scores = part @ key.transpose(2, 3) * scaling
+        if softcap is not None:
+            scores = softcap * (scores / softcap).tanh()
+        probabilities = (scores + part_mask).float().softmax(-1)
+        visible = (part_mask > torch.finfo(part_mask.dtype).min / 2).sum(-1)  # (B or 1, 1, T)
+        sums.add(layer, probabilities, visible)
+        outputs.append(probabilities.to(value.dtype) @ value)
+    return torch.cat(outputs, dim=2)
