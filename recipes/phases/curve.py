@@ -49,7 +49,7 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece: from `start` to `end`, `slope` a unit of x; `trend`: rises, falls or flat (slope may be 0)."""
+    """A straight piece: from `start` to `end`, `slope` a unit of x; `trend`: see `_segment`."""
 
     start: float
     end: float
@@ -224,7 +224,8 @@ def _place(x: Array, at: float, draws: Array) -> Estimate:
 
 
 def _segment(start: float, end: float, slope: Estimate) -> Segment:
-    trend = "rises" if slope.low > 0 else "falls" if slope.high < 0 else "flat"
+    """`rises` or `falls` where the interval of the slope says so; `level or uncertain` where it holds 0."""
+    trend = "rises" if slope.low > 0 else "falls" if slope.high < 0 else "level or uncertain"
     return Segment(float(start), float(end), slope, trend)
 
 

@@ -53,8 +53,8 @@ def coefficients(x: Array, values: Array, knots: Array) -> Array:
 def autocorrelation(x: Array, values: Array) -> float:
     """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], one standard error high.
 
-    A flexible spline takes the curve away. That also takes autocorrelation away, by a known amount: the answer is the
-    one whose residuals are expected to look like those that were found. A standard error (Bartlett's, 1 / sqrt(n)
+    A flexible quadratic spline takes the curve away. That also takes autocorrelation away, by a known amount: the
+    answer is the one whose residuals are expected to look like those that were found. A standard error (Bartlett's, 1 / sqrt(n)
     times sqrt(1 - r^2)) is added, because too little autocorrelation makes false alarms and too much only silence.
     """
     knots = min(6, len(x) // 6)
@@ -82,7 +82,8 @@ def _residual_maker(x_bytes: bytes, knots: int) -> tuple[Array, Array, Array]:
     """What the spline leaves, as a projection, and the lag-1 autocorrelations found in it for true ones on a grid."""
     x = np.frombuffer(x_bytes)
     n = len(x)
-    columns = design(x, np.quantile(x, np.arange(1, knots + 1) / (knots + 1)))
+    bends = np.maximum(0.0, x[:, None] - np.quantile(x, np.arange(1, knots + 1) / (knots + 1))) ** 2
+    columns = np.concatenate([np.stack([np.ones_like(x), x, x**2], axis=1), bends], axis=1)
     residual = np.eye(n) - columns @ np.linalg.pinv(columns)
     lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     tried = np.linspace(0.0, LARGEST_AUTOCORRELATION, 39)

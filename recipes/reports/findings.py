@@ -22,9 +22,6 @@ from .phase_tables import (
 from .run_data import RunData
 from .summary import ner_results, statements, summary_table
 
-# Below this share of the resamplings no layer is called the first, or the last.
-SURE = 0.95
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -34,7 +31,8 @@ class Findings:
         summary: a row a run.
         statements: on losses, adaptation and NER.
         analysed: every curve with its phases.
-        phase_statements: on knees, layers and runs, each with its number of runs and its uncertainty.
+        phase_statements, order_statements: on knees and on the order of layers, each with its number of runs and its
+            uncertainty.
         phases, layers, relations: the tables behind them.
     """
 
@@ -42,6 +40,7 @@ class Findings:
     statements: list[str]
     analysed: list[AnalysedCurve]
     phase_statements: list[str]
+    order_statements: list[str]
     phases: pd.DataFrame
     layers: pd.DataFrame
     relations: pd.DataFrame
@@ -62,7 +61,6 @@ def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
     related = relations(values)
     alarms = false_alarms(analysed)
     said = [knee_statement(run, analysed, alarms) for run in runs]
-    said += [order_statement(*name, order) for name, order in orders.items()]
     if alarms:
         said.append(alarm_statement(alarms))
     if related:
@@ -77,13 +75,14 @@ def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
             )
         )
     return Findings(
-        summary,
-        statements(runs, summary),
-        analysed,
-        said,
-        phase_table(analysed),
-        layer_table(orders),
-        relation_table(related),
+        summary=summary,
+        statements=statements(runs, summary),
+        analysed=analysed,
+        phase_statements=said,
+        order_statements=order_statements(orders),
+        phases=phase_table(analysed),
+        layers=layer_table(orders),
+        relations=relation_table(related),
     )
 
 
@@ -95,7 +94,7 @@ def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAla
     if not own or alarms is None:
         return f"{run.label}: no curve could be analysed (1 run).{left_out}"
     ranked = [curve for curve in own if curve.quantity == RANKED]
-    kneed = [curve for curve in own if curve.phases.knee]
+    kneed = sorted((curve for curve in own if curve.phases.knee), key=lambda curve: curve.layer >= 0)
     by_chance = len(own) * alarms.knees / alarms.curves
     named = "; ".join(
         f"{curve.name} at step {spell(curve.phases.knee.at)}" for curve in kneed[:5] if curve.phases.knee
@@ -110,18 +109,24 @@ def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAla
     return f"{run.label}: {found}. In as many curves of noise {by_chance:.1f} would be expected (1 run).{left_out}"
 
 
-def order_statement(run: str, kind: Kind, module: str, order: LayerOrder) -> str:
-    """Which layer of a module specialises first and which reconverges last."""
-    start = f"{run}, {kind.title}, {module} (1 run): "
+def order_statements(orders: dict[tuple[str, Kind, str], LayerOrder]) -> list[str]:
+    """A sentence a run and quantity: which layer of each module specialises first and which reconverges last."""
+    parts: dict[tuple[str, Kind], list[str]] = {}
+    for (run, kind, module), order in orders.items():
+        parts.setdefault((run, kind), []).append(f"{module}: {order_words(order)}")
+    return [f"{run}, {kind.title} (1 run). {'; '.join(words)}." for (run, kind), words in parts.items()]
+
+
+def order_words(order: LayerOrder) -> str:
+    """The ends of an order of layers, or why there is none."""
     if not order.layers:
-        return f"{start}fewer than two of {order.examined} layers fall beyond noise, so there is no order of layers."
+        return f"no order, fewer than two of {order.examined} layers fall beyond noise"
     first = max(order.layers, key=lambda times: times.first)
     last = max(order.layers, key=lambda times: times.last)
-    sure = "" if first.first >= SURE and last.last >= SURE else " Below 95 % the order is not certain."
     return (
-        f"{start}{len(order.layers)} of {order.examined} layers fall. Layer {first.layer} specialises first (step "
-        f"{spell(first.specialises)}; first in {first.first:.0%} of resamplings), layer {last.layer} reconverges last "
-        f"(step {spell(last.reconverges)}; last in {last.last:.0%}).{sure}"
+        f"layer {first.layer} specialises first (step {spell(first.specialises)}, {first.first:.0%}), layer "
+        f"{last.layer} reconverges last (step {spell(last.reconverges)}, {last.last:.0%}); {len(order.layers)} of {order.examined} "
+        "layers fall"
     )
 
 

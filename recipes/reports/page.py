@@ -89,6 +89,7 @@ def render(runs: list[RunData], found: Findings, ner: NERPart | None, files: lis
         charts=charts,
         dynamics_table=dynamics_table(runs),
         phase_findings=found.phase_statements,
+        order_findings=found.order_statements,
         phase_table=html_table(phase_table(mean)),
         layer_phase_table=html_table(phase_table(single)),
         layer_table=html_table(found.layers),
@@ -163,7 +164,8 @@ def card(run: RunData, row: pd.Series, index: int) -> dict[str, Any]:
 def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     """A chart's words: what it says in a line a run, and its table."""
     style = ".1%" if chart.percent else ".4g"
-    said, columns = [], {}
+    said: list[str] = []
+    columns = {}
     for run in runs:
         for series in chart.series:
             curve = run.curve(series.metric)
@@ -178,7 +180,19 @@ def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     table = pd.DataFrame(columns).rename_axis("step")
     rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), ROWS_OF_A_CHART)).round().astype(int))
     parts = {name: chart.__dict__[name] for name in ("key", "title", "unit", "text")}
-    return {**parts, "said": " ".join(said), "table": html_table(table.iloc[rows].fillna("").reset_index())}
+    return {
+        **parts,
+        "key_text": lines_text(chart),
+        "said": said,
+        "table": html_table(table.iloc[rows].fillna("").reset_index()),
+    }
+
+
+def lines_text(chart: Chart) -> str:
+    """Which line is what, where a run has several."""
+    named = {"solid": "Solid", "dash": "dashed", "dot": "dotted"}
+    lines = [f"{named[series.dash]}: {series.name}" for series in chart.series]
+    return f"{', '.join(lines)}." if len(lines) > 1 else ""
 
 
 def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
@@ -239,10 +253,10 @@ def join(names: list[str]) -> str:
 
 
 PHASE_METHOD = (
-    f"At least {MINIMUM_POINTS} points are needed. Change points (at most {MAXIMUM_KNOTS}) are added one at a time while "
-    f"a bootstrap test at the {ALPHA:.0%} level finds more than noise: residuals are taken to be first-order "
+    f"At least {MINIMUM_POINTS} points are needed. Change points (at most {MAXIMUM_KNOTS}) are added one at a time "
+    f"while a bootstrap test at the {ALPHA:.0%} level finds more than noise: residuals are taken to be first-order "
     "autoregressive, their autocorrelation estimated from the curve and raised by one standard error. Intervals are "
     f"percentiles of {RESAMPLES} refits. A knee must rise before and fall after in 97.5 % of them, each by at least "
-    f"{MINIMUM_PROMINENCE:.0%} of the fit's range. Noise is taken to be equally large all along; smooth bends come out "
-    "as change points too. Layers of one model are resampled as if independent of each other, which they are not."
+    f"{MINIMUM_PROMINENCE:.0%} of the fit's range. Noise is taken to be equally large all along; smooth bends come "
+    "out as change points too. Layers of one model are resampled as if independent of each other, which they are not."
 )

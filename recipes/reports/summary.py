@@ -92,7 +92,8 @@ def statements(runs: list[RunData], table: pd.DataFrame) -> list[str]:
 def held_out_statement(runs: list[RunData]) -> str:
     """Who has the lowest held-out loss at the last step that all were evaluated at."""
     curves = {run.label: run.curve("eval_next_token_loss").set_index("step")["value"] for run in runs}
-    curves = {label: curve for label, curve in curves.items() if len(curve)}
+    # A run that was evaluated before training alone says nothing of training.
+    curves = {label: curve for label, curve in curves.items() if len(curve) and curve.index.max() > 0}
     if not curves:
         return ""
     common = sorted(set.intersection(*(set(curve.index) for curve in curves.values())))

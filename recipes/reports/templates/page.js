@@ -8,6 +8,9 @@
   const coarse = matchMedia("(pointer: coarse)");
   const state = { axis: "step", logX: false, logY: null, smoothing: 0, runs: new Set(data.runs.map((_, i) => i)), range: null };
   const charts = new Map();
+  // 1, 2 and 5 of each decade, which plotly has no word for.
+  const places = Array.from({ length: 60 }, (_, i) => [1, 2, 5][i % 3] * 10 ** (Math.floor(i / 3) - 4));
+  const logTicks = { tickvals: places, ticktext: places.map((value) => Intl.NumberFormat("en", { notation: "compact" }).format(value)) };
 
   // plotly reads a little HTML in names; ours are text.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -65,20 +68,21 @@
       hovermode: "x unified",
       hoverlabel: { bgcolor: css("--raised"), bordercolor: css("--line"), font: { color: css("--text") }, namelength: -1 },
       dragmode: coarse.matches ? false : "zoom",
-      showlegend: options.legend !== false,
+      showlegend: !narrow.matches && options.legend !== false && options.lines <= 6,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
       xaxis: { ...axis, title: { text: options.steps ? "steps" : data.axes[state.axis], standoff: 6, font: { size: 11 } },
-        type: state.logX && !options.steps ? "log" : "linear", exponentformat: "SI", range: options.steps ? undefined : state.range ?? undefined,
-        nticks: narrow.matches ? 5 : 8 },
-      yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".0%" : undefined, nticks: 6,
-        hoverformat: options.percent ? ".1%" : ".4~g", exponentformat: "SI" },
+        type: state.logX && !options.steps ? "log" : "linear", exponentformat: "SI", range: options.steps ? undefined : state.range ?? wholeRange(),
+        nticks: narrow.matches ? 5 : 8, ...(state.logX && !options.steps ? logTicks : {}) },
+      yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".2~%" : undefined, nticks: 6,
+        hoverformat: options.percent ? ".1%" : ".4~g", exponentformat: "SI", ...(logY ? logTicks : {}) },
       shapes: options.shapes ?? [],
     };
   }
 
   function draw(div, traces, options) {
     const config = { displayModeBar: false, responsive: true, scrollZoom: false };
-    Plotly.react(div, traces, layout(options), config);
+    const lines = traces.filter((trace) => trace.showlegend !== false).length;
+    Plotly.react(div, traces, layout({ ...options, lines }), config);
     if (charts.has(div) || options.steps) return;
     charts.set(div, true);
     div.on("plotly_relayout", (change) => {
@@ -103,7 +107,7 @@
       }
       const shapes = chart.chance.map((value) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
         line: { color: css("--quiet"), width: 1, dash: "dot" },
-        label: { text: "chance", textposition: "end", font: { size: 10, color: css("--quiet") }, yanchor: "top" } }));
+        label: { text: "chance", textposition: "start", font: { size: 10, color: css("--quiet") }, yanchor: "bottom" } }));
       draw(document.querySelector(`[data-chart="${chart.key}"]`), traces, { log: chart.log, percent: chart.percent, shapes });
     }
   }
@@ -193,15 +197,24 @@
     select.replaceChildren(...names.map((name, i) => new Option(name, i)));
   }
 
-  // What lies between the ends of all charts, in the axis's own coordinates (log10 where it is logarithmic).
+  // From the first to the last logged value of the runs shown, in the axis's own coordinates (log10 where logarithmic).
   function wholeRange() {
-    const ends = [...charts.keys()].filter((div) => div.dataset.chart).map((div) => div._fullLayout.xaxis.range);
-    return [Math.min(...ends.map((end) => end[0])), Math.max(...ends.map((end) => end[1]))];
+    let low = Infinity, high = -Infinity;
+    for (const run of state.runs) {
+      for (const value of data.runs[run].axes[state.axis]) {
+        if (value === null || (state.logX && value <= 0)) continue;
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+    }
+    if (!(low < high)) return undefined;
+    const ends = state.logX ? [Math.log10(low), Math.log10(high)] : [low, high], air = 0.02 * (ends[1] - ends[0]);
+    return [ends[0] - air, ends[1] + air];
   }
 
   function zoom(how) {
     if (how === "reset") return zoomTo(null);
-    const [low, high] = state.range ?? wholeRange();
+    const [low, high] = state.range ?? wholeRange() ?? [0, 1];
     const width = high - low, moves = { in: [0.25, -0.25], out: [-0.5, 0.5], left: [-0.25, -0.25], right: [0.25, 0.25] }[how];
     zoomTo([low + moves[0] * width, high + moves[1] * width]);
   }
