@@ -18,13 +18,15 @@ class LayerTimes:
 
     Attributes:
         specialises: where the fitted curve has come down a tenth of its greatest fall.
-        reconverges: from where on it stays within a tenth of its whole range of where it ends.
-        first, last: share of the resamplings in which no other layer specialises earlier, reconverges later.
+        reconverges: from where on it stays within a tenth of its whole range of where it ends; None where that is in
+            the last tenth of the curve, which a curve that just goes on reaches too.
+        first, last: share of the resamplings in which it is the first to specialise, the last to reconverge; layers
+            that tie share.
     """
 
     layer: int
     specialises: Estimate
-    reconverges: Estimate
+    reconverges: Estimate | None
     first: float
     last: float
 
@@ -51,19 +53,14 @@ def order_layers(phases: Mapping[int, CurvePhases]) -> LayerOrder:
         return LayerOrder([], len(phases))
     onsets = {layer: times_of(found, onset) for layer, found in falling.items()}
     ends = {layer: times_of(found, settling) for layer, found in falling.items()}
-    earliest = np.min([draws for _, draws in onsets.values()], axis=0)
-    latest = np.max([draws for _, draws in ends.values()], axis=0)
+    first = _shares(np.array([draws for _, draws in onsets.values()]))
+    last = _shares(-np.array([draws for _, draws in ends.values()]))
     layers = []
-    for layer in falling:
-        layers.append(
-            LayerTimes(
-                layer,
-                Estimate.from_draws(*onsets[layer]),
-                Estimate.from_draws(*ends[layer]),
-                float((onsets[layer][1] <= earliest).mean()),
-                float((ends[layer][1] >= latest).mean()),
-            )
-        )
+    for i, (layer, found) in enumerate(falling.items()):
+        end = Estimate.from_draws(*ends[layer])
+        still_moving = end.value > found.x[-1] - SHARE * np.ptp(found.x)
+        start = Estimate.from_draws(*onsets[layer])
+        layers.append(LayerTimes(layer, start, None if still_moving else end, float(first[i]), float(last[i])))
     return LayerOrder(sorted(layers, key=lambda times: (times.specialises.value, -times.first)), len(phases))
 
 
@@ -85,6 +82,12 @@ def settling(curve: Array) -> int:
 def times_of(found: CurvePhases, index: Callable[[Array], int]) -> tuple[float, Array]:
     """The position that `index` finds on the fit, and on each of its draws."""
     return float(found.x[index(found.fitted)]), found.x[[index(draw) for draw in found.draws]]
+
+
+def _shares(times: Array) -> Array:
+    """Of (layers, draws) times, the share of draws in which each layer has the smallest one; ties are divided."""
+    smallest = times == times.min(0)
+    return np.asarray((smallest / smallest.sum(0)).mean(1))
 
 
 def _falls(found: CurvePhases) -> bool:

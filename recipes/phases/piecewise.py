@@ -54,8 +54,8 @@ def autocorrelation(x: Array, values: Array) -> float:
     """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], one standard error high.
 
     A flexible quadratic spline takes the curve away. That also takes autocorrelation away, by a known amount: the
-    answer is the one whose residuals are expected to look like those that were found. A standard error (Bartlett's, 1 / sqrt(n)
-    times sqrt(1 - r^2)) is added, because too little autocorrelation makes false alarms and too much only silence.
+    answer is the one whose residuals are expected to look like those that were found. A standard error (Bartlett's,
+    sqrt((1 - r^2) / n)) is added, because too little autocorrelation makes false alarms and too much only silence.
     """
     knots = min(6, len(x) // 6)
     residual, expected, tried = _residual_maker(x.tobytes(), knots)

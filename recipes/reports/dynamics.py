@@ -30,6 +30,9 @@ RANKED = "proportional_effective_rank"
 WITH_PHASES = (RANKED, "activation_proportional_effective_rank", "attention_entropy", "cka")
 
 
+ALL_MODULES = "all modules"
+
+
 class Kind(NamedTuple):
     """What a family of curves measures."""
 
@@ -53,7 +56,10 @@ def kinds(frames: list[pd.DataFrame]) -> list[Kind]:
 
 
 def curves(frame: pd.DataFrame, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
-    """Curves by module (or source) and layer, with the columns of `AXES` and `value`; -1 is the mean over layers."""
+    """Curves by module (or source) and layer, with the columns of `AXES` and `value`.
+
+    Layer -1 is the mean over layers, and module `ALL_MODULES` the mean over modules, where there are several.
+    """
     rows = frame[(frame["quantity"] == kind.quantity) & (frame["objective"] == kind.objective)]
     rows = rows.dropna(subset=["value"]).assign(module=rows["module"].where(rows["module"] != "", rows["source"]))
     by_layer = rows.groupby(["module", "layer", "step"], as_index=False)[["value", *list(AXES)[1:]]].mean()
@@ -65,4 +71,7 @@ def curves(frame: pd.DataFrame, kind: Kind) -> dict[tuple[str, int], pd.DataFram
         if part["layer"].nunique() > 1:
             mean = part.groupby("step", as_index=False)[["value", *list(AXES)[1:]]].mean()
             found[str(module), -1] = mean[[*AXES, "value"]]
+    if by_layer["module"].nunique() > 1 and "" not in set(by_layer["module"]) and not rows["source"].any():
+        mean = by_layer.groupby("step", as_index=False)[["value", *list(AXES)[1:]]].mean()
+        found[ALL_MODULES, -1] = mean[[*AXES, "value"]]
     return found

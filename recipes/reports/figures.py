@@ -1,15 +1,17 @@
 """The report's figures for print, in the manner of the paper's, as matplotlib draws them."""
 
 from collections.abc import Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from .charts import CHARTS, Chart, chance
-from .dynamics import Kind, curves, kinds
+from .dynamics import ALL_MODULES, RANKED, Kind, curves, kinds
 from .palette import colour_of, tint
 from .phase_tables import AnalysedCurve
 from .run_data import RunData
@@ -50,6 +52,7 @@ RANKS = {
         "figure_32-proportional_effective_rank_of_weights",
     ),
 }
+GREY, FINE = "#777777", (0, (1, 2))
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 
 
@@ -64,6 +67,7 @@ def figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tupl
         if own:
             suffix = f"-run_{i + 1}" if len(runs) > 1 else ""
             yield f"figure_06-phases{suffix}", phase_panels(run, own, colour_of(i))
+        yield f"model_card{f'-run_{i + 1}' if len(runs) > 1 else ''}", model_card(run, colour_of(i))
     for quantity, (gradients, weights) in RANKS.items():
         found = [kind for kind in kinds([run.dynamics for run in runs]) if kind.quantity == quantity]
         for name, chosen in (
@@ -81,38 +85,52 @@ def figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tupl
 
 
 def logged(runs: list[RunData], charts: list[Chart]) -> Figure:
-    """Logged metrics over steps, one panel a chart, one colour a run."""
-    figure = Figure(figsize=(6.2, 0.7 + 2.3 * len(charts)), layout="constrained")
+    """Logged metrics over steps, one panel a chart, one colour a run; one legend for all."""
+    figure = Figure(figsize=(6.2, 1.0 + 2.3 * len(charts)), layout="constrained")
     panels = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
+    handles: dict[str, Line2D] = {}
     for axes, chart in zip(panels, charts, strict=True):
         for i, run in enumerate(runs):
-            draw(axes, chart, run, colour_of(i), run.label)
-        level = {chance(run) for run in runs} - {None} if chart.chance else set()
-        for value in sorted(level, key=float):
-            axes.axhline(value, color="#777777", linewidth=0.9, linestyle=(0, (1, 2)), label="chance")
+            if draw(axes, chart, run, colour_of(i)):
+                handles[run.label] = Line2D([], [], color=colour_of(i))
+        if len(chart.series) > 1:
+            handles |= {part.name: Line2D([], [], color=GREY, linestyle=DASHES[part.dash]) for part in chart.series}
+        if chart.chance:
+            draw_chance(axes, runs)
+            handles["chance"] = Line2D([], [], color=GREY, linewidth=0.9, linestyle=FINE)
         axes.set(title=chart.title, ylabel=chart.unit)
-        axes.legend(*unique(axes), loc="best")
     panels[-1].set_xlabel("steps")
+    figure.legend(list(handles.values()), list(handles), loc="outside lower left", ncols=2)
     return figure
 
 
-def draw(axes: Axes, chart: Chart, run: RunData, colour: str, label: str) -> None:
-    """A run's lines of one chart."""
-    for series in chart.series:
-        curve = run.curve(series.metric)
-        if len(curve):
-            name = f"{label}, {series.name}" if len(chart.series) > 1 else label
-            axes.plot(curve["step"], curve["value"], DASHES[series.dash], color=colour, label=name, marker=dots(curve))
-    if chart.log:
+def draw(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
+    """A run's lines of one chart; whether there were any."""
+    drawn = [(series, curve) for series in chart.series if len(curve := run.curve(series.metric))]
+    for series, curve in drawn:
+        axes.plot(
+            curve["step"], curve["value"], DASHES[series.dash], color=colour, label=series.name, marker=dots(curve)
+        )
+    if chart.log and drawn:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     if chart.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return bool(drawn)
+
+
+def draw_chance(axes: Axes, runs: list[RunData]) -> None:
+    """A line at 1 / N of each run that had episodes."""
+    for level in {chance(run) for run in runs} - {None}:
+        axes.axhline(level, color=GREY, linewidth=0.9, linestyle=FINE, label="chance")
 
 
 def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
     """Figure 6: a run's curves one above the other, points, fit and change points with their intervals as bands."""
-    shown = [curve for curve in own if curve.layer < 0][:8]
-    figure = Figure(figsize=(6.2, 0.8 + 1.45 * len(shown)), layout="constrained")
+    shown = [curve for curve in own if curve.layer < 0 and curve.module in ("", ALL_MODULES)]
+    figure = Figure(figsize=(6.2, 0.8 + 1.5 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for axes, curve in zip(panels, shown, strict=True):
         data, phases = curve.data, curve.phases
@@ -124,10 +142,34 @@ def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
         found = f"; knee at {phases.knee.at.value:,.0f}" if phases.knee else ""
         count = len(phases.change_points)
         said = phases.note or f"{count or 'no'} change point{'' if count == 1 else 's'}{found or ', no knee'}"
-        axes.set_title(f"{curve.name}: {said}", fontsize=8, fontweight="normal")
+        axes.set_title(f"{curve.name}\n{said}", fontsize=8, fontweight="normal")
         axes.locator_params(axis="y", nbins=4)
     panels[-1].set_xlabel("steps")
     figure.suptitle(f"Phases of {run.label}", x=0.01, ha="left", fontweight="bold", fontsize=10)
+    return figure
+
+
+def model_card(run: RunData, colour: str) -> Figure:
+    """What a model's page shows of its training, side by side: losses, query accuracy and effective rank."""
+    shown = [BY_KEY[key] for key in ("next_token_loss", "query_accuracy") if BY_KEY[key].shown_for([run])]
+    ranked = [kind for kind in kinds([run.dynamics]) if kind.quantity == RANKED and not kind.objective]
+    count = max(1, len(shown) + len(ranked))
+    figure = Figure(figsize=(0.4 + 3.1 * count, 2.5), layout="constrained")
+    panels = list(figure.subplots(1, count, squeeze=False)[0])
+    for axes, chart in zip(panels, shown, strict=False):
+        draw(axes, chart, run, colour)
+        if chart.chance:
+            draw_chance(axes, [run])
+        axes.set(title=chart.title, xlabel="steps")
+        axes.legend(loc="best")
+    for axes, kind in zip(panels[len(shown) :], ranked, strict=False):
+        found = curves(run.dynamics, kind)
+        modules = [module for module, layer in found if layer < 0 and module != ALL_MODULES]
+        for module, dash in zip(modules, cycle(("-", "--", ":", "-.")), strict=False):
+            data = found[module, -1]
+            axes.plot(data["step"], data["value"], dash, color=colour, label=module, marker=dots(data))
+        axes.set(title="Effective rank of weights / d", xlabel="steps")
+        axes.legend(loc="best")
     return figure
 
 
@@ -135,7 +177,7 @@ def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
     """Figures 29 to 32: a row a run and kind, a column a module, lines from the first layer (pale) to the last."""
     rows = [(i, run, kind, curves(run.dynamics, kind)) for i, run in enumerate(runs) for kind in chosen]
     rows = [row for row in rows if row[3]]
-    modules = sorted({module for *_, found in rows for module, _ in found})
+    modules = sorted({module for *_, found in rows for module, layer in found if layer >= 0})
     figure = Figure(figsize=(1.0 + 2.5 * len(modules), 0.7 + 2.1 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), len(modules), sharex=True, sharey="row", squeeze=False)
     for line, (i, run, kind, found) in zip(panels, rows, strict=True):
@@ -165,9 +207,10 @@ def by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
             mean = rows.dropna(subset=["value"]).groupby("step", as_index=False)["value"].mean()
             if len(mean):
                 axes.plot(mean["step"], mean["value"], color=colour_of(i), label=run.label, marker=dots(mean))
-        axes.set(title=f"{kind.title}, mean over layers and modules")
+        axes.set(title=kind.title)
         axes.legend(loc="best")
     panels[-1].set_xlabel("steps")
+    figure.suptitle("Means over layers and modules", x=0.01, ha="left", fontsize=9)
     return figure
 
 
@@ -177,12 +220,6 @@ OBJECTIVE_LABELS = {"next_token": "next-token gradient", "query": "query gradien
 def dots(data: object) -> str:
     """A marker where a line alone would hide how few points there are."""
     return "." if len(data) <= 12 else ""  # type: ignore[arg-type]
-
-
-def unique(axes: Axes) -> tuple[list, list]:
-    """Handles and labels of a legend, each label once."""
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    return list(handles.values()), list(handles)
 
 
 def write_figures(folder: Path, named: Iterable[tuple[str, Figure]], formats: list[str]) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from ..phases.false_alarms import FalseAlarms
 from ..phases.layer_order import LayerOrder
 from .dynamics import RANKED, Kind
+from .formats import join
 from .phase_tables import (
     AnalysedCurve,
     analyse_run,
@@ -123,10 +124,14 @@ def order_words(order: LayerOrder) -> str:
         return f"no order, fewer than two of {order.examined} layers fall beyond noise"
     first = max(order.layers, key=lambda times: times.first)
     last = max(order.layers, key=lambda times: times.last)
+    unsettled = sorted(times.layer for times in order.layers if times.reconverges is None)
+    if last.reconverges is None:
+        end = f"layer {join(list(map(str, unsettled)))} not reconverged by the end"
+    else:
+        end = f"layer {last.layer} reconverges last (step {spell(last.reconverges)}, {last.last:.0%})"
     return (
-        f"layer {first.layer} specialises first (step {spell(first.specialises)}, {first.first:.0%}), layer "
-        f"{last.layer} reconverges last (step {spell(last.reconverges)}, {last.last:.0%}); {len(order.layers)} of {order.examined} "
-        "layers fall"
+        f"layer {first.layer} specialises first (step {spell(first.specialises)}, {first.first:.0%}), {end}; "
+        f"{len(order.layers)} of {order.examined} layers fall"
     )
 
 

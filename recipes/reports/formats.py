@@ -29,3 +29,8 @@ def short(value: float) -> str:
 def span(low: float, high: float) -> str:
     """An interval of shares."""
     return f"{low:.1%} to {high:.1%}"
+
+
+def join(names: list[str]) -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,7 +16,7 @@ from .charts import CHARTS, Chart
 from .compute import FORMULA
 from .dynamics import curves, kinds
 from .findings import Findings
-from .formats import number, short, span
+from .formats import join, number, short, span
 from .ner import TITLES, NERPart
 from .page_data import MAXIMUM_POINTS, page_data
 from .palette import LIGHT
@@ -245,11 +245,6 @@ def ner_part(ner: NERPart) -> dict[str, Any]:
 def has(run: RunData, axis: str) -> bool:
     """Whether a run knows a unit beyond its start."""
     return bool((run.metrics[axis] > 0).any())
-
-
-def join(names: list[str]) -> str:
-    """a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 PHASE_METHOD = (

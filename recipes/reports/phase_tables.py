@@ -11,7 +11,7 @@ from ..phases.curve import CurvePhases, Estimate, analyse
 from ..phases.false_alarms import FalseAlarms, measure_false_alarms
 from ..phases.layer_order import LayerOrder, order_layers
 from .charts import CHARTS
-from .dynamics import RANKED, WITH_PHASES, Kind, curves, kinds
+from .dynamics import ALL_MODULES, RANKED, WITH_PHASES, Kind, curves, kinds
 from .run_data import RunData
 
 # Logged metrics whose phases are analysed: those of the paper's Figure 6, and the head's.
@@ -102,7 +102,7 @@ def layer_table(orders: dict[tuple[str, Kind, str], LayerOrder]) -> pd.DataFrame
             "layer": times.layer,
             "specialises": spell(times.specialises),
             "first in": f"{times.first:.0%}",
-            "reconverges": spell(times.reconverges),
+            "reconverges": spell(times.reconverges) if times.reconverges else "not by the end",
             "last in": f"{times.last:.0%}",
         }
         for (run, kind, module), order in orders.items()
@@ -113,7 +113,7 @@ def layer_table(orders: dict[tuple[str, Kind, str], LayerOrder]) -> pd.DataFrame
 
 
 def run_values(run: RunData, analysed: list[AnalysedCurve], f1: dict[str, float]) -> dict[str, Any]:
-    """What is compared across runs: the knee of each module's mean effective rank, query accuracy, and F1."""
+    """What is compared across runs: knees of the mean effective rank, query accuracy, and F1."""
     adapted = run.results.get("adaptation") or {}
     trained = adapted.get("trained")
     values: dict[str, Any] = {
@@ -122,7 +122,7 @@ def run_values(run: RunData, analysed: list[AnalysedCurve], f1: dict[str, float]
         "downstream F1": f1.get(run.label, np.nan),
     }
     for curve in analysed:
-        if curve.run == run.label and curve.quantity == RANKED and curve.layer < 0:
+        if curve.run == run.label and curve.quantity == RANKED and curve.module == ALL_MODULES:
             knee = curve.phases.knee
             values[f"knee: {curve.name}"] = knee.at.value if knee else np.nan
     return values
