@@ -50,22 +50,23 @@ def relate(first: Array, second: Array, seed: int = 0) -> Relation:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return Relation(n, None, None, "one of the two is the same in all runs")
     rng = np.random.default_rng(seed)
-    found = _spearman(first, second)
+    found = float(_spearman(first[None], second[None])[0])
     picked = rng.integers(n, size=(RESAMPLES, n))
-    resampled = np.array([_spearman(first[rows], second[rows]) for rows in picked])
+    resampled = _spearman(first[picked], second[picked])
     if factorial(n) <= PERMUTATIONS:
         orders = np.array(list(permutations(range(n))))
     else:
         orders = np.array([rng.permutation(n) for _ in range(PERMUTATIONS)])
-    null = np.array([_spearman(first, second[order]) for order in orders])
+    null = _spearman(first[None], second[orders])
     extreme = (np.abs(null) >= abs(found) - 1e-12).sum()
     exact = len(orders) == factorial(n)
     p_value = extreme / len(orders) if exact else (extreme + 1) / (len(orders) + 1)
     return Relation(n, Estimate.from_draws(found, resampled[np.isfinite(resampled)]), float(p_value))
 
 
-def _spearman(first: Array, second: Array) -> float:
-    """Pearson's correlation of the ranks, ties sharing theirs; NaN where one side is constant."""
-    a, b = (ranks - ranks.mean() for ranks in (rankdata(first), rankdata(second)))
-    size = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / size) if size > 0 else float("nan")
+def _spearman(first: Array, second: Array) -> Array:
+    """Pearson's correlation of the ranks in each row, ties sharing theirs; NaN where one side is constant."""
+    ranks = (rankdata(values, axis=1) for values in (first, second))
+    a, b = (rank - rank.mean(1, keepdims=True) for rank in ranks)
+    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return (a * b).sum(1) / np.where(size > 0, size, np.nan)

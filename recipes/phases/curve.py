@@ -16,7 +16,10 @@ MAXIMUM_KNOTS = 4
 # A peak is called a knee when it stands out on both sides by this share of the fitted curve's range.
 MINIMUM_PROMINENCE = 0.05
 ALPHA = 0.05
+ALPHA_OF_A_PAIR = 0.01
 RESAMPLES = 199
+# Of two knots that are looked for together, places that the first is tried at.
+PAIRS = 6
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ChangePoint:
 
     Attributes:
         at: position, in the unit of the curve's x.
-        p_value: of the test for this many change points against one fewer.
+        p_value: of the test for this change point beside all others.
     """
 
     at: Estimate
@@ -92,12 +95,14 @@ class CurvePhases:
 def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
     """Fit a continuous piecewise-linear curve with as many change points as the noise allows to tell.
 
-    Change points are added one at a time where each lowers the residual sum of squares most. Each is tested against a
-    bootstrap of the curve without it, with noise that is autocorrelated as the curve's own is estimated to be (sup-F
-    test, Andrews 1993, with an AR(1) sieve bootstrap, Buehlmann 1997), at the level `ALPHA`; the first that fails is
-    the end. Intervals are percentiles of `RESAMPLES` refits to the fit plus such noise, each knot moved while the
-    others stay. A knee is a peak of the fit whose rise before and fall after are both above zero in 97.5 % of the
-    refits and at least `MINIMUM_PROMINENCE` of the fit's range.
+    Change points are added where they lower the residual sum of squares most, one at a time; at first two together
+    where one alone says nothing, as in a curve of the shape of an S. Each addition is tested against a bootstrap of
+    the curve without it, with noise that is autocorrelated as the curve's own is estimated to be (sup-F test, Andrews
+    1993, with an AR(1) sieve bootstrap, Buehlmann 1997), at the level `ALPHA`, or `ALPHA_OF_A_PAIR`. Those that fail
+    the test beside all others are then taken out again. Intervals are percentiles of `RESAMPLES` refits to the fit
+    plus such noise, each knot moved while the others stay. A knee is a peak of the fit whose rise before and fall
+    after are both above zero in 97.5 % of the refits and at least `MINIMUM_PROMINENCE` of the fit's range. How often
+    noise passes for one grows with its autocorrelation: see `measure_false_alarms`.
 
     Args:
         x: (n,) positions in rising order, usually steps.
@@ -153,30 +158,58 @@ def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tuple[Array, list[float]]:
-    """Knots from left to right, and the p-value of each in that order."""
-    knots: list[tuple[float, float]] = []
+    """Knots from left to right, and the p-value of each beside the others."""
+    knots = np.empty(0)
     # A knot more costs two parameters, its place and its slope.
     while len(knots) < MAXIMUM_KNOTS and len(x) - 2 * len(knots) > 6:
-        placed = np.array(sorted(at for at, _ in knots))
-        candidates = _candidates(x, placed)
-        columns = design(x, placed)
-        fitted = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
-        residual = y - fitted
-        if not len(candidates) or residual @ residual < 1e-12 * (y @ y):
-            break
-        gain = gains(x, y[:, None], placed, candidates)[:, 0]
-        drawn = noise(phi, 1.0, (len(x), RESAMPLES), rng)
-        left = drawn - columns @ (np.linalg.pinv(columns) @ drawn)
-        null = _statistic(gains(x, left, placed, candidates).max(0), (left**2).sum(0))
-        p_value = (1 + (null >= _statistic(gain.max(), residual @ residual)).sum()) / (RESAMPLES + 1)
+        p_value, places = _test_more(x, y, knots, phi, rng, firsts=None)
+        if p_value > ALPHA and not len(knots):
+            p_value, places = _test_more(x, y, knots, phi, rng, firsts=_candidates(x, knots))
+            p_value *= ALPHA / ALPHA_OF_A_PAIR
         if p_value > ALPHA:
             break
-        knots.append((float(candidates[gain.argmax()]), float(p_value)))
-    ordered = sorted(knots)
-    places = np.array([at for at, _ in ordered])
+        knots = _settled(x, y, np.sort(np.append(knots, places)))
+    # The first ones may have stood in for later ones, and be of no use beside them.
+    while len(knots):
+        p_values = [_test_more(x, y, np.delete(knots, i), phi, rng, firsts=None)[0] for i in range(len(knots))]
+        if max(p_values) <= ALPHA:
+            return knots, p_values
+        knots = _settled(x, y, np.delete(knots, int(np.argmax(p_values))))
+    return knots, []
+
+
+def _test_more(
+    x: Array, y: Array, knots: Array, phi: float, rng: np.random.Generator, firsts: Array | None
+) -> tuple[float, list[float]]:
+    """The p-value of the best further knot, or of the best two, the first one among `firsts`; and their places."""
+    columns = design(x, knots)
+    residual = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    if residual @ residual < 1e-12 * (y @ y):
+        return 1.0, []
+    drawn = noise(phi, 1.0, (len(x), RESAMPLES), rng)
+    left = np.concatenate([residual[:, None], drawn - columns @ (np.linalg.pinv(columns) @ drawn)], axis=1)
+    best, places = np.zeros(left.shape[1]), np.empty(0)
+    for first in [np.nan] if firsts is None else firsts[:: -(-len(firsts) // PAIRS)]:
+        ahead = np.array([] if firsts is None else [first])
+        base = gains(x, left, knots, ahead).sum(0)
+        placed = np.sort(np.append(knots, ahead))
+        candidates = _candidates(x, placed)
+        if len(candidates):
+            gain = base + gains(x, left, placed, candidates)
+            if gain[:, 0].max() > best[0]:
+                places = np.append(ahead, candidates[gain[:, 0].argmax()])
+            best = np.maximum(best, gain.max(0))
+    if not len(places):
+        return 1.0, []
+    statistic = _statistic(best, (left**2).sum(0))
+    return float((1 + (statistic[1:] >= statistic[0]).sum()) / (RESAMPLES + 1)), list(places)
+
+
+def _settled(x: Array, y: Array, knots: Array) -> Array:
+    """Knots after each has moved to its best place a few times."""
     for _ in range(3):
-        places = _moved_knots(x, y[:, None], places)[0]
-    return places, [p for _, p in ordered]
+        knots = _moved_knots(x, y[:, None], knots)[0]
+    return knots
 
 
 def _statistic(gain: Array, before: Array) -> Array:

@@ -1,7 +1,5 @@
 """Continuous piecewise-linear curves, and the autocorrelated noise around them."""
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +35,8 @@ def gains(x: Array, values: Array, knots: Array, candidates: Array) -> Array:
     Returns:
         (c, b).
     """
+    if not len(candidates):
+        return np.empty((0, values.shape[1]))
     basis, _ = np.linalg.qr(design(x, knots))
     hinges = np.maximum(0.0, x[:, None] - candidates)
     hinges = hinges - basis @ (basis.T @ hinges)
@@ -53,18 +53,36 @@ def coefficients(x: Array, values: Array, knots: Array) -> Array:
 def autocorrelation(x: Array, values: Array) -> float:
     """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], one standard error high.
 
-    A flexible quadratic spline takes the curve away. That also takes autocorrelation away, by a known amount: the
-    answer is the one whose residuals are expected to look like those that were found. A standard error (Bartlett's,
-    sqrt((1 - r^2) / n)) is added, because too little autocorrelation makes false alarms and too much only silence.
+    A flexible curve is taken away: a quadratic spline, and bends where they help most. That also takes autocorrelation
+    away, by a known amount: the answer is the one whose residuals are expected to look like those that were found. A
+    standard error (Bartlett's, sqrt((1 - r^2) / n)) is added, because too little autocorrelation makes false alarms
+    and too much only silence.
     """
-    knots = min(6, len(x) // 6)
-    residual, expected, tried = _residual_maker(x.tobytes(), knots)
-    noise = residual @ values
-    if not noise.any():
+    n = len(x)
+    at = np.quantile(x, np.arange(1, min(6, n // 6) + 1) / (min(6, n // 6) + 1))
+    spline = np.concatenate([design(x, np.empty(0)), x[:, None] ** 2, np.maximum(0.0, x[:, None] - at) ** 2], axis=1)
+    bends: list[float] = []
+    for _ in range(min(4, n // 12)):
+        bends.append(x[1:-1][gains(x, values[:, None], np.array(sorted(bends)), x[1:-1])[:, 0].argmax()])
+    columns = np.concatenate([spline, np.maximum(0.0, x[:, None] - np.array(bends))], axis=1)
+    left = np.eye(n) - columns @ np.linalg.pinv(columns)
+    residual = left @ values
+    if not residual.any():
         return 0.0
-    found = float(noise[1:] @ noise[:-1] / (noise @ noise))
-    found += np.sqrt((1 - found**2) / len(x))
-    return float(np.interp(found, expected, tried))
+    found = float(residual[1:] @ residual[:-1] / (residual @ residual))
+    found += np.sqrt((1 - found**2) / n)
+    tried = np.linspace(0.0, LARGEST_AUTOCORRELATION, 39)
+    powers = tried[:, None] ** np.arange(n)
+    expected = (powers @ _lag_sums(left[:, 1:] @ left[:-1])) / (powers @ _lag_sums(left))
+    # Close to 1 the expectation may turn back; np.interp wants it to rise.
+    return float(np.interp(found, np.maximum.accumulate(expected), tried))
+
+
+def _lag_sums(matrix: Array) -> Array:
+    """Sums of the entries that are 0, 1, 2, ... away from the diagonal."""
+    n = len(matrix)
+    lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return np.bincount(lags.ravel(), matrix.ravel(), minlength=n)
 
 
 def noise(phi: float, sd: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:
@@ -75,21 +93,3 @@ def noise(phi: float, sd: float, shape: tuple[int, int], rng: np.random.Generato
     for i in range(1, shape[0]):
         series[i] = phi * series[i - 1] + np.sqrt(1 - phi**2) * shocks[i]
     return sd * series
-
-
-@lru_cache(maxsize=64)
-def _residual_maker(x_bytes: bytes, knots: int) -> tuple[Array, Array, Array]:
-    """What the spline leaves, as a projection, and the lag-1 autocorrelations found in it for true ones on a grid."""
-    x = np.frombuffer(x_bytes)
-    n = len(x)
-    bends = np.maximum(0.0, x[:, None] - np.quantile(x, np.arange(1, knots + 1) / (knots + 1))) ** 2
-    columns = np.concatenate([np.stack([np.ones_like(x), x, x**2], axis=1), bends], axis=1)
-    residual = np.eye(n) - columns @ np.linalg.pinv(columns)
-    lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    tried = np.linspace(0.0, LARGEST_AUTOCORRELATION, 39)
-    expected = []
-    for phi in tried:
-        covariance = residual @ (phi**lags) @ residual
-        expected.append(np.trace(covariance, offset=1) / np.trace(covariance))
-    # Close to 1 the expectation may turn back; np.interp wants it to rise.
-    return residual, np.maximum.accumulate(np.array(expected)), tried
