@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from huggingface_hub.errors import StrictDataclassError
 
 from ...modeling_pico import PicoConfig
 from ...trainers import InputError, MAMLConfig
@@ -77,7 +78,7 @@ def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) ->
             token=3.0 * (2 * (decoder + lm_head) + attention * block),
             episode=float(encoding + 6 * head * (support * steps + query)),
         )
-    except (KeyError, TypeError, ValueError, InputError):
+    except (KeyError, TypeError, ValueError, InputError, StrictDataclassError):
         return None
 
 

@@ -161,7 +161,8 @@ def model_card(run: RunData, colour: str) -> Figure:
         if chart.chance:
             draw_chance(axes, [run])
         axes.set(title=chart.title, xlabel="steps")
-        axes.legend(loc="best")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best")
     for axes, kind in zip(panels[len(shown) :], ranked, strict=False):
         found = curves(run.dynamics, kind)
         modules = [module for module, layer in found if layer < 0 and module != ALL_MODULES]

@@ -17,7 +17,7 @@ from .run_data import RunData
 # Logged metrics whose phases are analysed: those of the paper's Figure 6, and the head's.
 METRICS = ("next_token_loss", "eval_perplexity", "query_accuracy", "support_accuracy", "head_weight_std")
 # Pure noise analysed to say how often the analysis is wrong.
-NOISE_CURVES = 200
+NOISE_CURVES = 100
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,9 @@ def add_axes(metrics: pd.DataFrame, arguments: dict[str, Any], cost: Cost | None
 
     def at_each(values: np.ndarray) -> np.ndarray:
         """A quantity that is 0 at step 0, from the training logs to all rows; unknown beyond the last of them."""
-        if len(step) < 2:
+        if len(values) and not np.isfinite(values).any():
+            return np.full(len(metrics), np.nan)
+        if not len(values):
             return np.where(metrics["step"] == 0, 0.0, np.nan)
         return np.interp(metrics["step"], step, np.append(0.0, values), right=np.nan)
 

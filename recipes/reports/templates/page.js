@@ -140,7 +140,7 @@
       charts.delete(div);
     }
     byId("panels").replaceChildren(...[...new Set(kind.series.map((series) => series.module))].map((module) => {
-      const figure = document.createElement("figure"), title = document.createElement("h4"), div = document.createElement("div");
+      const figure = document.createElement("figure"), title = document.createElement("h3"), div = document.createElement("div");
       title.textContent = module || kind.title;
       div.className = "chart";
       div.dataset.module = module;
@@ -156,9 +156,10 @@
     const kind = data.dynamics[byId("quantity").value], layers = chosenLayers();
     const depth = Math.max(...kind.series.map((series) => series.layer)) + 1;
     for (const div of byId("panels").querySelectorAll(".chart")) {
-      const traces = [];
-      for (const series of kind.series) {
-        if (series.module !== div.dataset.module || !state.runs.has(series.run) || !layers.has(series.layer)) continue;
+      const traces = [], own = kind.series.filter((series) => series.module === div.dataset.module);
+      const withoutLayers = own.every((series) => series.layer < 0);
+      for (const series of own) {
+        if (!state.runs.has(series.run) || !(withoutLayers || layers.has(series.layer))) continue;
         const mean = series.layer < 0, share = mean ? 1 : 0.3 + (0.7 * (series.layer + 1)) / depth;
         const name = `${data.runs[series.run].label}, ${mean ? "mean" : `layer ${series.layer}`}`;
         traces.push(...lines(series, name, { color: mix(colour(series.run), share), dash: mean ? "dash" : "solid" }, 1.8));

@@ -35,7 +35,9 @@ def test_cost_of_an_episode():
     plain, stream, second = (
         cost_of(ARGUMENTS | changes) for changes in ({}, {"episode_states": "stream"}, {"first_order": False})
     )
-    assert plain and stream and second
+    assert plain
+    assert stream
+    assert second
     decoder, head = decoder_weights(ModelArguments(**SHAPE).config()), 32 * 16 + 16 * 4
     encode = 2 * decoder + 4 * 2 * 32 * 8
     adapt = 6 * head * (8 * 3 + 4)
