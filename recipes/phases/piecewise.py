@@ -82,7 +82,7 @@ def _lag_sums(matrix: Array) -> Array:
     """Sums of the entries that are 0, 1, 2, ... away from the diagonal."""
     n = len(matrix)
     lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    return np.bincount(lags.ravel(), matrix.ravel(), minlength=n)
+    return np.asarray(np.bincount(lags.ravel(), matrix.ravel(), minlength=n), dtype=np.float64)
 
 
 def noise(phi: float, sd: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from .palette import colour_of, tint
 from .phase_tables import AnalysedCurve
 from .run_data import RunData
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
@@ -53,7 +54,7 @@ RANKS = {
     ),
 }
 GREY, FINE = "#777777", (0, (1, 2))
-DASHES = {"solid": "-", "dash": "--", "dot": ":"}
+DASHES: dict[str, Literal["-", "--", ":"]] = {"solid": "-", "dash": "--", "dot": ":"}
 
 
 def figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tuple[str, Figure]]:
@@ -123,7 +124,7 @@ def draw(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
 
 def draw_chance(axes: Axes, runs: list[RunData]) -> None:
     """A line at 1 / N of each run that had episodes."""
-    for level in {chance(run) for run in runs} - {None}:
+    for level in {level for run in runs if (level := chance(run)) is not None}:
         axes.axhline(level, color=GREY, linewidth=0.9, linestyle=FINE, label="chance")
 
 
