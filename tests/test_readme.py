@@ -21,6 +21,7 @@ from pico_maml.recipes import (
     ner_results,
     predict,
     pretrain,
+    report,
 )
 from pico_maml.recipes.command_line.arguments import parse
 from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
@@ -40,6 +41,7 @@ TYPES = {
     "predict": (predict.PredictArguments,),
     "sweep": SWEEP,
     "ner_results": (ner_results.NERResultsArguments,),
+    "report": (report.ReportArguments,),
 }
 
 
@@ -48,7 +50,10 @@ def test_commands_parse(recipe, arguments, tmp_path):
     argv = shlex.split(arguments)
     if "demo" not in argv and recipe == "pretrain":
         argv.append("--use_cpu")  # the paper's recipes ask for bf16 on a GPU
-    assert parse(TYPES[recipe], argv)
+    if recipe == "report":
+        assert report.arguments(argv).runs == argv[:2]
+    else:
+        assert parse(TYPES[recipe], argv)
 
 
 def test_every_recipe_is_in_the_readme():
