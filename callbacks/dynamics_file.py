@@ -138,4 +138,6 @@ def _table(path: Path) -> pd.DataFrame:
         for line in lines
         for row in line["rows"]
     ]
-    return pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return (
+        pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES).sort_values("step", kind="stable", ignore_index=True)
+    )

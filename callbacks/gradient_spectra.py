@@ -23,7 +23,8 @@ class GradientSpectraCallback(DynamicsCallback):
     processes, before clipping. An objective that the step did not hold has no rows. `sum` is the gradient of losses
     that were added and cannot be told apart (see `separable`).
 
-    Nothing is kept between measured steps; in one, each objective takes as much memory as the chosen weights.
+    Nothing is kept between measured steps; in one, each objective takes as much memory on every process as the chosen
+    weights do when they are whole (under FSDP2, too).
 
     Args:
         dynamics: when and where to.
@@ -37,7 +38,7 @@ class GradientSpectraCallback(DynamicsCallback):
         super().__init__(dynamics)
         self.modules = modules
         self.separable = separable and not any(isinstance(selected.weight, DTensor) for selected in modules)
-        self.objective = ""
+        self.objective: str | None = None
         self.apart: Sequence[Tensor | None] = ()
         self.sums: dict[str, dict[int, Tensor]] = {}
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
@@ -61,7 +62,7 @@ class GradientSpectraCallback(DynamicsCallback):
         """Say which losses the coming backward pass adds up, as they are weighted there; call it in every one."""
         if not self._handles:
             return
-        self.apart = ()
+        self.apart, self.objective = (), None
         if len(losses) == 1:
             (self.objective,) = losses
         elif self.separable:
@@ -116,6 +117,8 @@ class GradientSpectraCallback(DynamicsCallback):
 
     def _adding(self, i: int) -> Any:
         def hook(gradient: Tensor) -> None:
+            if self.objective is None:
+                return  # the pass that takes the query loss apart comes here too
             query = self.apart[i] if self.apart else None
             self._add(self.objective, i, gradient.detach() if query is None else gradient.detach() - query)
 
@@ -123,4 +126,4 @@ class GradientSpectraCallback(DynamicsCallback):
 
     def _add(self, objective: str, i: int, gradient: Tensor) -> None:
         found = self.sums.setdefault(objective, {})
-        found[i] = found[i] + gradient if i in found else gradient.clone()
+        found[i] = found[i].add_(gradient) if i in found else gradient.clone()

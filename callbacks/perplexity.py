@@ -107,6 +107,7 @@ class PerplexityCallback(TrainerCallback):
         batch_size: blocks of a forward pass on one process.
         every: optimizer steps between two evaluations.
         log: where the metrics go, usually the trainer's `log`.
+        text_bytes: of what `blocks` predict (see `Source`), for `eval_bits_per_byte`; 0 for none.
         sources: texts to be evaluated one by one, by name.
         dynamics: where to write; None for nowhere.
     """
@@ -117,6 +118,7 @@ class PerplexityCallback(TrainerCallback):
         batch_size: int,
         every: int,
         log: Callable[[dict[str, float]], None],
+        text_bytes: int = 0,
         sources: Mapping[str, Source] | None = None,
         dynamics: Dynamics | None = None,
     ) -> None:
@@ -124,6 +126,7 @@ class PerplexityCallback(TrainerCallback):
         self.batch_size = batch_size
         self.every = every
         self.log = log
+        self.text_bytes = text_bytes
         self.sources = sources or {}
         self.dynamics = dynamics
 
@@ -144,7 +147,9 @@ class PerplexityCallback(TrainerCallback):
     def _evaluate(self, model: PreTrainedModel, state: TrainerState, control: TrainerControl) -> None:
         held_out = held_out_loss(model, self.blocks, self.batch_size)
         metrics = {"eval_next_token_loss": held_out.loss, "eval_perplexity": held_out.perplexity}
-        rows = perplexity_rows(held_out, 0)
+        rows = perplexity_rows(held_out, self.text_bytes)
+        if self.text_bytes:
+            metrics["eval_bits_per_byte"] = held_out.bits_per_byte(self.text_bytes)
         for name, source in self.sources.items():
             result = held_out_loss(model, source.blocks, self.batch_size)
             metrics[f"eval_perplexity/{name}"] = result.perplexity

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
@@ -26,9 +25,10 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_pico import PicoConfig
+from .loss_pico import count_labels, next_token_loss
 
-# Rows of logits held at a time by the fused loss; torch's own choice of chunk is several times slower here.
-LOSS_CHUNK = 512
+# CPU kernels of attention take half as long again on heads narrower than a vector register.
+CPU_HEAD_DIM = 16
 
 
 class PicoRMSNorm(nn.Module):
@@ -142,8 +142,13 @@ class PicoAttention(nn.Module):
         value = self.v_proj(x).view(heads).transpose(1, 2)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
+        narrow = x.device.type == "cpu" and self.head_dim < CPU_HEAD_DIM and x.shape[1] > 1
+        if narrow:  # zeros behind query and key change no score, and behind the value nothing that is kept
+            query, key, value = (F.pad(t, (0, CPU_HEAD_DIM - self.head_dim)) for t in (query, key, value))
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         out, probabilities = attend(self, query, key, value, attention_mask, scaling=self.scaling, **kwargs)
+        if narrow:
+            out = out[..., : self.head_dim]
         return self.o_proj(out.reshape(*x.shape[:-1], -1)), probabilities
 
 
@@ -352,40 +357,6 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         )
 
 
-def next_token_loss(
-    hidden: Tensor, head: nn.Linear, targets: Tensor, num_items_in_batch: Tensor | int | None = None
-) -> Tensor:
-    """Cross-entropy of `head(hidden)` without the B x T x V logits, in chunks of `LOSS_CHUNK` rows.
-
-    Args:
-        hidden: (B, T, D) last hidden states.
-        head: the LM head, weight (V, D), no bias.
-        targets: (B, T) the token that follows each position, -100 where there is none to predict.
-        num_items_in_batch: what to divide the summed loss by; by default the number of targets, at least 1.
-
-    Returns:
-        A scalar in nats a token, fp32.
-    """
-    targets = targets.reshape(-1).to(hidden.device)
-    rows = hidden.reshape(-1, hidden.shape[-1])
-    if isinstance(head.weight, DTensor):
-        # Tensor parallelism: the head's own forward gathers the logits, which the fused loss cannot.
-        summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
-    else:
-        # The op computes in the dtype of its input: fp32 keeps the softmax exact under bf16 too.
-        options = nn.LinearCrossEntropyOptions(batch_chunk_size=LOSS_CHUNK, chunking_method=None)
-        weight = head.weight.float()
-        summed = F.linear_cross_entropy(rows.float(), weight, targets, reduction="sum", options=options)
-    return summed / count_labels(targets, num_items_in_batch)
-
-
-def count_labels(targets: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor | int:
-    """What to divide a summed loss by: the given number of items, else the labels that are not -100, at least 1."""
-    if num_items_in_batch is None:
-        return targets.ne(-100).sum().clamp(min=1)
-    return num_items_in_batch.to(targets.device) if isinstance(num_items_in_batch, Tensor) else num_items_in_batch
-
-
 class PicoForTokenClassification(PicoPreTrainedModel):
     """The decoder with dropout and a linear classifier at each token (paper, section 3.4)."""
 
@@ -440,4 +411,4 @@ class PicoForTokenClassification(PicoPreTrainedModel):
         )
 
 
-__all__ = ["PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "PicoPreTrainedModel", "next_token_loss"]
+__all__ = ["PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "PicoPreTrainedModel"]

@@ -28,7 +28,7 @@ from .command_line.run_folder import check_free
 from .gguf_file import write_gguf
 
 FORMATS = ("hub", "llama", "gguf", "published")
-MODEL_FILES = ("configuration_pico.py", "modeling_pico.py")
+MODEL_FILES = ("configuration_pico.py", "loss_pico.py", "modeling_pico.py")
 AUTO_MAP = {
     "AutoConfig": "configuration_pico.PicoConfig",
     "AutoModel": "modeling_pico.PicoModel",

@@ -20,7 +20,6 @@ from ..callbacks import (
     DYNAMICS_FILE,
     Dynamics,
     DynamicsFile,
-    GradientSpectraCallback,
     HeadStatisticsCallback,
     JsonConsoleCallback,
     PerplexityCallback,
@@ -127,6 +126,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
+        text_bytes = Source.from_blocks(held_out, tokenizer).text_bytes
         sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in corpus.source_blocks(tokenizer).items()}
     words = evaluation_words(args, tokenizer, config.vocab_size)
     if run_args.eval_episodes > 0:
@@ -153,7 +153,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
     eval_steps = int(args.eval_steps or args.logging_steps)
     trainer.add_callback(
-        PerplexityCallback(held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, sources, dynamics)
+        PerplexityCallback(
+            held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, text_bytes, sources, dynamics
+        )
     )
 
     def adaptation() -> dict[str, Any] | None:
@@ -198,11 +200,14 @@ def add_dynamics(
     args = trainer.args
     file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))
     dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
-    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, not (args.compile_backbone or args.fp16))
+    callbacks = arguments.callbacks(dynamics, trainer.model, held_out)
+    # A compiled backward pass runs once, and fp16 scales the losses after they are seen here.
+    gradients = arguments.gradients(dynamics, trainer.model, separable=not (args.compile_backbone or args.fp16))
+    if gradients is not None:
+        trainer.loss_watchers.append(gradients.before_backward)
+        callbacks.append(gradients)
     for callback in callbacks:
         trainer.add_callback(callback)
-        if isinstance(callback, GradientSpectraCallback):
-            trainer.loss_watchers.append(callback.before_backward)
     trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))
     if checkpoint is not None:
         resume_dynamics(checkpoint, int(checkpoint.name.split("-")[1]), file, callbacks)

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
 
 import pico_maml
-from pico_maml.recipes import evaluate, finetune
+from pico_maml.callbacks import load_dynamics
+from pico_maml.recipes import dynamics, evaluate, finetune
 from pico_maml.trainers import InputError
 
 KINDS = {
@@ -57,6 +58,10 @@ def main(cases: list[dict], recipes: dict, work: Path) -> None:
     assert served == expected
     with pytest.raises(InputError, match=f"{recipes['repository']}.*step-7"):
         evaluate.main(["--model", recipes["repository"], "--revision", "step-7", *corpus])
+    series = ["--revisions", "main", recipes["revision"], "--steps", "7", "100", "--keep_downloads", "false"]
+    output = ["--output_dir", str(work / "dynamics"), "--eval_blocks", "8"]
+    assert dynamics.main([*source[:2], *series, *corpus[:-2], *output]) == [7, 100]
+    assert set(load_dynamics(work / "dynamics").step) == {7, 100}
     mode = ["--treebank", "sample", "--mode", "head", "--max_steps", "1", "--output_dir", str(work / "ner")]
     finetune.main([*source, *mode, "--disable_tqdm", "True"])
     tagger = AutoModelForTokenClassification.from_pretrained(work / "ner")

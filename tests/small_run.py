@@ -16,6 +16,8 @@ from transformers import AutoTokenizer
 from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
+from pico_maml.recipes.command_line.dynamics_arguments import DynamicsArguments
+from pico_maml.recipes.pretrain import add_dynamics
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
 from pico_maml.trainers.corpus import WordTable
 from pico_maml.trainers.episode_source import EpisodeSource
@@ -91,6 +93,9 @@ def main(folder: Path, out: Path) -> None:
         if settings["fsdp"]:
             model = sharded(model, args, out / name / "start")
         run = MAMLTrainer(model, args, blocks, tokenizer)
+        if name in settings["watched"]:
+            probe = torch.as_tensor(blocks[-3:]["input_ids"]).long()
+            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), probe, None)
         run.source = Recording(run.source, die=settings["kill_rank"] == args.process_index)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}

@@ -11,8 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pico_maml import PicoForCausalLM, PicoForTokenClassification
+from pico_maml.callbacks import DynamicsFile, Row
 from pico_maml.recipes import (
     benchmark,
+    dynamics,
     evaluate,
     export,
     finetune,
@@ -24,14 +26,14 @@ from pico_maml.recipes import (
 from pico_maml.recipes.command_line.arguments import parse
 from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
 from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP
-from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-LOAD, USE, HARNESS, TRAIN = re.findall(r"```python\n(.*?)```", README, re.S)
+LOAD, USE, HARNESS, TRAIN, DYNAMICS = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
-    "pretrain": (pretrain.ModelArguments, CorpusArguments, pretrain.RunArguments, MAMLConfig),
+    "pretrain": pretrain.TYPES,
+    "dynamics": dynamics.TYPES,
     "benchmark": (benchmark.BenchmarkArguments,),
     "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (export.ExportArguments,),
@@ -126,3 +128,11 @@ def test_trainer_of_the_readme(model, tokenizer, blocks, tmp_path, monkeypatch):
     assert smaller.count("config") > TRAIN.count("config")
     exec(smaller, {"config": model.config, "blocks": blocks, "tokenizer": tokenizer})
     assert (tmp_path / "runs/mine/metrics.jsonl").exists()
+
+
+def test_learning_dynamics_of_the_readme(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = DynamicsFile(Path("runs/demo/learning_dynamics.jsonl"))
+    file.append(100, 7, [Row("proportional_effective_rank", 0.5, "query", "swiglu.w_2", layer) for layer in (0, 1)])
+    exec(DYNAMICS, {})
+    assert "query      swiglu.w_2  100     0.5" in capsys.readouterr().out

@@ -126,9 +126,10 @@ class MAMLTrainer(Trainer):
         """The loss of a micro-batch; in training its metrics are recorded, each objective apart."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
-            next_token, objectives = loss.detach(), {"next_token": loss}
+            next_token, losses = loss.detach(), {"next_token": loss}
             if isinstance(outputs, EpisodeOutput):
-                next_token, objectives = outputs.next_token_loss, outputs.objectives or {}
+                assert outputs.objectives is not None  # in training there is a loss
+                next_token, losses = outputs.next_token_loss, outputs.objectives.losses
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
                 if outputs.states is not None:
@@ -136,7 +137,7 @@ class MAMLTrainer(Trainer):
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
             for watch in self.loss_watchers:
-                watch({name: part / self.current_gradient_accumulation_steps for name, part in objectives.items()})
+                watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:

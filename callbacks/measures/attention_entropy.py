@@ -1,5 +1,7 @@
 """How widely attention heads look: the entropy of their probabilities, in nats and as a share of the largest."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +14,6 @@ from .probe import observed, run_probe
 
 # The attention implementation that measures; transformers looks it up by this name.
 MEASURING = "pico_maml_entropy"
-# Scores held at a time: 64 MB in fp32.
-MAX_SCORES = 2**24
 
 
 def attention_entropy(probabilities: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class EntropySums:
         return {layer: self.sums[layer] / self.counts[layer] for layer in sorted(self.sums)}
 
 
-def attention_entropies(model: PreTrainedModel, input_ids: Tensor) -> dict[int, Tensor]:
+def attention_entropies(model: PreTrainedModel, input_ids: Tensor, max_scores: int = 2**24) -> dict[int, Tensor]:
     """Mean attention entropy of each head over a fixed batch.
 
     The probabilities are computed in pieces from queries and keys, never (H, T, T) at once for long texts.
@@ -51,6 +51,7 @@ def attention_entropies(model: PreTrainedModel, input_ids: Tensor) -> dict[int, 
     Args:
         model: any transformers decoder whose attention can be exchanged; mode and implementation are restored.
         input_ids: (R, T) token ids.
+        max_scores: attention scores held at a time; by default 64 MB in fp32.
 
     Returns:
         For each layer (2, H) float64: entropy in nats, and divided at each position by the logarithm of the number of
@@ -75,7 +76,8 @@ def attention_entropies(model: PreTrainedModel, input_ids: Tensor) -> dict[int, 
     ) -> tuple[Tensor, None]:
         if s_aux is not None:
             raise ValueError("attention with sinks is not measured: its probabilities over tokens do not sum to 1")
-        output = _attend(sums, module.layer_idx, query, key, value, attention_mask, scaling, softcap)
+        add = partial(sums.add, module.layer_idx)
+        output = _attend(add, query, key, value, attention_mask, scaling, softcap, max_scores)
         return output.transpose(1, 2).contiguous(), None
 
     ALL_ATTENTION_FUNCTIONS.register(MEASURING, measure)
@@ -93,14 +95,14 @@ def attention_entropies(model: PreTrainedModel, input_ids: Tensor) -> dict[int, 
 
 
 def _attend(
-    sums: EntropySums,
-    layer: int,
+    add: Callable[[Tensor, Tensor], None],
     query: Tensor,
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
     scaling: float | None,
     softcap: float | None,
+    max_scores: int,
 ) -> Tensor:
     """Attention over (B, H, T, E) queries in pieces, as the eager implementations compute it: (B, H, T, E)."""
     groups = query.shape[1] // key.shape[1]
@@ -110,7 +112,7 @@ def _attend(
         hidden = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
         mask = query.new_zeros(1, 1, length, length).masked_fill(hidden, torch.finfo(query.dtype).min)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows = max(1, MAX_SCORES // (query.shape[0] * query.shape[1] * key.shape[2]))
+    rows = max(1, max_scores // (query.shape[0] * query.shape[1] * key.shape[2]))
     outputs = []
     for part, part_mask in zip(query.split(rows, dim=2), mask.split(rows, dim=2), strict=True):
         scores = part @ key.transpose(2, 3) * scaling
@@ -118,6 +120,6 @@ def _attend(
             scores = softcap * (scores / softcap).tanh()
         probabilities = (scores + part_mask).float().softmax(-1)
         visible = (part_mask > torch.finfo(part_mask.dtype).min / 2).sum(-1)  # (B or 1, 1, T)
-        sums.add(layer, probabilities, visible)
+        add(probabilities, visible)
         outputs.append(probabilities.to(value.dtype) @ value)
     return torch.cat(outputs, dim=2)

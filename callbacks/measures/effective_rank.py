@@ -12,14 +12,17 @@ from torch import Tensor
 def singular_values(matrix: Tensor) -> Tensor:
     """Singular values of a matrix (M, N), largest first: (min(M, N),), in float64 where it is, else in float32.
 
-    All NaN where the matrix holds a value that is not finite.
+    All NaN where the matrix holds a value that is not finite, or where LAPACK does not converge.
     """
     matrix = matrix.detach()
     if matrix.dtype != torch.float64:
         matrix = matrix.float()
-    if not matrix.isfinite().all():
-        return matrix.new_full((min(matrix.shape),), math.nan)
-    return torch.linalg.svdvals(matrix)
+    if matrix.isfinite().all():
+        try:
+            return torch.linalg.svdvals(matrix)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            pass  # a measurement never ends a training run
+    return matrix.new_full((min(matrix.shape),), math.nan)
 
 
 def effective_rank(singular: Tensor) -> float:

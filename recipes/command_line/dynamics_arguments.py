@@ -1,4 +1,4 @@
-"""What a training run measures of its learning dynamics, and the callbacks that do it."""
+"""What is measured of learning dynamics, and the callbacks that do it."""
 
 from dataclasses import dataclass, field
 
@@ -18,32 +18,26 @@ from ...trainers import InputError
 
 
 @dataclass
-class DynamicsArguments:
-    """Arguments of the learning dynamics."""
+class MeasureArguments:
+    """What is measured of a model."""
 
-    dynamics_steps: int = field(
-        default=100, metadata={"help": "Steps between two measurements of the learning dynamics (0: none)."}
-    )
     dynamics_modules: list[str] = field(
         default_factory=lambda: ["attention.v_proj", "attention.o_proj", "swiglu.w_2"],
         metadata={
-            "help": "Matrices whose weights, gradients and activations are measured: names within a layer, globs "
-            "(`attention.*`) or regular expressions (`re:.*_proj`)."
+            "help": "Matrices whose weights, activations and (in training) gradients are measured: names within a "
+            "layer, globs (`attention.*`) or regular expressions (`re:.*_proj`)."
         },
     )
     dynamics_layers: list[int] | None = field(
         default=None, metadata={"help": "Layers to measure, from 0, or from -1 backwards (unset: all)."}
     )
     dynamics_probe_rows: int = field(
-        default=4,
+        default=2,
         metadata={"help": "Held-out blocks on which activations and attention entropies are measured (0: neither)."},
     )
     dynamics_probe_tokens: int = field(
         default=512,
         metadata={"help": "Of their tokens, how many the activations are looked at for, at most; spread evenly."},
-    )
-    dynamics_gradients: bool = field(
-        default=True, metadata={"help": "Measure the gradients of both objectives apart."}
     )
     dynamics_ov_circuits: bool = field(
         default=False,
@@ -51,9 +45,8 @@ class DynamicsArguments:
     )
 
     def __post_init__(self) -> None:
-        for name in ("dynamics_steps", "dynamics_probe_rows"):
-            if self.__dict__[name] < 0:
-                raise InputError(f"{name} must be at least 0, got {self.__dict__[name]}")
+        if self.dynamics_probe_rows < 0:
+            raise InputError(f"dynamics_probe_rows must be at least 0, got {self.dynamics_probe_rows}")
         if self.dynamics_probe_tokens < 2:
             raise InputError(f"dynamics_probe_tokens must be at least 2, got {self.dynamics_probe_tokens}")
 
@@ -82,31 +75,46 @@ class DynamicsArguments:
             raise InputError(f"dynamics_ov_circuits needs {' and '.join(missing)} in dynamics_modules")
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
-    def check(self, model: nn.Module) -> None:
-        """Refuse what does not fit the model, before anything is written."""
-        if self.dynamics_steps:
-            self.ov_circuits(self.modules(model))
-
-    def callbacks(
-        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor, separable: bool
-    ) -> list[DynamicsCallback]:
+    def callbacks(self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor) -> list[DynamicsCallback]:
         """What measures the model.
 
         Args:
             dynamics: when and where to.
-            model: the model that is trained.
+            model: the model.
             held_out: (R, T + 1) token ids, of which the first rows are the probe.
-            separable: see `GradientSpectraCallback`.
         """
         modules = self.modules(model)
         ov_circuits = self.ov_circuits(modules)
-        callbacks: list[DynamicsCallback] = [
-            WeightSpectraCallback(dynamics, modules, ov_circuits, model.config.num_attention_heads)
-        ]
-        if self.dynamics_gradients:
-            callbacks.append(GradientSpectraCallback(dynamics, modules, separable))
+        heads = model.config.num_attention_heads if ov_circuits else 1
+        callbacks: list[DynamicsCallback] = [WeightSpectraCallback(dynamics, modules, ov_circuits, heads)]
         if self.dynamics_probe_rows:
             probe = held_out[: self.dynamics_probe_rows, :-1]
             callbacks.append(ActivationsCallback(dynamics, modules, probe, self.dynamics_probe_tokens))
             callbacks.append(AttentionEntropyCallback(dynamics, probe))
         return callbacks
+
+
+@dataclass
+class DynamicsArguments(MeasureArguments):
+    """What a training run measures of itself, and how often."""
+
+    dynamics_steps: int = field(
+        default=100, metadata={"help": "Steps between two measurements of the learning dynamics (0: none)."}
+    )
+    dynamics_gradients: bool = field(
+        default=True, metadata={"help": "Measure the gradients of both objectives, each apart."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dynamics_steps < 0:
+            raise InputError(f"dynamics_steps must be at least 0, got {self.dynamics_steps}")
+
+    def check(self, model: nn.Module) -> None:
+        """Refuse what does not fit the model, before anything is written."""
+        if self.dynamics_steps:
+            self.ov_circuits(self.modules(model))
+
+    def gradients(self, dynamics: Dynamics, model: nn.Module, separable: bool) -> GradientSpectraCallback | None:
+        """What measures the gradients, or None; see `GradientSpectraCallback`."""
+        return GradientSpectraCallback(dynamics, self.modules(model), separable) if self.dynamics_gradients else None

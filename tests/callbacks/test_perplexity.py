@@ -3,9 +3,17 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import TrainerControl, TrainerState
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerControl, TrainerState
 
-from pico_maml.callbacks import PerplexityCallback, held_out_loss
+from pico_maml.callbacks import (
+    DYNAMICS_FILE,
+    Dynamics,
+    DynamicsFile,
+    PerplexityCallback,
+    Source,
+    held_out_loss,
+    load_dynamics,
+)
 
 
 @pytest.fixture
@@ -51,3 +59,32 @@ def test_cadence_and_the_log_of_the_same_step(model, held_out):
     state.global_step = 10
     callback.on_train_begin(None, state, control, model=model)
     assert len(logged) == 4, "a resumed run has its evaluation already"
+
+
+def test_bits_per_byte_and_rows_of_each_source(model, held_out, tokenizer, tmp_path):
+    source = Source.from_blocks(held_out[:3], tokenizer)
+    texts = [tokenizer.decode(row[1:], skip_special_tokens=True) for row in held_out[:3]]
+    assert source.text_bytes == sum(len(text) for text in texts) > 100, "one byte a character here"
+    result = held_out_loss(model, source.blocks, 2)
+    bits = result.loss / math.log(2) * 3 * 48 / source.text_bytes
+    assert result.bits_per_byte(source.text_bytes) == pytest.approx(bits)
+    assert math.isnan(result.bits_per_byte(0))
+
+    logged: list[dict] = []
+    dynamics = Dynamics(DynamicsFile(tmp_path / DYNAMICS_FILE), 1, lambda: 5, lambda values: None)
+    callback = PerplexityCallback(held_out, 4, 10, logged.append, 100, {"books": source}, dynamics)
+    callback.on_train_begin(None, TrainerState(max_steps=25), TrainerControl(), model=model)
+    frame = load_dynamics(tmp_path).set_index(["quantity", "source"]).value
+    assert frame["bits_per_byte", "books"] == logged[0]["eval_bits_per_byte/books"] == pytest.approx(bits)
+    assert frame["perplexity", "books"] == pytest.approx(result.perplexity)
+    assert frame["perplexity", ""] == pytest.approx(logged[0]["eval_perplexity"])
+    assert logged[0]["eval_bits_per_byte"] == frame["bits_per_byte", ""] > 0
+
+
+def test_other_models_have_the_same_loss(held_out):
+    config = LlamaConfig(vocab_size=400, hidden_size=16, num_attention_heads=2, num_hidden_layers=1)
+    model = LlamaForCausalLM(config)
+    result = held_out_loss(model, held_out, 3)
+    with torch.no_grad():
+        logits = model.eval()(held_out[:, :-1]).logits
+    assert result.loss == pytest.approx(F.cross_entropy(logits.flatten(0, 1), held_out[:, 1:].flatten()).item())

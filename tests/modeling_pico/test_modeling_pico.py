@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification, pipeline
 
 from pico_maml import PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
-from pico_maml.modeling_pico.modeling_pico import next_token_loss
+from pico_maml.modeling_pico.loss_pico import next_token_loss
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ from pico_maml.trainers import InputError
 def test_evaluate_repeats_the_figures_of_the_run(pretrained, held_out, tmp_path, capsys):
     out = tmp_path / "evaluation.json"
     common = ["--model", str(pretrained), *held_out, "--output_file", str(out), "--seed=42"]
-    results = evaluate.main([*common, "--episodes=2"])
+    corpus = held_out[1]
+    results = evaluate.main([*common, "--episodes=2", "--eval_sources", corpus])
+    assert 1 < results["sources"]["text"]["bits_per_byte"] < 10
+    assert "text: perplexity" in capsys.readouterr().out
     run = json.loads((pretrained / "results.json").read_text())
     assert results["perplexity"] == pytest.approx(run["held_out"][-1]["eval_perplexity"], rel=1e-5)
     assert results["adaptation"] == [run["adaptation"]]

@@ -12,13 +12,23 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ...modeling_pico import PicoConfig, PicoForCausalLM
-from ...modeling_pico.modeling_pico import next_token_loss
+from ...modeling_pico.loss_pico import next_token_loss
 from ..episodes import Episode, Examples
 from ..process_group import rank, world_size
 from .episode_loss import InnerLoop, episode_loss
 from .inner_loop import MetaHead, MetaHeadLayer
 
 FOMAML = InnerLoop()
+
+
+class Objectives:
+    """The parts that a loss is the sum of, by name, as they are weighted in it.
+
+    No container that DDP looks into: it would tie the graphs of all tensors it finds in an output together.
+    """
+
+    def __init__(self, losses: dict[str, Tensor]) -> None:
+        self.losses = losses
 
 
 @dataclass
@@ -29,7 +39,7 @@ class EpisodeOutput(ModelOutput):
         loss: what to minimise: the weighted query loss, the same on every rank, plus the next-token loss of this
             rank's rows where there is one.
         next_token_loss: mean cross-entropy in nats a token of this rank's rows, or None.
-        objectives: the parts that `loss` is the sum of, as they are weighted in it, by name.
+        objectives: the parts that `loss` is the sum of: `next_token`, `query` or both.
         states: (B, T, D) last hidden states of `input_ids`, detached, or None.
         metrics: for each name a sum and the number of things it is over, the same on every rank: `query_loss`,
             `query_accuracy_before` (with phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their
@@ -40,7 +50,7 @@ class EpisodeOutput(ModelOutput):
 
     loss: Tensor | None = None
     next_token_loss: Tensor | None = None
-    objectives: dict[str, Tensor] | None = None
+    objectives: Objectives | None = None
     states: Tensor | None = None
     metrics: dict[str, tuple[Tensor, int]] | None = None
 
@@ -140,7 +150,7 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         output = EpisodeOutput(
             loss=next_token,
             next_token_loss=None if next_token is None else next_token.detach(),
-            objectives={} if next_token is None else {"next_token": next_token},
+            objectives=None if next_token is None else Objectives({"next_token": next_token}),
             states=states.detach() if keep_states and states is not None else None,
         )
         if episode is None:
@@ -163,7 +173,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
                 None if dropout_seed is None else torch.Generator(support.device).manual_seed(dropout_seed),
             )
         weighted = query_weight * query_loss
-        output.objectives = {**(output.objectives or {}), "query": weighted}
+        output.objectives = Objectives(
+            {"query": weighted} | ({} if next_token is None else {"next_token": next_token})
+        )
         output.loss = weighted if next_token is None else next_token + weighted
         return output
 

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from ...modeling_pico import PicoForTokenClassification, PicoModel
-from ...modeling_pico.modeling_pico import count_labels
+from ...modeling_pico.loss_pico import count_labels
 from .alignment import IGNORED
 
 # Sub-words, padding included, that the decoder encodes at once: more is not faster on a CPU (LOG.md), but on a GPU.

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pico_maml.modeling_pico.loss_pico import LOSS_CHUNK, next_token_loss
+
+ROWS, WIDTH, VOCABULARY = LOSS_CHUNK + 70, 24, 900
+
+
+@pytest.fixture
+def case() -> tuple[torch.Tensor, torch.nn.Linear, torch.Tensor]:
+    """Hidden states, a head and targets, of which some do not count; more rows than one chunk holds."""
+    generator = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(WIDTH, VOCABULARY, bias=False)
+    torch.nn.init.normal_(head.weight, std=0.3, generator=generator)
+    targets = torch.randint(VOCABULARY, (2, ROWS // 2), generator=generator)
+    targets[:, ::7] = -100
+    return torch.randn(2, ROWS // 2, WIDTH, generator=generator), head, targets
+
+
+def gradients(loss, hidden, weight):
+    return torch.autograd.grad(loss, (hidden, weight))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weights", "tolerance"),
+    [(None, torch.float32, 1e-6), (torch.bfloat16, torch.float32, 1e-2), (None, torch.bfloat16, 1e-2)],
+    ids=["fp32", "bf16 autocast", "bf16 weights"],
+)
+def test_loss_and_gradients_equal_those_of_the_logits(case, dtype, weights, tolerance):
+    hidden, head, targets = case
+    exact_hidden, exact_weight = hidden.double().requires_grad_(), head.weight.detach().double().requires_grad_()
+    exact = F.cross_entropy((exact_hidden @ exact_weight.T).flatten(0, 1), targets.flatten())
+    head, hidden = head.to(weights), hidden.clone().to(weights).requires_grad_()
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+        loss = next_token_loss(hidden, head, targets)
+    assert loss.dtype is torch.float32
+    # In half precision the logits are rounded, each its own way; their mean keeps more digits than bf16 has.
+    assert loss.item() == pytest.approx(exact.item(), rel=min(tolerance, 1e-3))
+    wanted = gradients(exact, exact_hidden, exact_weight)
+    for found, reference in zip(gradients(3 * loss, hidden, head.weight), wanted, strict=True):
+        assert found.dtype is weights
+        assert (found.double() / 3 - reference).norm() < tolerance * reference.norm()
+
+
+def test_no_rows_that_count_have_no_loss_and_no_gradient(case):
+    hidden, head, targets = case
+    hidden = hidden.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = next_token_loss(hidden, head, torch.full_like(targets, -100))
+    assert loss.item() == 0
+    assert all(not gradient.any() for gradient in gradients(loss, hidden, head.weight))
+
+
+def test_the_number_of_items_divides_the_sum(case):
+    hidden, head, targets = case
+    count = int(targets.ne(-100).sum())
+    mean = next_token_loss(hidden, head, targets)
+    assert next_token_loss(hidden, head, targets, 2 * count).item() == pytest.approx(mean.item() / 2)
+    assert next_token_loss(hidden, head, targets, torch.tensor(count)).item() == pytest.approx(mean.item())
+
+
+def test_it_compiles_in_one_graph(case):
+    hidden, head, targets = case
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        compiled = torch.compile(next_token_loss, fullgraph=True, backend="eager")(hidden, head, targets)
+        assert compiled.item() == pytest.approx(next_token_loss(hidden, head, targets).item(), rel=1e-6)
