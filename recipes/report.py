@@ -45,13 +45,15 @@ class ReportArguments:
         },
     )
     formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"], metadata={"help": "Of the figures: png, pdf, svg."}
+        default_factory=lambda: ["png", "pdf"], metadata={"help": "Of the figures: png, pdf, svg; or none."}
     )
 
     def __post_init__(self) -> None:
-        unknown = set(self.formats) - {"png", "pdf", "svg"}
+        unknown = set(self.formats) - {"png", "pdf", "svg", "none"}
         if unknown:
-            raise InputError(f"formats must be png, pdf or svg, got {', '.join(sorted(unknown))}")
+            raise InputError(f"formats must be png, pdf, svg or none, got {', '.join(sorted(unknown))}")
+        if "none" in self.formats:
+            self.formats = []
 
     def of_sweeps(self) -> NERResultsArguments:
         """The arguments of the recipe that makes their tables."""
@@ -83,8 +85,9 @@ def main(argv: list[str] | None = None) -> Path:
     found = find(runs, ner.f1 if ner else {})
 
     def write(folder: Path) -> None:
-        write_figures(folder / "figures", figures(runs, found.analysed), args.formats)
-        write_figures(folder / "figures", ner.figures.items() if ner else (), args.formats)
+        if args.formats:
+            write_figures(folder / "figures", figures(runs, found.analysed), args.formats)
+            write_figures(folder / "figures", ner.figures.items() if ner else (), args.formats)
         tables = {
             "summary": found.summary,
             "phases": found.phases,

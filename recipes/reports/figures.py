@@ -166,9 +166,11 @@ def model_card(run: RunData, colour: str) -> Figure:
             axes.legend(loc="best")
     for axes, kind in zip(panels[len(shown) :], ranked, strict=False):
         found = curves(run.dynamics, kind)
-        modules = [module for module, layer in found if layer < 0 and module != ALL_MODULES]
-        for module, dash in zip(modules, cycle(("-", "--", ":", "-.")), strict=False):
-            data = found[module, -1]
+        # The mean over layers, or the only layer there is.
+        lines = {
+            module: found[module, layer] for module, layer in sorted(found, reverse=True) if module != ALL_MODULES
+        }
+        for (module, data), dash in zip(lines.items(), cycle(("-", "--", ":", "-.")), strict=False):
             axes.plot(data["step"], data["value"], dash, color=colour, label=module, marker=dots(data))
         axes.set(title="Effective rank of weights / d", xlabel="steps")
         axes.legend(loc="best")

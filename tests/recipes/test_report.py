@@ -77,7 +77,7 @@ def test_a_real_run(pretrained, tmp_path):
 def test_a_run_that_has_hardly_begun(tmp_path, content):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.jsonl").write_text(content)
-    page = report.main([str(tmp_path / "run"), "--output", str(tmp_path / "out"), "--formats", "png"])
+    page = report.main([str(tmp_path / "run"), "--output", str(tmp_path / "out"), "--formats", "none"])
     assert "no learning dynamics were measured" in page.read_text()
 
 
@@ -118,7 +118,7 @@ def test_bad_input_is_one_line(tmp_path, capsys):
         ([str(folder), "--output", str(foreign)], "holds something else than a report"),
         ([str(folder), "--output", str(folder)], "holds something else than a report"),
         ([str(folder), "--output", str(foreign / "thesis.tex")], "holds something else than a report"),
-        ([str(folder), "--formats", "bmp"], "formats must be png, pdf or svg, got bmp"),
+        ([str(folder), "--formats", "bmp"], "formats must be png, pdf, svg or none, got bmp"),
         (["--output", str(tmp_path / "out"), str(folder)], "no argument takes"),
         ([str(folder), "--sweeps", str(foreign), "--output", str(tmp_path / "out")], "no finished run in"),
     ]

@@ -36,7 +36,7 @@ def page(tmp_path_factory):
     ]
     with (runs[-1] / "metrics.jsonl").open("a") as file:
         file.write('{"step": 130, "next_tok')
-    return report.main([*map(str, runs), "--output", str(root / "out"), "--formats", "png"])
+    return report.main([*map(str, runs), "--output", str(root / "out"), "--formats", "none"])
 
 
 @pytest.fixture(scope="module")
