@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
-        blocks = corpus.train_blocks(documents, tokenizer)
+        blocks = corpus.train_blocks(documents, tokenizer, args.seed)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
     words = evaluation_words(args, tokenizer, config.vocab_size)
     if run_args.eval_episodes > 0:

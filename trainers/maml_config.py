@@ -108,6 +108,8 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
         if self.label_smoothing_factor != 0:
             raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
+        if self.ignore_data_skip:
+            raise InputError("ignore_data_skip would train on the same text again after a resume: leave it false")
         if self.hub_token is not None:
             raise InputError(
                 "hub_token would stand in the process list and in files: set HF_TOKEN, or run `hf auth login`"

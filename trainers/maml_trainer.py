@@ -1,5 +1,6 @@
 """`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sized
@@ -16,7 +17,8 @@ from transformers.trainer_utils import TrainOutput
 
 from ..modeling_pico import PicoForCausalLM
 from .checkpoints import damages, newest, read_seal, rotate, written_beside
-from .corpus import WordTable, collate_blocks
+from .corpus import BlockStream, WordTable, collate_blocks
+from .corpus.stream_loader import StreamLoader
 from .episode_pool import first_blocks
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 MAML_STATE_FILE = "maml_state.safetensors"
+STREAM_FILE = "stream.json"
 
 
 class MAMLTrainer(Trainer):
@@ -85,6 +88,10 @@ class MAMLTrainer(Trainer):
         # Before the parent class makes a folder.
         self._check_corpus(train_dataset, model.config.vocab_size)
         kwargs.setdefault("data_collator", collate_blocks)
+        self.stream: StreamLoader | None = None
+        if isinstance(train_dataset, BlockStream):
+            self.stream = self._stream_loader(args, train_dataset)
+            args.ignore_data_skip = True  # the stream knows its place: nothing is read again on a resume
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
@@ -144,6 +151,10 @@ class MAMLTrainer(Trainer):
         """Names of the weights that decay; learned inner learning rates do not."""
         return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
 
+    def get_train_dataloader(self) -> Any:
+        """Batches of this process."""
+        return super().get_train_dataloader() if self.stream is None else self.stream
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the recorded metrics to a training log, and write every log to metrics.jsonl."""
         if "loss" in logs:
@@ -153,6 +164,8 @@ class MAMLTrainer(Trainer):
             logs.update(self.counts)
             logs.update(self._throughput())
         logs.pop("train_loss", None)
+        if self.stream is not None:
+            self.state.epoch = self.state.global_step / self.state.max_steps  # of a stream: the share of the run
         super().log(logs, start_time)
         if self.is_world_process_zero():
             self.metrics_file.append(self.state.log_history[-1])
@@ -211,6 +224,9 @@ class MAMLTrainer(Trainer):
                 tensors = {name: torch.tensor(count) for name, count in (self.counts | self._batches()).items()}
                 tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
                 save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
+            if self.stream is not None and self.is_world_process_zero():
+                place = json.dumps(self.stream.state_dict(), default=lambda array: array.tolist())
+                (folder / STREAM_FILE).write_text(place)
             for write in self.checkpoint_writers:
                 write(folder)
             self._saving_to = folder.parent
@@ -245,11 +261,13 @@ class MAMLTrainer(Trainer):
         if wrong:
             raise InputError(f"{checkpoint} is no whole checkpoint: {'; '.join(wrong)}; resume from an earlier one")
         seal = read_seal(checkpoint)
-        missing = [name for name in (MAML_STATE_FILE, "scheduler.pt") if name not in seal["files"]]
+        needed = [MAML_STATE_FILE, "scheduler.pt"] + [STREAM_FILE] * (self.stream is not None)
+        missing = [name for name in needed if name not in seal["files"]]
         if missing:
             raise InputError(
-                f"{checkpoint} holds no {' and no '.join(missing)} (saved with save_only_model, or by another "
-                "trainer), without which nothing goes on exactly: begin a new run from its weights instead"
+                f"{checkpoint} holds no {' and no '.join(missing)} (saved with save_only_model, from another kind of "
+                "corpus, or by another trainer), without which nothing goes on exactly: begin a new run from its "
+                "weights instead"
             )
         tensors = load_file(checkpoint / MAML_STATE_FILE)
         before = {name: int(tensors[name]) for name in self._batches()}
@@ -267,12 +285,25 @@ class MAMLTrainer(Trainer):
                 seal["world_size"],
                 self.args.world_size,
             )
+        if self.stream is not None and main:
+            self.stream.load_state_dict(json.loads((checkpoint / STREAM_FILE).read_text()))
         self.source.load(tensors)
         self.counts = {name: int(tensors[name]) for name in self.counts}
         meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load({name.removeprefix("meter."): pair for name, pair in meter.items()}, main)
         if main:
             self.metrics_file.keep_until(seal["step"])
+
+    def _stream_loader(self, args: MAMLConfig, stream: BlockStream) -> StreamLoader:
+        return StreamLoader(
+            stream,
+            args.per_device_train_batch_size,
+            args.device,
+            num_workers=args.dataloader_num_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            persistent_workers=args.dataloader_persistent_workers,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
 
     def _batches(self) -> dict[str, int]:
         """What a position in the corpus is counted in."""
