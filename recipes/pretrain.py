@@ -5,6 +5,7 @@ accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny 
 """
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCall
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
-from ..trainers.maml_trainer import METRICS_FILE
 from ..trainers.meta.adaptation import evaluate_adaptation
+from ..trainers.safety import PREEMPTED_CODE
+from ..trainers.safety.safe_trainer import METRICS_FILE
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
 from .command_line.loading import load_weights
@@ -30,6 +32,7 @@ from .command_line.run_folder import (
     check_free,
     check_same_run,
     checkpoint_to_resume,
+    claimed,
     save_json,
 )
 
@@ -93,6 +96,14 @@ TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     model_args, corpus, run_args, args = parse(TYPES, argv, prog="pretrain")
+    with claimed(Path(args.output_dir), args.process_index == 0):
+        return pretrain(model_args, corpus, run_args, args)
+
+
+def pretrain(
+    model_args: ModelArguments, corpus: CorpusArguments, run_args: RunArguments, args: MAMLConfig
+) -> dict[str, Any]:
+    """Train, evaluate and save; returns what it writes to results.json."""
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     config = model_args.config()
@@ -156,6 +167,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save_json(output_dir / ARGUMENTS_FILE, arguments)
         save_json(results_path, {"adaptation_before_training": before})
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.preempted:
+        trainer.end()
+        print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
+        sys.exit(PREEMPTED_CODE)
     trainer.save_model()
     results = {
         "steps": trainer.state.global_step,
