@@ -100,15 +100,16 @@ class BlockIterator:
         self.packer = Packer(self.stream.block_size, np.asarray(place["pending"], dtype=np.int32), last)
         # Iterating leaves its place behind in a data set, and copies that share parts would share it.
         self.documents = deepcopy(self.stream.documents)
-        self.reading = place["documents"] is not None
-        if self.reading:
-            self.documents.load_state_dict(place["documents"])
+        # A data set tells its place only once it is being read.
+        self.reading, self.gone_to = False, place["documents"]
+        if self.gone_to is not None:
+            self.documents.load_state_dict(self.gone_to)
         self.blocks = self._read()
 
     def _place(self) -> dict[str, Any]:
         return {
             "pass": self.passes,
-            "documents": self.documents.state_dict() if self.reading else None,
+            "documents": self.documents.state_dict() if self.reading else self.gone_to,
             "pending": self.packer.pending,
             "last": self.packer.last,
         }
@@ -124,12 +125,13 @@ class BlockIterator:
                     continue
                 self.packer.add(row["input_ids"])
                 yield from self.packer.blocks()
-            if not self.reading or (self.in_worker and self.packer.last is None and not self.stream.packed):
+            nothing = not self.reading and self.gone_to is None
+            if nothing or (self.in_worker and self.packer.last is None and not self.stream.packed):
                 return  # a worker without a share, or whose share fills no block
             rest = None if self.stream.packed else self.packer.rest()
             # From here the place is the start of the next pass.
             self.packer = Packer(self.stream.block_size)
-            self.documents, self.reading = deepcopy(self.stream.documents), False
+            self.documents, self.reading, self.gone_to = deepcopy(self.stream.documents), False, None
             self.passes += 1
             if rest is not None:
                 yield rest

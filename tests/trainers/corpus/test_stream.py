@@ -70,6 +70,19 @@ def test_any_place_with_two_workers(shards):
         assert list(islice(again, 8)) == whole[given : given + 8]
 
 
+def test_a_place_told_before_anything_was_read_anew(tmp_path):
+    # One document fills many windows, so that after a resume a place is told before the next document is read.
+    rows = [{"input_ids": list(range(start, start + 60))} for start in (0, 100, 200)]
+    whole = ids(islice(stream(rows), 70))
+    place = None
+    for given in range(66):
+        blocks = iter(stream(rows))
+        if place is not None:
+            blocks.load_state_dict(place)
+        assert ids(islice(blocks, 1)) == whole[given : given + 1]
+        place = blocks.state_dict()
+
+
 def test_resuming_reads_no_more_rows_late_than_early(tmp_path, monkeypatch):
     for shard in range(12):
         lines = [json.dumps({"input_ids": [shard, i, i]}) for i in range(50)]
