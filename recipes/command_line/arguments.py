@@ -112,7 +112,7 @@ def run(main: Callable[[], Any]) -> None:
     """Run a recipe; what the user can put right becomes one line and exit code 2 (PICO_MAML_DEBUG=1: a traceback)."""
     try:
         main()
-    except (InputError, StrictDataclassError, PermissionError) as error:
+    except (InputError, StrictDataclassError, OSError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
         sys.exit(fail(" ".join(str(error).split())))
