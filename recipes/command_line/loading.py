@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from safetensors import SafetensorError
+
 from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...trainers import InputError
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
@@ -15,7 +17,7 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
     """
     try:
         return auto_class.from_pretrained(name, revision=revision, **kwargs)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error
 
