@@ -28,7 +28,7 @@ from pretrain_run import argv
 from pico_maml.recipes import pretrain
 from pico_maml.recipes.command_line.arguments import run
 
-OPTIONS = {"max_steps": 40, "save_steps": 1, "save_total_limit": 3, "logging_steps": 1, "eval_steps": 8}
+OPTIONS = {"save_steps": 1, "save_total_limit": 3, "logging_steps": 1, "eval_steps": 8}
 KINDS = {
     "mapped": {},
     "streamed": {"streaming": True, "shuffle_blocks": 20, "dataloader_num_workers": 2},
@@ -106,10 +106,10 @@ def finish(children: list[int], seconds: float) -> list[int] | None:
     return None if hung else list(codes.values())
 
 
-def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, seed: int) -> Tally:
+def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, seed: int, steps: int) -> Tally:
     """Kill a run `kills` times at random moments, every other time while it saves; then let it end, and compare."""
     tally, moments, begun = Tally(), random.Random(seed), time.monotonic()
-    options = OPTIONS | KINDS[kind] | {"per_device_train_batch_size": 4 // processes}
+    options = OPTIONS | KINDS[kind] | {"max_steps": steps, "per_device_train_batch_size": 4 // processes}
     whole, part = folder / "whole", folder / "part"
     length = time.monotonic()
     if finish(start(argv(whole, corpus, **options), processes, folder / "whole.log"), PATIENCE) is None:
@@ -148,7 +148,9 @@ def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, se
         tally.kills += 1
         if finish(children, PATIENCE) is None:
             tally.hangs += 1
-    tally.wrong = differences(whole, part)
+        if finished(part) and tally.kills < kills:
+            shutil.rmtree(part)  # too fast: once more from the beginning
+    tally.wrong = differences(whole, part, steps)
     tally.seconds = time.monotonic() - begun
     return tally
 
@@ -167,9 +169,9 @@ def made_at(folder: Path) -> int:
         return 0
 
 
-def differences(whole: Path, part: Path) -> list[str]:
+def differences(whole: Path, part: Path, steps: int) -> list[str]:
     """What is not the same in two folders of runs, times apart."""
-    last = f"checkpoint-{OPTIONS['max_steps']}"
+    last = f"checkpoint-{steps}"
     found = [
         name
         for name in ("model.safetensors", f"{last}/model.safetensors", f"{last}/maml_state.safetensors")
@@ -207,6 +209,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12, help="of each kind of run")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
+    parser.add_argument("--steps", type=int, default=40, help="optimizer steps of a run, each of which is saved")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     bad = False
@@ -217,7 +220,7 @@ def main() -> None:
             for kind in args.kinds:
                 folder = Path(temporary, f"{kind}-{processes}")
                 folder.mkdir()
-                tally = torture(folder, text, kind, processes, args.kills, args.seed)
+                tally = torture(folder, text, kind, processes, args.kills, args.seed, args.steps)
                 print(f"{kind}, {processes} process(es): {tally}", flush=True)
                 if tally.hangs or tally.wrong:
                     print((folder / "part.log").read_text()[-6000:])
