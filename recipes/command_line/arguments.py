@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from datasets.exceptions import DatasetGenerationError
 from huggingface_hub.errors import StrictDataclassError
+from pyarrow import ArrowInvalid
 from transformers import HfArgumentParser
 
 from ...trainers import InputError
@@ -116,6 +118,11 @@ def run(main: Callable[[], Any]) -> None:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
         sys.exit(fail(" ".join(str(error).split())))
+    except (ArrowInvalid, DatasetGenerationError) as error:
+        if os.environ.get("PICO_MAML_DEBUG") == "1":
+            raise
+        reason = " ".join(str(error.__cause__ or error).split())
+        sys.exit(fail(f"a corpus file cannot be read ({reason}): mend or remove it, or take --skip_bad_files"))
 
 
 def fail(message: str) -> int:

@@ -79,6 +79,8 @@ TABLE = [
     (pretrain, {"dataset": "FILE:a.parquet:no parquet"}, "cannot read the corpus"),
     (pretrain, {"dataset": "FILE:a.arrow:no arrow"}, "cannot read the corpus"),
     (pretrain, {"dataset": "FILE:a.parquet:no parquet", "skip_bad_files": True}, "no corpus file can be read"),
+    (pretrain, {"dataset": "FILE:a.parquet:no parquet", "streaming": True}, "parquet"),
+    (pretrain, {"dataset": "FILE:a.jsonl:{broken", "streaming": True}, "JSON"),
     (pretrain, {"dataset": "FILE:a.csv:a,b"}, "expected .txt, .jsonl"),
     (pretrain, {"dataset": 'FILE:a.jsonl:{"words": "a"}\n'}, "has no column 'text': set text_column to one of words"),
     (pretrain, {"dataset": 'FILE:a.jsonl:{"input_ids": [1, 2]}\n'}, "name its tokenizer with --tokenizer"),
