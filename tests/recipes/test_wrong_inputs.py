@@ -54,6 +54,7 @@ TABLE = [
     (export, {"format": "onnx"}, "format must be one of hub, llama, gguf, published, got 'onnx'"),
     (finetune, {"mode": "both"}, "mode must be one of head, full, got 'both'"),
     (finetune, {"labelled_subword": "middle"}, "labelled_subword must be one of first, last"),
+    (finetune, {"hub_token": "hf_secret"}, "hub_token would stand in the process list"),
     (finetune, {"num_train_epochs": "x"}, "invalid float value: 'x'"),
     (predict, {"output_file": "OUT.txt"}, "must end with .iob2 or .jsonl"),
     (sweep, {"models": "PRETRAINED"}, "="),

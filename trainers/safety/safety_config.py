@@ -45,8 +45,17 @@ class SafetyConfig(TrainingArguments):
             raise InputError("max_steps is 0, which trains nothing: give a number of steps, or -1 to go by epochs")
         if self.ignore_data_skip:
             raise InputError("ignore_data_skip would train on the same text again after a resume: leave it false")
-        if self.hub_token is not None:
-            raise InputError(
-                "hub_token would stand in the process list and in files: set HF_TOKEN, or run `hf auth login`"
-            )
+        refuse_token(self.hub_token)
         super().__post_init__()
+
+
+def refuse_token(token: str | None) -> None:
+    """Take no token as an argument: command lines can be read by everybody on a machine.
+
+    Raises:
+        InputError: one was given (and is not repeated).
+    """
+    if token is not None:
+        raise InputError(
+            "hub_token would stand in the process list and in files: set HF_TOKEN, or run `hf auth login`"
+        )
