@@ -4,7 +4,7 @@ python -m pico_maml.recipes.pretrain --config demo --output_dir runs/demo
 accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny --output_dir runs/tiny
 """
 
-import json
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,23 @@ from ..callbacks import (
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
+from ..trainers.corpus.documents import column_names
 from ..trainers.meta.adaptation import evaluate_adaptation
 from ..trainers.meta.episode_config import check_choice
+from ..trainers.safety import PREEMPTED_CODE
+from ..trainers.safety.safe_trainer import METRICS_FILE
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
 from .command_line.dynamics_arguments import DynamicsArguments
+from .command_line.loading import load_weights
 from .command_line.run_folder import (
     ARGUMENTS_FILE,
     RESULTS_FILE,
     check_free,
     check_same_run,
-    newest_checkpoint,
+    checkpoint_to_resume,
+    claimed,
+    load_json,
     save_json,
 )
 
@@ -61,7 +67,12 @@ class ModelArguments:
         default=None, metadata={"help": "Rows of the embedding; also the size of a tokenizer trained here."}
     )
     tokenizer: str | None = field(
-        default=None, metadata={"help": "Folder or Hub name; unset: a byte-level BPE is trained on the corpus."}
+        default=None,
+        metadata={"help": "Folder or Hub name; unset: that of init_from, or a byte-level BPE trained on the corpus."},
+    )
+    init_from: str | None = field(
+        default=None,
+        metadata={"help": "Checkpoint to take the weights from, nothing else: optimizer, schedule and data are new."},
     )
 
     def config(self) -> PicoConfig:
@@ -71,6 +82,13 @@ class ModelArguments:
             return PicoConfig.from_size(self.model_size, **{k: v for k, v in shape.items() if v is not None})
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def model(self, config: PicoConfig) -> PicoForCausalLM:
+        """A new model of this configuration, or the one of `init_from`, which must be of the same shape."""
+        if self.init_from is None:
+            return PicoForCausalLM(config)
+        shape = {f.name: config.to_dict()[f.name] for f in fields(PicoConfig) if f.name in self.__dict__}
+        return load_weights(self.init_from, shape)
 
 
 @dataclass
@@ -101,6 +119,18 @@ TYPES = (ModelArguments, CorpusArguments, RunArguments, DynamicsArguments, MAMLC
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     model_args, corpus, run_args, dynamics_args, args = parse(TYPES, argv, prog="pretrain")
+    with claimed(Path(args.output_dir), args.process_index == 0):
+        return pretrain(model_args, corpus, run_args, dynamics_args, args)
+
+
+def pretrain(
+    model_args: ModelArguments,
+    corpus: CorpusArguments,
+    run_args: RunArguments,
+    dynamics_args: DynamicsArguments,
+    args: MAMLConfig,
+) -> dict[str, Any]:
+    """Train, evaluate and save; returns what it writes to results.json."""
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     if run_args.console != "bar":
         datasets.disable_progress_bars()
@@ -116,15 +146,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     checkpoint = None
     if run_args.resume:
-        checkpoint = newest_checkpoint(output_dir)
-        check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]))
+        with args.main_process_first(local=False, desc="checkpoint"):
+            checkpoint = checkpoint_to_resume(output_dir, hashes=args.process_index == 0)
+            check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+            if checkpoint is None:  # stopped before it saved anything: it begins again
+                for name in (METRICS_FILE, DYNAMICS_FILE):
+                    (output_dir / name).unlink(missing_ok=True)
     else:
         check_free(output_dir)
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
-        blocks = corpus.train_blocks(documents, tokenizer)
+        blocks = corpus.train_blocks(documents, tokenizer, args.seed)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
         text_bytes = Source.from_blocks(held_out, tokenizer).text_bytes
         sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in corpus.source_blocks(tokenizer).items()}
@@ -136,7 +170,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
-    model = PicoForCausalLM(config)
+    model = model_args.model(config)
     dynamics_args.check(model)
     try:
         trainer = MAMLTrainer(model, args, blocks, tokenizer)
@@ -174,11 +208,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         return asdict(result)
 
     results_path = output_dir / RESULTS_FILE
-    before = adaptation() if checkpoint is None else json.loads(results_path.read_text())["adaptation_before_training"]
+    before = adaptation() if checkpoint is None else load_json(results_path)["adaptation_before_training"]
     if checkpoint is None and trainer.is_world_process_zero():
         save_json(output_dir / ARGUMENTS_FILE, arguments)
         save_json(results_path, {"adaptation_before_training": before})
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.preempted:
+        trainer.end()
+        print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
+        sys.exit(PREEMPTED_CODE)
     trainer.save_model()
     results = {
         "steps": trainer.state.global_step,
@@ -251,9 +289,10 @@ def comparable(args: MAMLConfig) -> dict[str, Any]:
 
 def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Dataset) -> PreTrainedTokenizerBase:
     """The named tokenizer, or one trained on the training documents."""
-    if model_args.tokenizer is not None:
-        return load_tokenizer(model_args.tokenizer)
-    if "text" not in (documents.column_names or []):
+    name = model_args.tokenizer or model_args.init_from
+    if name is not None:
+        return load_tokenizer(name)
+    if "text" not in column_names(documents):
         raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)
 

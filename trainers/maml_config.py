@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
 from .errors import InputError
 from .meta.episode_config import EpisodeConfig, check_choice
 from .meta.episode_loss import InnerLoop
+from .safety.safety_config import SafetyConfig
 
 
 @dataclass
-class MAMLConfig(EpisodeConfig, TrainingArguments):
-    """Arguments of hybrid pretraining. Every field of `EpisodeConfig` and `TrainingArguments` is there too.
+class MAMLConfig(EpisodeConfig, SafetyConfig):
+    """Arguments of hybrid pretraining. Every field of `EpisodeConfig` and `SafetyConfig` is there too.
 
     Raises:
         InputError: a value that makes no sense (names the field, the value and the rule).
@@ -113,7 +113,7 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
                 raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
         if isinstance(self.report_to, str) and "," in self.report_to:
             self.report_to = self.report_to.split(",")  # transformers' command line takes a single name
-        TrainingArguments.__post_init__(self)
+        SafetyConfig.__post_init__(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 

@@ -2,15 +2,12 @@
 
 import time
 from collections.abc import Callable, Sized
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Trainer, TrainerState
+from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from ..modeling_pico import PicoForCausalLM
 from .corpus import WordTable, collate_blocks
@@ -20,14 +17,12 @@ from .episodes import Episode, episode_generator
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
-from .metrics import Meter, MetricsFile
+from .metrics import Meter
 from .process_group import leave
-
-METRICS_FILE = "metrics.jsonl"
-MAML_STATE_FILE = "maml_state.safetensors"
+from .safety import SafeTrainer
 
 
-class MAMLTrainer(Trainer):
+class MAMLTrainer(SafeTrainer):
     """Pretrain a Pico model with hybrid meta-learning (section 3 of the paper).
 
     Logged every `logging_steps`, each a mean over the micro-batches of its kind since the last log:
@@ -35,9 +30,9 @@ class MAMLTrainer(Trainer):
     `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
     (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
     answering class 0 would score; 1/N in a true episode), `head_weight_norm_adapted` (2-norm of the head's matrices
-    after the inner loop); and running counts: `episodes`, `episodes_skipped`
-    (too few words in the pool), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, trained on by
-    next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+    after the inner loop); and running counts: `episodes`, `episodes_skipped` (too few words in the pool),
+    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these,
+    trained on by next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
 
     Args:
         model: the language model; the head of the episodes is put beside it.
@@ -45,6 +40,8 @@ class MAMLTrainer(Trainer):
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids (see `trainers.corpus.make_blocks`).
         processing_class: the tokenizer; tells which ids are words and which is the mask.
         kwargs: passed on to `transformers.Trainer`.
+
+    It resumes exactly, saves when it is preempted, and skips updates that are not finite: see `SafeTrainer`.
 
     Raises:
         InputError: the tokenizer does not fit the model, or the corpus does not fit the arguments.
@@ -84,18 +81,16 @@ class MAMLTrainer(Trainer):
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
-        self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
-        self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
-        # Each is called on every process with the folder of a checkpoint, before it is complete.
-        self.checkpoint_writers: list[Callable[[Path], None]] = []
         # Each is called before every backward pass with the losses that it adds up, by objective.
         self.loss_watchers: list[Callable[[dict[str, Tensor]], None]] = []
+        self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch: next-token prediction; with probability `hybrid_ratio` an episode instead, or as well."""
         inputs = self._prepare_inputs(inputs)
+        self.guard.see(inputs["input_ids"])
         self.source.before(inputs["input_ids"])
         # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
@@ -138,6 +133,7 @@ class MAMLTrainer(Trainer):
                 self.meter.add("next_token_loss", next_token)
             for watch in self.loss_watchers:
                 watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
+                self.guard.add_next_token(next_token)
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -145,7 +141,7 @@ class MAMLTrainer(Trainer):
         return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the recorded metrics to a training log, and write every log to metrics.jsonl."""
+        """Add the recorded metrics to a training log."""
         if "loss" in logs:
             # The Trainer's loss is a mean over both objectives, which says nothing about either.
             del logs["loss"]
@@ -154,27 +150,25 @@ class MAMLTrainer(Trainer):
             logs.update(self._throughput())
         logs.pop("train_loss", None)
         super().log(logs, start_time)
-        if self.is_world_process_zero():
-            self.metrics_file.append(self.state.log_history[-1])
 
     def record(self, values: dict[str, Tensor | float]) -> None:
         """Add values to the next training log, for callbacks; every process must record the same names."""
         for name, value in values.items():
             self.meter.add(name, value)
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
-        """Train; from a checkpoint folder of this run (True: the newest one), go on exactly where it was saved.
+    def tensors_to_save(self) -> dict[str, Tensor]:
+        """The pool, the counts, and metrics not logged yet."""
+        sums = self.meter.sums(self.accelerator)
+        tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+        return tensors | {f"meter.{name}": pair.clone() for name, pair in sums.items()} | self.source.state()
 
-        Raises:
-            InputError: output_dir holds another run, or the folder is no checkpoint of this trainer.
-        """
-        if resume_from_checkpoint is True:
-            resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
-        if resume_from_checkpoint:
-            self._load_state(Path(str(resume_from_checkpoint)))
-        elif self.metrics_file.exists:
-            raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
-        return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `tensors_to_save` gave."""
+        self.source.load(tensors)
+        self.counts = {name: int(tensors[name]) for name in self.counts}
+        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
+        sums = {name.removeprefix("meter."): pair for name, pair in meter.items()}
+        self.meter.load(sums, self.is_world_process_zero())
 
     def end(self) -> None:
         """Finish the trackers and the process group; once, at the very end of a script."""
@@ -196,37 +190,6 @@ class MAMLTrainer(Trainer):
                 "raise its vocab_size, or tokenise with its own tokenizer"
             )
         self.source.start(blocks)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        kept = self.source.state()
-        sums = self.meter.sums(self.accelerator)
-        folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
-        if self.args.should_save:
-            tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
-            tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
-        for write in self.checkpoint_writers:
-            write(folder)
-        # The parent class writes trainer_state.json last: where that is, this is whole.
-        super()._save_checkpoint(model, trial)
-
-    def _load_state(self, checkpoint: Path) -> None:
-        """Take back the pool, the counts and metrics not logged yet; cut metrics.jsonl to the checkpoint's step."""
-        path, state = checkpoint / MAML_STATE_FILE, checkpoint / "trainer_state.json"
-        if not (path.exists() and state.exists()):
-            raise InputError(
-                f"{checkpoint} is no whole checkpoint of a MAMLTrainer: {path.name} or {state.name} is missing; "
-                "resume from an earlier one"
-            )
-        tensors = load_file(path)
-        self.source.load(tensors)
-        self.counts = {name: int(tensors[name]) for name in self.counts}
-        main = self.is_world_process_zero()
-        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
-        self.meter.load({name.removeprefix("meter."): pair for name, pair in meter.items()}, main)
-        if main:
-            self.metrics_file.keep_until(TrainerState.load_from_json(str(state)).global_step)
 
     def _next_micro_batch(self) -> int:
         """Number of this micro-batch within its optimizer step."""

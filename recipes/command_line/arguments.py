@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from datasets.exceptions import DatasetGenerationError
 from huggingface_hub.errors import StrictDataclassError
+from pyarrow import ArrowInvalid
 from transformers import HfArgumentParser
 
 from ...trainers import InputError
@@ -112,10 +114,15 @@ def run(main: Callable[[], Any]) -> None:
     """Run a recipe; what the user can put right becomes one line and exit code 2 (PICO_MAML_DEBUG=1: a traceback)."""
     try:
         main()
-    except (InputError, StrictDataclassError, PermissionError) as error:
+    except (InputError, StrictDataclassError, OSError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
         sys.exit(fail(" ".join(str(error).split())))
+    except (ArrowInvalid, DatasetGenerationError) as error:
+        if os.environ.get("PICO_MAML_DEBUG") == "1":
+            raise
+        reason = " ".join(str(error.__cause__ or error).split())
+        sys.exit(fail(f"a corpus file cannot be read ({reason}): mend or remove it, or take --skip_bad_files"))
 
 
 def fail(message: str) -> int:

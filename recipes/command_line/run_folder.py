@@ -2,21 +2,19 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
+from ...trainers.checkpoints import newest
+from .claims import acquire, read
 
 RESULTS_FILE = "results.json"
 ARGUMENTS_FILE = "arguments.json"
-# A checkpoint without one of these was cut off while it was saved.
-CHECKPOINT_FILES = (
-    "model.safetensors",
-    "optimizer.pt",
-    "scheduler.pt",
-    "maml_state.safetensors",
-    "trainer_state.json",
-)
+CLAIM_FILE = ".running"
+CLAIM_SECONDS = 60
 # What may differ when a run goes on: where it ends, how often it speaks, and on which machine it runs.
 FREE_ON_RESUME = {
     "max_steps",
@@ -31,6 +29,7 @@ FREE_ON_RESUME = {
     "eval_blocks",
     "eval_steps",
     "per_device_eval_batch_size",
+    "per_device_train_batch_size",  # times processes: the trainer compares the product
     "logging_steps",
     "save_steps",
     "save_total_limit",
@@ -48,29 +47,82 @@ def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> No
     temporary.replace(path)
 
 
+def load_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that a run needs to go on.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{path} is missing or damaged, without which the run cannot go on: put it back") from error
+
+
+@contextmanager
+def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
+    """The folder belongs to this run alone; one that was made for it and stayed empty is removed again.
+
+    Args:
+        folder: of the run.
+        is_main_process: of several processes the main one makes the claim.
+
+    Raises:
+        InputError: another living run has it, or it is a file.
+    """
+    if not is_main_process:
+        yield
+        return
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: choose another output_dir")
+    new = not folder.exists()
+    claim = acquire(folder / CLAIM_FILE, CLAIM_SECONDS)
+    if claim is None:
+        host, process, *_ = (read(folder / CLAIM_FILE) or "another machine, ?").split()
+        raise InputError(
+            f"{folder} belongs to a run that is going on (process {process} on {host}): wait for its end, or stop it; "
+            f"that of a machine that died is free {CLAIM_SECONDS} s after its last sign of life"
+        )
+    try:
+        with claim:
+            yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def check_free(folder: Path) -> None:
     """Make sure that nothing is written over.
 
     Raises:
         InputError: the folder holds something, or is a file.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and any(path.name != CLAIM_FILE for path in folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another output_dir (or, in pretraining, go on with --resume)")
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """The newest whole checkpoint of a run; one that was cut off while saving is passed over.
+def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
+    """The newest whole checkpoint of a run; None where the run was stopped before it saved any.
+
+    Args:
+        folder: of the run.
+        hashes: read every file of it (one process is enough).
 
     Raises:
-        InputError: there is none.
+        InputError: there is no run, or all its checkpoints are damaged.
     """
-    numbered = {int(p.name.split("-")[1]): p for p in folder.glob("checkpoint-*") if p.name.split("-")[1].isdigit()}
-    for _, path in sorted(numbered.items(), reverse=True):
-        missing = [name for name in CHECKPOINT_FILES if not (path / name).exists()]
-        if not missing:
-            return path
-        print(f"{path} is passed over: {', '.join(missing)} missing")
-    raise InputError(f"nothing to resume in {folder}: no whole folder checkpoint-N there")
+    checkpoint = newest(folder, hashes)
+    if checkpoint is not None:
+        return checkpoint
+    damaged = sorted(path.name for path in folder.glob("checkpoint-*"))
+    if damaged:
+        raise InputError(
+            f"nothing to resume in {folder}, every checkpoint is damaged ({', '.join(damaged)}): begin a new run in "
+            f"another output_dir, from the weights of one if they still load: --init_from {folder / damaged[-1]}"
+        )
+    if not (folder / ARGUMENTS_FILE).exists():
+        raise InputError(f"nothing to resume in {folder}: no run was started there")
+    return None
 
 
 def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
@@ -84,12 +136,9 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     Raises:
         InputError: the run is finished, or arguments differ that change what it is (names each with both values).
     """
-    if step >= arguments["max_steps"] > 0:
+    if step >= arguments["max_steps"] > 0 and "steps" in load_json(folder / RESULTS_FILE):
         raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
-    path = folder / ARGUMENTS_FILE
-    if not path.exists():
-        raise InputError(f"{path} is missing, which says how the run began: it cannot be resumed from here")
-    before = json.loads(path.read_text())
+    before = load_json(folder / ARGUMENTS_FILE)
     now = json.loads(json.dumps(arguments))
     changed = [name for name in before if name not in FREE_ON_RESUME and before[name] != now.get(name)]
     if changed:

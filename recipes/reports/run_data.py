@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...callbacks.dynamics_file import load_dynamics
 from ...trainers import InputError
-from ...trainers.maml_trainer import METRICS_FILE
+from ...trainers.safety.safe_trainer import METRICS_FILE
 from ..command_line.run_folder import ARGUMENTS_FILE, RESULTS_FILE
 from .compute import Cost, cost_of
 

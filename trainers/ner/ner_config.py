@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from transformers import TrainingArguments
 
 from ..errors import InputError
+from ..safety.safety_config import refuse_token
 from .alignment import SUBWORDS
 
 MODES = ("head", "full")
@@ -44,6 +45,7 @@ class NERConfig(TrainingArguments):
                 raise InputError(f"{name} must be one of {', '.join(values)}, got {self.__dict__[name]!r}")
         if self.early_stopping_patience < 1:
             raise InputError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}")
+        refuse_token(self.hub_token)
         super().__post_init__()
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False

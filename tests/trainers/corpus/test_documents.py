@@ -130,3 +130,28 @@ def test_another_column_and_a_corpus_shorter_than_a_block(tmp_path, tokenizer):
     documents = load_documents(str(path), text_column="body")
     with pytest.raises(InputError, match=r"the corpus holds \d+ tokens, fewer than one block of 129"):
         make_blocks(documents, tokenizer, 128)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "parquet", "arrow"])
+def test_bad_files_are_skipped_and_named_or_an_error(suffix, streaming, tmp_path, caplog):
+    rows = Dataset.from_dict({"text": ["one", "two"]})
+    folder = tmp_path / "files"
+    folder.mkdir()
+    good, bad = folder / f"a.{suffix}", folder / f"b.{suffix}"
+    if suffix == "txt":
+        good.write_text("one\n\ntwo")
+    elif suffix == "jsonl":
+        good.write_text('{"text": "one"}\n{"text": "two"}\n')
+    elif suffix == "parquet":
+        rows.to_parquet(good)
+    else:
+        rows.save_to_disk(tmp_path / "rows")
+        next((tmp_path / "rows").glob("*.arrow")).rename(good)
+    bad.write_bytes(good.read_bytes()[:-20] + b"\xff" * 20)
+    documents = load_documents(str(folder), streaming=streaming, skip_bad_files=True)
+    assert [row["text"].strip() for row in documents] == ["one", "two"]
+    assert f"1 of 2 corpus files are skipped: {bad} (" in caplog.text
+    # A stream finds out while it is read, in the words of its reader.
+    with pytest.raises(ValueError if streaming else InputError):
+        list(load_documents(str(folder), streaming=streaming))

@@ -1,0 +1,54 @@
+import os
+import signal
+
+import pytest
+from datasets import Dataset
+from small_run import arguments, trainer
+
+from pico_maml.trainers import InputError, MAMLTrainer
+from pico_maml.trainers.corpus import BlockStream, collate_blocks
+
+OPTIONS = {"max_steps": 6, "save_strategy": "steps", "save_steps": 1, "dataloader_num_workers": 1}
+
+
+class Dies:
+    """The collator, in a worker that is killed at its fifth batch."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def __call__(self, rows):
+        self.batches += 1
+        if self.batches == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return collate_blocks(rows)
+
+
+def test_a_killed_data_worker_is_one_clear_error(model, blocks, tokenizer, tmp_path):
+    made = MAMLTrainer(model, arguments(tmp_path, **OPTIONS), blocks, tokenizer, data_collator=Dies())
+    with pytest.raises(InputError, match=r"a data worker died .* lower dataloader_num_workers.*--resume"):
+        made.train()
+
+
+def test_a_checkpoint_of_another_kind_of_corpus(model, blocks, tokenizer, tmp_path):
+    trainer(model, blocks, tokenizer, tmp_path, **OPTIONS).train()
+    rows = Dataset.from_dict({"input_ids": blocks[:]["input_ids"].tolist()}).to_iterable_dataset()
+    stream = BlockStream(rows, 48, packed=True)
+    with pytest.raises(InputError, match=r"holds no stream.json .*another kind of corpus"):
+        trainer(model, stream, tokenizer, tmp_path, **OPTIONS).train(resume_from_checkpoint=True)
+
+
+def test_a_checkpoint_without_an_optimizer(model, blocks, tokenizer, tmp_path):
+    trainer(model, blocks, tokenizer, tmp_path, **OPTIONS, save_only_model=True).train()
+    with pytest.raises(InputError, match=r"holds no scheduler.pt \(saved with save_only_model"):
+        trainer(model, blocks, tokenizer, tmp_path, **OPTIONS).train(resume_from_checkpoint=True)
+
+
+def test_other_workers_in_a_stream(model, blocks, tokenizer, tmp_path):
+    rows = Dataset.from_dict({"input_ids": blocks[:]["input_ids"].tolist()}).to_iterable_dataset(4)
+    stream = BlockStream(rows, 48, packed=True)
+    trainer(model, stream, tokenizer, tmp_path, **OPTIONS).train()
+    with pytest.raises(InputError, match="dataloader_num_workers was 1 and is 0"):
+        trainer(model, stream, tokenizer, tmp_path, **{**OPTIONS, "dataloader_num_workers": 0}).train(
+            resume_from_checkpoint=True
+        )
