@@ -31,8 +31,8 @@ class MAMLTrainer(SafeTrainer):
     (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
     answering class 0 would score; 1/N in a true episode), `head_weight_norm_adapted` (2-norm of the head's matrices
     after the inner loop); and running counts: `episodes`, `episodes_skipped` (too few words in the pool),
-    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these,
-    trained on by next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, what
+    next-token prediction was trained on), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
 
     Args:
         model: the language model; the head of the episodes is put beside it.
@@ -131,9 +131,9 @@ class MAMLTrainer(SafeTrainer):
                     self.source.after(inputs["input_ids"], outputs.states)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
+                self.guard.add_next_token(next_token)
             for watch in self.loss_watchers:
                 watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
-                self.guard.add_next_token(next_token)
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
