@@ -31,8 +31,8 @@ class MAMLTrainer(SafeTrainer):
     (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
     answering class 0 would score; 1/N in a true episode), `head_weight_norm_adapted` (2-norm of the head's matrices
     after the inner loop); and running counts: `episodes`, `episodes_skipped` (too few words in the pool),
-    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, what
-    next-token prediction was trained on), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, for
+    next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
 
     Args:
         model: the language model; the head of the episodes is put beside it.
