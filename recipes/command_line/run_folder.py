@@ -1,6 +1,7 @@
 """The folder of a run: never written over, and resumed only as what it is."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 from ...trainers import InputError
 from ...trainers.checkpoints import newest
 from .claims import acquire, read
+
+logger = logging.getLogger(__name__)
 
 RESULTS_FILE = "results.json"
 ARGUMENTS_FILE = "arguments.json"
@@ -140,6 +143,14 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
         raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
     before = load_json(folder / ARGUMENTS_FILE)
     now = json.loads(json.dumps(arguments))
+    if before["max_steps"] != now["max_steps"]:
+        logger.warning(
+            "max_steps %s -> %s: the schedule of the learning rate now ends elsewhere, so this is not the run that %s "
+            "steps from the start would have been",
+            before["max_steps"],
+            now["max_steps"],
+            now["max_steps"],
+        )
     changed = [name for name in before if name not in FREE_ON_RESUME and before[name] != now.get(name)]
     if changed:
         differences = ", ".join(f"{name} {before[name]} -> {now.get(name)}" for name in sorted(changed))

@@ -52,7 +52,7 @@ def test_no_damage_is_gone_on_from(pretrained, tmp_path):
     assert {found for _, _, found in rows} == {"checkpoint-2"}, [row for row in rows if row[2] != "checkpoint-2"]
 
 
-def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpus, tmp_path):
+def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpus, tmp_path, caplog):
     run = tmp_path / "run"
     shutil.copytree(pretrained, run)
     results = {"adaptation_before_training": None}
@@ -64,6 +64,9 @@ def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpu
     # A new run from its weights, with a new optimizer.
     again = pretrain.main(argv(tmp_path / "new", corpus, init_from=run / "checkpoint-4.damaged", max_steps=2))
     assert again["steps"] == 2
+    again = pretrain.main(argv(tmp_path / "new", corpus, resume=True, init_from=run / "checkpoint-4.damaged"))
+    assert again["steps"] == 4
+    assert "max_steps 2 -> 4: the schedule of the learning rate now ends elsewhere" in caplog.text
     with pytest.raises(InputError, match="has another shape than this run asks for: set n_layers 1"):
         pretrain.main(argv(tmp_path / "other", corpus, init_from=run / "checkpoint-4.damaged", n_layers=2))
 
