@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .run_data import AXES
+from .run_data import AXES, RunData
 
 # How quantities are called; others keep their own name.
 NAMES = {
@@ -55,11 +55,18 @@ def kinds(frames: list[pd.DataFrame]) -> list[Kind]:
     return sorted(found, key=lambda kind: (order.index(kind.quantity) if kind.quantity in order else len(order), kind))
 
 
-def curves(frame: pd.DataFrame, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
+def curves(run: RunData, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
     """Curves by module (or source) and layer, with the columns of `AXES` and `value`.
 
     Layer -1 is the mean over layers, and module `ALL_MODULES` the mean over modules, where there are several.
     """
+    # Page, tables, figures and phases all ask for the same curves.
+    if kind not in run.dynamics_curves:
+        run.dynamics_curves[kind] = _curves(run.dynamics, kind)
+    return run.dynamics_curves[kind]
+
+
+def _curves(frame: pd.DataFrame, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
     rows = frame[(frame["quantity"] == kind.quantity) & (frame["objective"] == kind.objective)]
     rows = rows.dropna(subset=["value"]).assign(module=rows["module"].where(rows["module"] != "", rows["source"]))
     by_layer = rows.groupby(["module", "layer", "step"], as_index=False)[["value", *list(AXES)[1:]]].mean()

@@ -165,7 +165,7 @@ def model_card(run: RunData, colour: str) -> Figure:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best")
     for axes, kind in zip(panels[len(shown) :], ranked, strict=False):
-        found = curves(run.dynamics, kind)
+        found = curves(run, kind)
         # The mean over layers, or the only layer there is.
         lines = {
             module: found[module, layer] for module, layer in sorted(found, reverse=True) if module != ALL_MODULES
@@ -179,7 +179,7 @@ def model_card(run: RunData, colour: str) -> Figure:
 
 def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
     """Figures 29 to 32: a row a run and kind, a column a module, lines from the first layer (pale) to the last."""
-    rows = [(i, run, kind, curves(run.dynamics, kind)) for i, run in enumerate(runs) for kind in chosen]
+    rows = [(i, run, kind, curves(run, kind)) for i, run in enumerate(runs) for kind in chosen]
     rows = [row for row in rows if row[3]]
     modules = sorted({module for *_, found in rows for module, layer in found if layer >= 0})
     figure = Figure(figsize=(1.0 + 2.5 * len(modules), 0.7 + 2.1 * len(rows)), layout="constrained")

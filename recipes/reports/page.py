@@ -200,7 +200,7 @@ def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
     rows = []
     for run in runs:
         for kind in kinds([run.dynamics]):
-            found = curves(run.dynamics, kind)
+            found = curves(run, kind)
             for module, layer in sorted(found):
                 if layer == -1 or (module, -1) not in found:
                     curve = found[module, layer]

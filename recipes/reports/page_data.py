@@ -44,7 +44,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
                 "series": [
                     {"run": i, "module": module, "layer": layer, **points(curve)}
                     for i, run in enumerate(runs)
-                    for (module, layer), curve in sorted(curves(run.dynamics, kind).items())
+                    for (module, layer), curve in sorted(curves(run, kind).items())
                 ],
             }
             for kind in kinds([run.dynamics for run in runs])

@@ -45,7 +45,7 @@ def analyse_run(run: RunData) -> list[AnalysedCurve]:
             found.append(AnalysedCurve(run.label, metric, "", "", -1, name, data, _phases(data)))
     for kind in kinds([run.dynamics]):
         if kind.quantity in WITH_PHASES:
-            for (module, layer), data in sorted(curves(run.dynamics, kind).items()):
+            for (module, layer), data in sorted(curves(run, kind).items()):
                 part = f"{module or 'all heads'}, {'mean over layers' if layer < 0 else f'layer {layer}'}"
                 name = f"{kind.title}, {part}"
                 found.append(AnalysedCurve(run.label, *kind, module, layer, name, data, _phases(data)))

@@ -35,6 +35,7 @@ class RunData:
         cost: FLOPs of its parts, None where the arguments do not tell.
         status: `finished`, `training` or `stopped`.
         notes: what was missing or could not be read.
+        dynamics_curves: those that were asked for already; see `dynamics.curves`.
     """
 
     label: str
@@ -46,6 +47,7 @@ class RunData:
     cost: Cost | None
     status: str
     notes: list[str] = field(default_factory=list)
+    dynamics_curves: dict[Any, dict[tuple[str, int], pd.DataFrame]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
