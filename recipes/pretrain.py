@@ -34,6 +34,7 @@ from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
 from ..trainers.corpus.documents import column_names
 from ..trainers.meta.adaptation import evaluate_adaptation
 from ..trainers.meta.episode_config import check_choice
+from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.safety import PREEMPTED_CODE
 from ..trainers.safety.safe_trainer import METRICS_FILE
 from .command_line.arguments import parse, run
@@ -47,7 +48,6 @@ from .command_line.run_folder import (
     check_same_run,
     checkpoint_to_resume,
     claimed,
-    load_json,
     save_json,
 )
 
@@ -192,41 +192,43 @@ def pretrain(
         )
     )
 
-    def adaptation() -> dict[str, Any] | None:
-        if run_args.eval_episodes == 0:
-            return None
-        result = evaluate_adaptation(
-            trainer.model,
-            held_out[:, :-1],
-            words,
-            tokenizer.mask_token_id,
-            args,
-            run_args.eval_episodes,
-            args.seed,
-            trained_head=args.hybrid_ratio > 0,
-        )
-        return asdict(result)
-
-    results_path = output_dir / RESULTS_FILE
-    before = adaptation() if checkpoint is None else load_json(results_path)["adaptation_before_training"]
     if checkpoint is None and trainer.is_world_process_zero():
         save_json(output_dir / ARGUMENTS_FILE, arguments)
-        save_json(results_path, {"adaptation_before_training": before})
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         trainer.end()
         print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
         sys.exit(PREEMPTED_CODE)
     trainer.save_model()
+    before, after = None, None
+    if run_args.eval_episodes > 0:
+        # The model that training began with is made anew: nobody waits for its evaluation before the first step.
+        set_seed(args.seed)
+        untrained = PicoForMetaCausalLM.from_causal_lm(model_args.model(config), args.seed, **args.head())
+        before, after = (
+            asdict(
+                evaluate_adaptation(
+                    model,
+                    held_out[:, :-1],
+                    words,
+                    tokenizer.mask_token_id,
+                    args,
+                    run_args.eval_episodes,
+                    args.seed,
+                    trained_head=args.hybrid_ratio > 0,
+                )
+            )
+            for model in (untrained.to(args.device), trainer.model)
+        )
     results = {
         "steps": trainer.state.global_step,
         **trainer.counts,
         "held_out": [entry for entry in trainer.state.log_history if "eval_perplexity" in entry],
         "adaptation_before_training": before,
-        "adaptation": adaptation(),
+        "adaptation": after,
     }
     if trainer.is_world_process_zero():
-        save_json(results_path, results)
+        save_json(output_dir / RESULTS_FILE, results)
     trainer.end()
     return results
 
