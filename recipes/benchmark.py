@@ -16,10 +16,11 @@ from .benchmarks.generation import measure_generation
 from .benchmarks.shapes import Shape
 from .benchmarks.steps import measure_steps
 from .benchmarks.timing import machine, table
+from .benchmarks.trainer import measure_trainer
 from .command_line.arguments import parse, run
 from .command_line.run_folder import save_json
 
-PARTS = ("step", "episode", "generation")
+PARTS = ("step", "episode", "generation", "trainer")
 
 
 @dataclass
@@ -61,13 +62,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         jobs[f"episode, {small}"] = lambda: measure_episodes(small, args.vocab_size, args.episode_window, args.rounds)
     if "generation" in args.parts:
         jobs[f"generation, {small}"] = lambda: measure_generation(small, args.vocab_size, args.rounds)
+    if "trainer" in args.parts:
+        jobs[f"trainer, {small}"] = lambda: measure_trainer(small, args.vocab_size, args.rounds)
     results: dict[str, Any] = {"machine": machine(), "arguments": asdict(args), "measured": {}}
     print(" ".join(f"{name}={value}" for name, value in results["machine"].items()))
     for name, job in jobs.items():
         found = results["measured"][name] = job()
-        print("\n" + table(name, found))
+        if "ratios" in found:
+            print("\n" + table(name, found))
         if "utilisation" in found:
             print_step(found)
+        if "shares" in found:
+            print_shares(name, found["shares"])
         save_json(Path(args.output, "benchmark.json"), results)
     return results
 
@@ -84,6 +90,13 @@ def print_step(found: dict[str, Any]) -> None:
         )
     for name, entry in found["speed_up"].items():
         print(f"{name}: {entry['cpu']:.2f} times the tokens a CPU-second of {entry['of']}")
+
+
+def print_shares(title: str, shares: dict[str, float]) -> None:
+    """What surrounds the steps of a run."""
+    print(f"\n{title}")
+    print(f"reading data: {shares['data']:.2%} of the steps; dynamics every 100 steps: {shares['dynamics']:.2%}")
+    print(f"saving a checkpoint takes as long as {shares['saving']:.2f} steps")
 
 
 if __name__ == "__main__":

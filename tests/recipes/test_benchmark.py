@@ -12,7 +12,15 @@ def test_every_part_is_measured_and_written(tmp_path, capsys):
     shapes = ["--shapes", "tiny:1x64", "--small_shape", "tiny:8x128"]
     results = main(["--output", str(tmp_path), *SMALL, *shapes])
     assert json.loads((tmp_path / "benchmark.json").read_text()) == results
-    assert set(results["measured"]) == {"step, tiny:1x64", "episode, tiny:8x128", "generation, tiny:8x128"}
+    assert set(results["measured"]) == {
+        "step, tiny:1x64",
+        "episode, tiny:8x128",
+        "generation, tiny:8x128",
+        "trainer, tiny:8x128",
+    }
+    shares = results["measured"].pop("trainer, tiny:8x128")["shares"]
+    assert 0 < shares["data"] < 1
+    assert shares["saving"] > 0
     printed = capsys.readouterr().out
     for part in results["measured"].values():
         for name, runs in part["rounds"].items():
@@ -36,7 +44,7 @@ def test_every_part_is_measured_and_written(tmp_path, capsys):
         (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
         (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
         (["--rounds", "1"], "rounds must be at least 3, got 1"),
-        (["--parts", "steps"], "parts must be one of step, episode, generation, got 'steps'"),
+        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, got 'steps'"),
         (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
     ],
 )
