@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser
 
 from ...trainers import InputError
+from ..publishing.failures import PublishError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -109,16 +110,14 @@ def unknown(subject: str, name: str, valid: set[str], prefix: str) -> str:
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Run a recipe; what the user can put right becomes one line and exit code 2 (PICO_MAML_DEBUG=1: a traceback)."""
+    """Run a recipe; what the user can put right becomes one line and an exit code (PICO_MAML_DEBUG=1: a traceback).
+
+    The code is 2, as argparse's, where something given is wrong, and 3 where all is done but not all is on the Hub.
+    """
     try:
         main()
-    except (InputError, StrictDataclassError, PermissionError) as error:
+    except (InputError, StrictDataclassError, PermissionError, PublishError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
-        sys.exit(fail(" ".join(str(error).split())))
-
-
-def fail(message: str) -> int:
-    """Print an error; exit code 2, as argparse does."""
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, PublishError) else 2)

@@ -59,7 +59,9 @@ def explain_answer(error: HfHubHTTPError, repository: str) -> Failure:
             token = "the Hub does not take the token" if get_token() else "there is no token"
             return Failure(f"{token} (401: {said}): run `hf auth login`, or set HF_TOKEN", passing=False)
         case 403 if any(word in said.lower() for word in ("storage", "quota", "limit")):
-            return Failure(f"{repository}: no space left (403: {said}): free some, or take another owner", passing=False)
+            return Failure(
+                f"{repository}: no space left (403: {said}): free some, or take another owner", passing=False
+            )
         case 403:
             return Failure(
                 f"the token may not write to {repository} (403: {said}): take one with write access to {owner}, or "

@@ -1,4 +1,4 @@
-"""The queue of a run's publications: one folder each, complete from the moment it is seen, gone once it is on the Hub."""
+"""The queue of a run's publications: one folder each, whole from the moment it is seen, gone once it is on the Hub."""
 
 import fcntl
 import filecmp
@@ -115,7 +115,7 @@ class PublishQueue:
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Hold the right to upload, which one process has at a time and a dead one never; False where another has it."""
+        """Hold the right to upload, which one process has at a time and a dead one never; False: another has it."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("w") as file:
             try:

@@ -112,9 +112,7 @@ class HubRepository:
         refs = self.api.list_repo_refs(self.name, repo_type=self.kind)
         heads = {ref.name: ref.target_commit for ref in refs.branches}
         if branch not in heads:
-            self.api.create_branch(
-                self.name, branch=branch, revision=self.root, repo_type=self.kind, exist_ok=True
-            )
+            self.api.create_branch(self.name, branch=branch, revision=self.root, repo_type=self.kind, exist_ok=True)
             return self.root
         return heads[branch]
 

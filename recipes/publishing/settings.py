@@ -42,7 +42,9 @@ class PublishArguments:
     publish_collection: str | None = field(
         default=None, metadata={"help": "Title of a collection of the same owner to put the repository into."}
     )
-    publish_license: str = field(default="apache-2.0", metadata={"help": "Licence of the weights, as the Hub names it."})
+    publish_license: str = field(
+        default="apache-2.0", metadata={"help": "Licence of the weights, as the Hub names it."}
+    )
     publish_wait: float = field(
         default=600.0,
         metadata={"help": "Seconds to wait at the end for uploads; what is left then goes with recipes.publish."},
