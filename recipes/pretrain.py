@@ -19,15 +19,17 @@ from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCall
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
+from ..trainers.maml_trainer import METRICS_FILE
 from ..trainers.meta.adaptation import evaluate_adaptation
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
+from .command_line.loading import load_weights
 from .command_line.run_folder import (
     ARGUMENTS_FILE,
     RESULTS_FILE,
     check_free,
     check_same_run,
-    newest_checkpoint,
+    checkpoint_to_resume,
     save_json,
 )
 
@@ -47,7 +49,12 @@ class ModelArguments:
         default=None, metadata={"help": "Rows of the embedding; also the size of a tokenizer trained here."}
     )
     tokenizer: str | None = field(
-        default=None, metadata={"help": "Folder or Hub name; unset: a byte-level BPE is trained on the corpus."}
+        default=None,
+        metadata={"help": "Folder or Hub name; unset: that of init_from, or a byte-level BPE trained on the corpus."},
+    )
+    init_from: str | None = field(
+        default=None,
+        metadata={"help": "Checkpoint to take the weights from, nothing else: optimizer, schedule and data are new."},
     )
 
     def config(self) -> PicoConfig:
@@ -57,6 +64,13 @@ class ModelArguments:
             return PicoConfig.from_size(self.model_size, **{k: v for k, v in shape.items() if v is not None})
         except ValueError as error:
             raise InputError(str(error)) from error
+
+    def model(self, config: PicoConfig) -> PicoForCausalLM:
+        """A new model of this configuration, or the one of `init_from`, which must be of the same shape."""
+        if self.init_from is None:
+            return PicoForCausalLM(config)
+        shape = {f.name: config.to_dict()[f.name] for f in fields(PicoConfig) if f.name in self.__dict__}
+        return load_weights(self.init_from, shape)
 
 
 @dataclass
@@ -86,8 +100,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
     checkpoint = None
     if run_args.resume:
-        checkpoint = newest_checkpoint(output_dir)
-        check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]))
+        with args.main_process_first(local=False, desc="checkpoint"):
+            checkpoint = checkpoint_to_resume(output_dir, hashes=args.process_index == 0)
+            check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+            if checkpoint is None:  # stopped before it saved anything: it begins again
+                (output_dir / METRICS_FILE).unlink(missing_ok=True)
     else:
         check_free(output_dir)
 
@@ -105,7 +122,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
     try:
-        trainer = MAMLTrainer(PicoForCausalLM(config), args, blocks, tokenizer)
+        trainer = MAMLTrainer(model_args.model(config), args, blocks, tokenizer)
     except ValueError as error:
         raise InputError(str(error)) from error
     if not args.disable_tqdm:
@@ -190,8 +207,9 @@ def comparable(args: MAMLConfig) -> dict[str, Any]:
 
 def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Dataset) -> PreTrainedTokenizerBase:
     """The named tokenizer, or one trained on the training documents."""
-    if model_args.tokenizer is not None:
-        return load_tokenizer(model_args.tokenizer)
+    name = model_args.tokenizer or model_args.init_from
+    if name is not None:
+        return load_tokenizer(name)
     if "text" not in (documents.column_names or []):
         raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)

@@ -81,6 +81,9 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
         default="none",
         metadata={"help": "Trackers besides metrics.jsonl: wandb, tensorboard, trackio; commas between."},
     )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "On resume, callbacks such as early stopping go on counting."}
+    )
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN losses from the logs."})
 
     def __post_init__(self) -> None:
@@ -105,6 +108,10 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
         if self.label_smoothing_factor != 0:
             raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
+        if self.hub_token is not None:
+            raise InputError(
+                "hub_token would stand in the process list and in files: set HF_TOKEN, or run `hf auth login`"
+            )
         if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
             raise InputError("torch_compile would compile a forward that branches: use compile_backbone")
         counts = ("episode_pool", "head_layers", "head_hidden_dim", "gradient_accumulation_steps")

@@ -1,5 +1,6 @@
 """`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
 
+import logging
 import time
 from collections.abc import Callable, Sized
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Trainer, TrainerState
+from transformers import PreTrainedTokenizerBase, Trainer
 from transformers.integrations import is_deepspeed_zero3_enabled
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
+from transformers.trainer_utils import TrainOutput
 
 from ..modeling_pico import PicoForCausalLM
+from .checkpoints import damages, newest, read_seal, rotate, written_beside
 from .corpus import WordTable, collate_blocks
 from .episode_pool import first_blocks
 from .episode_source import EpisodeSource
@@ -22,6 +25,8 @@ from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .metrics import Meter, MetricsFile
 from .process_group import leave
+
+logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 MAML_STATE_FILE = "maml_state.safetensors"
@@ -87,6 +92,7 @@ class MAMLTrainer(Trainer):
         self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         # Each is called on every process with the folder of a checkpoint, before it is complete.
         self.checkpoint_writers: list[Callable[[Path], None]] = []
+        self._saving_to: Path | None = None
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
@@ -160,15 +166,19 @@ class MAMLTrainer(Trainer):
         """Train; from a checkpoint folder of this run (True: the newest one), go on exactly where it was saved.
 
         Raises:
-            InputError: output_dir holds another run, or the folder is no checkpoint of this trainer.
+            InputError: output_dir holds another run, or the folder is no whole checkpoint of this trainer, or it was
+                saved with other batches.
         """
+        main = self.is_world_process_zero()
+        checkpoint = Path(resume_from_checkpoint) if isinstance(resume_from_checkpoint, str) else None
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
-        if resume_from_checkpoint:
-            self._load_state(Path(str(resume_from_checkpoint)))
+            with self.args.main_process_first(local=False, desc="checkpoint"):
+                checkpoint = newest(Path(self.args.output_dir), hashes=main)
+        if checkpoint is not None:
+            self._load_state(checkpoint)
         elif self.metrics_file.exists:
             raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
-        return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
+        return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
 
     def end(self) -> None:
         """Finish the trackers and the process group; once, at the very end of a script."""
@@ -192,35 +202,84 @@ class MAMLTrainer(Trainer):
         self.source.start(blocks)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save checkpoint-N: written beside, sealed, renamed; what follows (rotation, pushing) sees it whole."""
+        run, step = Path(self.args.output_dir), self.state.global_step
         kept = self.source.state()
         sums = self.meter.sums(self.accelerator)
-        folder = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        with written_beside(run, step, self.args.should_save) as folder:
+            if self.args.should_save:
+                tensors = {name: torch.tensor(count) for name, count in (self.counts | self._batches()).items()}
+                tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
+                save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
+            for write in self.checkpoint_writers:
+                write(folder)
+            self._saving_to = folder.parent
+            super()._save_checkpoint(model, trial)
+            self._saving_to = None
+            best = run / f"checkpoint-{self.state.best_global_step}"
+            if best.exists() or best.name == folder.name:
+                # The parent class looked for it in the folder it wrote to.
+                self.state.best_model_checkpoint = str(best)
+                if self.args.should_save:
+                    self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
         if self.args.should_save:
-            tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
-            tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
-        for write in self.checkpoint_writers:
-            write(folder)
-        # The parent class writes trainer_state.json last: where that is, this is whole.
-        super()._save_checkpoint(model, trial)
+            rotate(run, self.args.save_total_limit, self.state.best_model_checkpoint)
+        if self.args.push_to_hub:
+            super()._push_from_checkpoint(str(run / folder.name))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self._saving_to is None else str(self._saving_to)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Nothing yet: the parent class calls this while it saves; `_save_checkpoint` pushes what is complete."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        # A pickle, which nobody should have to trust; arguments.json says the same.
+        Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
 
     def _load_state(self, checkpoint: Path) -> None:
         """Take back the pool, the counts and metrics not logged yet; cut metrics.jsonl to the checkpoint's step."""
-        path, state = checkpoint / MAML_STATE_FILE, checkpoint / "trainer_state.json"
-        if not (path.exists() and state.exists()):
+        main = self.is_world_process_zero()
+        wrong = damages(checkpoint, hashes=main)
+        if wrong:
+            raise InputError(f"{checkpoint} is no whole checkpoint: {'; '.join(wrong)}; resume from an earlier one")
+        seal = read_seal(checkpoint)
+        missing = [name for name in (MAML_STATE_FILE, "scheduler.pt") if name not in seal["files"]]
+        if missing:
             raise InputError(
-                f"{checkpoint} is no whole checkpoint of a MAMLTrainer: {path.name} or {state.name} is missing; "
-                "resume from an earlier one"
+                f"{checkpoint} holds no {' and no '.join(missing)} (saved with save_only_model, or by another "
+                "trainer), without which nothing goes on exactly: begin a new run from its weights instead"
             )
-        tensors = load_file(path)
+        tensors = load_file(checkpoint / MAML_STATE_FILE)
+        before = {name: int(tensors[name]) for name in self._batches()}
+        if before != self._batches():
+            pairs = ", ".join(f"{name} {before[name]} -> {now}" for name, now in self._batches().items())
+            raise InputError(
+                f"{checkpoint} was saved with other batches: {pairs}; per_device_train_batch_size times processes, "
+                "and gradient_accumulation_steps, must be as they were, else the place in the corpus is lost"
+            )
+        if seal["world_size"] != self.args.world_size:
+            logger.warning(
+                "%s was saved by %d processes and goes on with %d: the same batches and episodes, but sums are added "
+                "in another order, so weights agree to rounding and not bitwise",
+                checkpoint,
+                seal["world_size"],
+                self.args.world_size,
+            )
         self.source.load(tensors)
         self.counts = {name: int(tensors[name]) for name in self.counts}
-        main = self.is_world_process_zero()
         meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load({name.removeprefix("meter."): pair for name, pair in meter.items()}, main)
         if main:
-            self.metrics_file.keep_until(TrainerState.load_from_json(str(state)).global_step)
+            self.metrics_file.keep_until(seal["step"])
+
+    def _batches(self) -> dict[str, int]:
+        """What a position in the corpus is counted in."""
+        return {
+            "micro_batch_size": self.args.per_device_train_batch_size * self.args.world_size,
+            "gradient_accumulation_steps": self.args.gradient_accumulation_steps,
+        }
 
     def _next_micro_batch(self) -> int:
         """Number of this micro-batch within its optimizer step."""

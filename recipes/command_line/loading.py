@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...trainers import InputError
+from ...trainers.meta.meta_model import PicoForMetaCausalLM
 
 
 def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
@@ -16,3 +18,24 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error
+
+
+def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
+    """The language model of a checkpoint, with the episodes' head where it has one, to begin a new run from.
+
+    Args:
+        name: folder or Hub name.
+        shape: values of the configuration that the new run asks for.
+
+    Raises:
+        InputError: another shape, weights that are missing, or nothing there.
+    """
+    saved = load_pretrained(PicoConfig, name, None).to_dict()
+    differs = [f"{field} {saved[field]}" for field, value in shape.items() if saved[field] != value]
+    if differs:
+        raise InputError(f"{name!r} has another shape than this run asks for: set {', '.join(differs)}")
+    auto_class = PicoForMetaCausalLM if "meta_head" in saved else PicoForCausalLM
+    model, info = load_pretrained(auto_class, name, None, output_loading_info=True)
+    if info["missing_keys"]:
+        raise InputError(f"{name!r} lacks weights: {', '.join(sorted(info['missing_keys']))}")
+    return model

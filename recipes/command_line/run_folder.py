@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
+from ...trainers.checkpoints import newest
 
 RESULTS_FILE = "results.json"
 ARGUMENTS_FILE = "arguments.json"
-# A checkpoint without one of these was cut off while it was saved.
-CHECKPOINT_FILES = (
-    "model.safetensors",
-    "optimizer.pt",
-    "scheduler.pt",
-    "maml_state.safetensors",
-    "trainer_state.json",
-)
 # What may differ when a run goes on: where it ends, how often it speaks, and on which machine it runs.
 FREE_ON_RESUME = {
     "max_steps",
@@ -29,6 +22,7 @@ FREE_ON_RESUME = {
     "eval_blocks",
     "eval_steps",
     "per_device_eval_batch_size",
+    "per_device_train_batch_size",  # times processes: the trainer compares the product
     "logging_steps",
     "save_steps",
     "save_total_limit",
@@ -56,19 +50,28 @@ def check_free(folder: Path) -> None:
         raise InputError(f"{folder} is not empty: choose another output_dir (or, in pretraining, go on with --resume)")
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """The newest whole checkpoint of a run; one that was cut off while saving is passed over.
+def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
+    """The newest whole checkpoint of a run; None where the run was stopped before it saved any.
+
+    Args:
+        folder: of the run.
+        hashes: read every file of it (one process is enough).
 
     Raises:
-        InputError: there is none.
+        InputError: there is no run, or all its checkpoints are damaged.
     """
-    numbered = {int(p.name.split("-")[1]): p for p in folder.glob("checkpoint-*") if p.name.split("-")[1].isdigit()}
-    for _, path in sorted(numbered.items(), reverse=True):
-        missing = [name for name in CHECKPOINT_FILES if not (path / name).exists()]
-        if not missing:
-            return path
-        print(f"{path} is passed over: {', '.join(missing)} missing")
-    raise InputError(f"nothing to resume in {folder}: no whole folder checkpoint-N there")
+    checkpoint = newest(folder, hashes)
+    if checkpoint is not None:
+        return checkpoint
+    damaged = sorted(path.name for path in folder.glob("checkpoint-*"))
+    if damaged:
+        raise InputError(
+            f"nothing to resume in {folder}, every checkpoint is damaged ({', '.join(damaged)}): begin a new run in "
+            f"another output_dir, from the weights of one if they still load: --init_from {folder / damaged[-1]}"
+        )
+    if not (folder / ARGUMENTS_FILE).exists():
+        raise InputError(f"nothing to resume in {folder}: no run was started there")
+    return None
 
 
 def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:

@@ -1,0 +1,110 @@
+"""The seal of a checkpoint: a file COMPLETE that names every other file with its size and hash.
+
+COMPLETE is JSON: `step` (optimizer steps done), `world_size` (processes that saved), `files` (relative path to `size`
+in bytes and `sha256`), and `sha256`, that of the other three.
+"""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+COMPLETE = "COMPLETE"
+
+
+def seal(folder: Path, step: int, world_size: int) -> None:
+    """Bring every file of a checkpoint to the disk, and write COMPLETE behind them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
+    with ThreadPoolExecutor() as threads:  # hashing lets go of Python's lock
+        digests = list(threads.map(_synced_digest, files))
+    content: dict[str, Any] = {
+        "step": step,
+        "world_size": world_size,
+        "files": {
+            path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": digest}
+            for path, digest in zip(files, digests, strict=True)
+        },
+    }
+    content["sha256"] = _own_digest(content)
+    with (folder / COMPLETE).open("w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    for directory in {path.parent for path in files} | {folder}:
+        sync_directory(directory)
+
+
+def read_seal(folder: Path) -> dict[str, Any]:
+    """What COMPLETE says.
+
+    Raises:
+        ValueError: there is no COMPLETE, or it is damaged.
+    """
+    try:
+        content = json.loads((folder / COMPLETE).read_text())
+        whole = content["sha256"] == _own_digest({name: content[name] for name in ("step", "world_size", "files")})
+    except FileNotFoundError as error:
+        raise ValueError(f"{COMPLETE} is missing") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{COMPLETE} is damaged") from error
+    if not whole:
+        raise ValueError(f"{COMPLETE} is damaged")
+    return content
+
+
+def damages(folder: Path, hashes: bool = True) -> list[str]:
+    """What is wrong with a checkpoint, one clause a file; empty where it is whole.
+
+    Args:
+        folder: of the checkpoint.
+        hashes: also read every file; else only sizes are compared.
+    """
+    try:
+        files = read_seal(folder)["files"]
+    except ValueError as error:
+        return [str(error)]
+
+    def damage(name: str) -> str | None:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            return f"{name} is missing"
+        size = path.stat().st_size
+        if size != files[name]["size"]:
+            return f"{name} has {size} bytes instead of {files[name]['size']}"
+        if hashes and _digest(path) != files[name]["sha256"]:
+            return f"{name} has other content than was saved"
+        return None
+
+    with ThreadPoolExecutor() as threads:
+        return [found for found in threads.map(damage, files) if found is not None]
+
+
+def verify(folder: Path) -> bool:
+    """Whether a checkpoint is whole: every file that was saved is there, byte for byte."""
+    return not damages(folder)
+
+
+def sync_directory(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _synced_digest(path: Path) -> str:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
