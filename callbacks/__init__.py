@@ -3,5 +3,6 @@
 from .head_statistics import HeadStatisticsCallback
 from .perplexity import PerplexityCallback, held_out_loss
 from .progress import ProgressCallback
+from .publish import PublishCallback
 
-__all__ = ["HeadStatisticsCallback", "PerplexityCallback", "ProgressCallback", "held_out_loss"]
+__all__ = ["HeadStatisticsCallback", "PerplexityCallback", "ProgressCallback", "PublishCallback", "held_out_loss"]

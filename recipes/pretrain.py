@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers import ProgressCallback as TransformersProgressCallback
 from transformers.utils import logging
 
-from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback
+from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCallback, PublishCallback
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
@@ -32,6 +32,9 @@ from .command_line.run_folder import (
     checkpoint_to_resume,
     save_json,
 )
+from .publishing.background import BackgroundPublisher, check_access
+from .publishing.resuming import fetch_state
+from .publishing.settings import PublishArguments, Settings
 
 
 @dataclass
@@ -78,6 +81,13 @@ class RunArguments:
     """Arguments of the run."""
 
     resume: bool = field(default=False, metadata={"help": "Go on from the newest checkpoint in output_dir."})
+    resume_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on in an empty output_dir from a training state on the Hub: user/name@state-step-N, or `hub`, "
+            "the newest in publish_to."
+        },
+    )
     eval_episodes: int = field(
         default=100, metadata={"help": "Held-out episodes to run before and after training (0: none)."}
     )
@@ -87,19 +97,24 @@ class RunArguments:
             raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
 
 
-TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
+TYPES = (ModelArguments, CorpusArguments, RunArguments, PublishArguments, MAMLConfig)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
-    model_args, corpus, run_args, args = parse(TYPES, argv, prog="pretrain")
+    model_args, corpus, run_args, publish_args, args = parse(TYPES, argv, prog="pretrain")
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     config = model_args.config()
     check_arguments(corpus, config, args)
     arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
-    checkpoint = None
-    if run_args.resume:
+    checkpoint, published_as = None, None
+    if run_args.resume_from is not None:
+        check_free(output_dir)
+        with args.main_process_first(local=False, desc="state"):
+            if args.process_index == 0:
+                published_as = fetch_state(run_args.resume_from, publish_args.publish_to, output_dir)
+    if run_args.resume or run_args.resume_from is not None:
         with args.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=args.process_index == 0)
             check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
@@ -107,6 +122,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
                 (output_dir / METRICS_FILE).unlink(missing_ok=True)
     else:
         check_free(output_dir)
+    publishing = Settings.of_run(output_dir, publish_args, published_as) if args.process_index == 0 else None
+    if publishing is not None:
+        check_access(publishing)
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
@@ -134,6 +152,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         held_out, args.per_device_eval_batch_size, int(args.eval_steps or args.logging_steps), trainer.log
     )
     trainer.add_callback(perplexity)
+    publisher = None
+    if publishing is not None:
+        publishing.save(output_dir)
+        publisher = BackgroundPublisher(output_dir, publishing)
+        trainer.add_callback(PublishCallback(publisher.publish))
 
     def adaptation() -> dict[str, Any] | None:
         if run_args.eval_episodes == 0:
@@ -167,6 +190,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if trainer.is_world_process_zero():
         save_json(results_path, results)
     trainer.end()
+    if publisher is not None:
+        publisher.finish(trainer.state.global_step)
     return results
 
 
@@ -182,6 +207,8 @@ def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfi
         raise InputError(f"eval_steps must be a whole number of steps, got {args.eval_steps}")
     if args.resume_from_checkpoint is not None:
         raise InputError("resume_from_checkpoint is not read here: --resume goes on from the newest checkpoint")
+    if args.push_to_hub:
+        raise InputError("push_to_hub, transformers' own, loses uploads: give --publish_to user/name instead")
 
 
 def evaluation_words(args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordTable:

@@ -3,8 +3,8 @@
     python -m pico_maml.recipes.publish runs/demo                                # goes on where training stopped
     python -m pico_maml.recipes.publish runs/demo --publish_to user/pico-demo    # a run that was not published so far
 
-Whatever is on the Hub already is left alone, so this can be started again as often as one likes. Exit code 3: something
-is not there.
+Whatever is on the Hub already is left alone, so this can be started again as often as one likes. Exit code 3 says that
+something is not there.
 """
 
 import os
@@ -18,6 +18,8 @@ import httpx2
 from huggingface_hub import is_offline_mode, set_client_factory
 
 from ..trainers import InputError
+from ..trainers.checkpoints import COMPLETE
+from ..trainers.checkpoints.finding import numbered
 from .command_line.arguments import parse, run
 from .command_line.run_folder import RESULTS_FILE
 from .publishing.failures import PublishError
@@ -31,7 +33,9 @@ from .publishing.settings import PublishArguments, Settings, load, load_settings
 class PublishedRun:
     """What to publish."""
 
-    run: str = field(metadata={"help": "Folder of a run or of a model; may be given without --run, as first argument."})
+    run: str = field(
+        metadata={"help": "Folder of a run or of a model; may be given without --run, as first argument."}
+    )
     training: int | None = field(
         default=None, metadata={"help": "Process id of the training that starts this; its checkpoints are waited for."}
     )
@@ -50,6 +54,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     queue = PublishQueue(folder)
     if published.training is None:
         settings = settings_for(folder, args)
+        settings.save(folder)
         for checkpoint, step in saved_checkpoints(folder):
             queue.freeze(checkpoint, step)
         if weight_files(folder):
@@ -83,18 +88,15 @@ def settings_for(folder: Path, args: PublishArguments) -> Settings:
     """
     if not (weight_files(folder) or saved_checkpoints(folder) or PublishQueue(folder).waiting()):
         raise InputError(f"{folder} holds no model.safetensors and no checkpoint-N: nothing to publish")
-    if args.publish_to is not None:
-        return Settings.of_run(folder, args)
-    known = load_settings(folder)
-    if known is None:
+    settings = Settings.of_run(folder, args)
+    if settings is None:
         raise InputError(f"{folder} was never published: say with --publish_to user/name where to")
-    return known
+    return settings
 
 
 def saved_checkpoints(folder: Path) -> list[tuple[Path, int]]:
-    """The checkpoints of a run with their steps, in order."""
-    found = {int(p.name.split("-")[1]): p for p in folder.glob("checkpoint-*") if p.name.split("-")[1].isdigit()}
-    return [(path, step) for step, path in sorted(found.items()) if weight_files(path)]
+    """The whole checkpoints of a run with their steps, in order."""
+    return [(path, step) for step, path in sorted(numbered(folder).items()) if (path / COMPLETE).exists()]
 
 
 def last_step(folder: Path) -> int:

@@ -23,14 +23,13 @@ from pico_maml.recipes import (
 from pico_maml.recipes.command_line.arguments import parse
 from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
 from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP
-from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.ner import NERConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 LOAD, USE, HARNESS, TRAIN = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = re.findall(r"-m pico_maml\.recipes\.(\w+) (.*)", README)
 TYPES = {
-    "pretrain": (pretrain.ModelArguments, CorpusArguments, pretrain.RunArguments, MAMLConfig),
+    "pretrain": pretrain.TYPES,
     "benchmark": (benchmark.BenchmarkArguments,),
     "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (export.ExportArguments,),

@@ -14,6 +14,7 @@ ARGUMENTS_FILE = "arguments.json"
 FREE_ON_RESUME = {
     "max_steps",
     "resume",
+    "resume_from",
     "output_dir",
     "disable_tqdm",
     "report_to",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import httpx2
+from huggingface_hub import get_token
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import get_token
 
 # The Hub is busy, throttles, was overtaken by another commit, or is ill.
 PASSING = {408, 409, 412, 423, 425, 429}

@@ -1,6 +1,7 @@
 """The model card of a checkpoint, written from what its run left behind."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +189,14 @@ def evaluation(facts: RunFacts) -> str:
         )
         parts.append(table(head, rows))
     for folder, result in facts.ner.items():
-        rows = [
+        scored = [
             (name, f"{scores['f1']:.3f}", f"{scores['strict_f1']:.3f}", str(scores["support"]))
             for name, scores in result["scores"].items()
         ]
-        rows += [(f"test, {name} baseline", f"{f1:.3f}", "", "") for name, f1 in result.get("baselines", {}).items()]
+        scored += [(f"test, {name} baseline", f"{f1:.3f}", "", "") for name, f1 in result.get("baselines", {}).items()]
         title = f"Named entities, trained on {result['treebank']} ({result['mode']})"
         parts.append(
-            (f"`{folder}`: " if folder else "") + title + "\n\n" + table(("", "F1", "strict F1", "entities"), rows)
+            (f"`{folder}`: " if folder else "") + title + "\n\n" + table(("", "F1", "strict F1", "entities"), scored)
         )
     return "## Evaluation\n\n" + "\n\n".join(parts) if parts else ""
 
@@ -223,13 +224,13 @@ def limits(facts: RunFacts) -> str:
     ]
     if with_episodes(facts):
         lines.append(
-            "- Query accuracy says something about meta-learning only beside class prototypes and a fresh head: a head "
-            "that does not beat them has learned little."
+            "- Query accuracy says something about meta-learning only beside class prototypes and a fresh head: one that "
+            "does not beat them has learned little."
         )
     return "## Limits\n\n" + "\n".join(lines)
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

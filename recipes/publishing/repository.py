@@ -82,7 +82,7 @@ class HubRepository:
                     f"{self.name} has a revision {revision} that this run did not make ({newest.title!r}): rename or "
                     "delete that branch, or choose another publish_to"
                 )
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *(CommitOperationDelete(path, is_folder=False) for path in gone),
             *(CommitOperationAdd(path, files[path]) for path in changed),
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ...trainers import InputError
 from ...trainers.meta.episode_config import check_choice
@@ -95,20 +95,26 @@ class Settings:
     retry: float
 
     @classmethod
-    def of_run(cls, run: Path, args: PublishArguments, name: str | None = None) -> "Settings":
-        """Settings from the arguments, saved; a run keeps its random name (`name`: the one it had elsewhere).
+    def of_run(cls, run: Path, args: PublishArguments, name: str | None = None) -> "Settings | None":
+        """Settings from the arguments, or those the run has; None where it has none. A run keeps its random name.
+
+        Args:
+            run: the run's folder.
+            args: the arguments.
+            name: the random name the run had elsewhere.
 
         Raises:
             InputError: the run is published to another repository already.
         """
         known = load_settings(run)
-        assert args.publish_to is not None
+        if args.publish_to is None:
+            return known
         if known is not None and known.repository != args.publish_to:
             raise InputError(
                 f"{run} is published to {known.repository} already: keep that, or delete {run / FOLDER} to start anew "
                 f"with {args.publish_to}"
             )
-        settings = cls(
+        return cls(
             args.publish_to,
             known.run if known else name or secrets.token_hex(4),
             args.publish_private,
@@ -120,8 +126,10 @@ class Settings:
             args.publish_wait,
             args.publish_retry,
         )
-        save_json(run / FOLDER / "settings.json", asdict(settings))
-        return settings
+
+    def save(self, run: Path) -> None:
+        """Keep them in the run's folder, for the process that uploads and for later."""
+        save_json(run / FOLDER / "settings.json", asdict(self))
 
 
 def load_settings(run: Path) -> Settings | None:

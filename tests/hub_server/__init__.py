@@ -1,4 +1,4 @@
-"""A Hub on 127.0.0.1 for tests, spoken to by the real huggingface_hub client: repositories on disk, faults on demand."""
+"""A Hub on 127.0.0.1 for tests of the real huggingface_hub client: repositories on disk, faults on demand."""
 
 from .faults import Fault
 from .server import Account, HubServer, serve
