@@ -46,7 +46,7 @@ PUBLISHED_KEYS = (
 class ExportArguments:
     """Arguments of the export."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
     format: str = field(metadata={"help": f"One of {', '.join(FORMATS)}."})
     output_dir: str = field(metadata={"help": "New folder."})
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})

@@ -7,11 +7,11 @@ import time
 import traceback
 from typing import Any
 
+from .card.facts import held_out_loss
 from .failures import PublishError, explain
 from .queue import Entry, PublishQueue
 from .repository import HubRepository
 from .revision import described, revision_files, state_files
-from .run_facts import held_out_loss
 from .settings import Settings
 
 LONGEST_WAIT = 60.0
@@ -75,10 +75,11 @@ class Publisher:
 
     def publish(self, entry: Entry) -> dict[str, Any]:
         """Bring one entry to the Hub, whatever of it is there already; returns what to note of it."""
-        files = revision_files(entry, self.settings)
         loss = held_out_loss(entry)
         record: dict[str, Any] = {"eval_next_token_loss": loss}
+        on_main = [row for row in self.queue.published() if "main" in row]
         if not entry.final:
+            files = revision_files(entry, self.settings)
             title = f"Step {entry.step}"
             record["commit"] = self.repository.push(files, f"step-{entry.step}", title)
             if self.settings.tags:
@@ -86,23 +87,24 @@ class Publisher:
             if self.settings.state:
                 state = state_files(entry)
                 record["state"] = self.repository.push(state, f"state-step-{entry.step}", f"{title}, training state")
-            if self._belongs_on_main(loss):
+            if self.settings.main == "newest" or is_best(loss, on_main):
                 record["main"] = self.repository.push(files, "main", title)
-        elif self.settings.main == "best" and any("main" in row for row in self.queue.published()):
+        elif self.settings.main == "best" and on_main:
             # The weights of the best step stay; what is said of the run is now complete.
-            files = described(entry, self.settings)
+            files = described(entry, self.settings, weights_step=on_main[-1]["step"])
             record["commit"] = self.repository.push(files, "main", "The finished run", keep_others=True)
         else:
+            files = revision_files(entry, self.settings)
             record["commit"] = self.repository.push(files, "main", f"The finished run, step {entry.step}")
         if self.settings.collection is not None:
             self.repository.collect(self.settings.collection)
         return record
 
-    def _belongs_on_main(self, loss: float | None) -> bool:
-        if self.settings.main == "newest":
-            return True
-        before = [row["eval_next_token_loss"] for row in self.queue.published()]
-        return loss is not None and all(other is None or loss < other for other in before)
+
+def is_best(loss: float | None, before: list[dict[str, Any]]) -> bool:
+    """Whether a held-out loss is lower than those of what `main` has held; without any measured, the first stays."""
+    losses = [row["eval_next_token_loss"] for row in before if row["eval_next_token_loss"] is not None]
+    return not before or (loss is not None and all(loss < other for other in losses))
 
 
 def say(message: str) -> None:

@@ -4,7 +4,7 @@ import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .model_card import write_card
+from .card.text import write_card
 from .queue import Entry
 from .remote_code import add_remote_code
 from .settings import Settings
@@ -37,14 +37,14 @@ def revision_files(entry: Entry, settings: Settings) -> dict[str, Path]:
     return model | described(entry, settings)
 
 
-def described(entry: Entry, settings: Settings) -> dict[str, Path]:
-    """What a revision says of its run, without the weights."""
+def described(entry: Entry, settings: Settings, weights_step: int | None = None) -> dict[str, Path]:
+    """What a revision says of its run, without the weights, which may be those of another step."""
     generated = entry.path / "generated"
     if not generated.exists():
         temporary = entry.path / ".generated"
         shutil.rmtree(temporary, ignore_errors=True)
         add_remote_code(temporary, entry.path / "checkpoint" / "config.json")
-        write_card(temporary, entry, settings)
+        write_card(temporary, entry, settings, weights_step)
         temporary.rename(generated)
     run = {path: file for path, file in files_in(entry.path / "run").items() if "/" not in path}
     return run | files_in(generated)

@@ -5,8 +5,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from .run_facts import RunFacts
-from .settings import Settings
+from ..settings import Settings
+from .facts import RunFacts
 
 BUILT_IN = "python-prose"
 UNER = "universalner/universal_ner"

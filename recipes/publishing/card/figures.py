@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .run_facts import RunFacts
+from .facts import RunFacts
 
 # Title, unit and metrics (with their labels) of each panel.
 PANELS = (

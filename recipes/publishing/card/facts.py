@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
-from ...callbacks.dynamics_file import load_dynamics
-from ..command_line.run_folder import ARGUMENTS_FILE, RESULTS_FILE
-from .queue import Entry, weight_files
-from .settings import load
+from ....callbacks.dynamics_file import load_dynamics
+from ...command_line.run_folder import ARGUMENTS_FILE, RESULTS_FILE
+from ..queue import Entry, weight_files
+from ..settings import load
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunFacts:
         config: config.json.
         parameters: numbers in the weights, without the head of the episodes.
         arguments: of the run; empty where it left none.
-        metrics: rows of metrics.jsonl up to the step.
+        metrics: rows of metrics.jsonl.
         results: results.json; empty before it was written.
         ner: results of fine-tuning in subfolders of the run, by folder; of a tagger, its own under "".
         dynamics: tidy rows (see `load_dynamics`), None where nothing was measured.
@@ -42,8 +42,13 @@ class RunFacts:
     dynamics: pd.DataFrame | None
 
     @classmethod
-    def of_entry(cls, entry: Entry) -> "RunFacts":
-        """Read what an entry of the queue has frozen."""
+    def of_entry(cls, entry: Entry, weights_step: int | None = None) -> "RunFacts":
+        """Read what an entry of the queue has frozen.
+
+        Args:
+            entry: of the queue.
+            weights_step: step of the weights that the card is about, where they are not the entry's.
+        """
         run, checkpoint = entry.path / "run", entry.path / "checkpoint"
         results = load(run / RESULTS_FILE) if (run / RESULTS_FILE).exists() else {}
         ner = {path.parent.name: load(path) for path in sorted(run.glob(f"*/{RESULTS_FILE}"))}
@@ -53,8 +58,11 @@ class RunFacts:
             dynamics = load_dynamics(run if (run / "learning_dynamics.jsonl").exists() else checkpoint)
         except FileNotFoundError:
             dynamics = None
+        step = entry.step if weights_step is None else weights_step
+        if step != entry.step:
+            results = {}  # which are those of the last weights
         return cls(
-            entry.step,
+            step,
             entry.final,
             load(checkpoint / "config.json"),
             count_parameters(checkpoint),
@@ -71,8 +79,8 @@ class RunFacts:
         return [row["step"] for row in rows], [row[name] for row in rows]
 
     def newest(self, name: str) -> float | None:
-        """The last value of a metric, None where it was never logged."""
-        values = self.curve(name)[1]
+        """The last value of a metric at or before the step, None where there is none."""
+        values = [value for step, value in zip(*self.curve(name), strict=True) if step <= self.step]
         return values[-1] if values else None
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from .card_figures import draw_curves, draw_dynamics
-from .card_metadata import dataset_name, hub_dataset, metadata, with_episodes
-from .queue import Entry
-from .run_facts import RunFacts
-from .settings import Settings
+from ..queue import Entry
+from ..settings import Settings
+from .facts import RunFacts
+from .figures import draw_curves, draw_dynamics
+from .metadata import dataset_name, hub_dataset, metadata, with_episodes
 
 CURVES, DYNAMICS = "figures/curves.png", "figures/learning_dynamics.png"
 # Arguments about a machine, a tracker or a moment say nothing about a model.
@@ -31,15 +31,16 @@ CITATION = """@misc{pico-maml,
 }"""
 
 
-def write_card(folder: Path, entry: Entry, settings: Settings) -> None:
+def write_card(folder: Path, entry: Entry, settings: Settings, weights_step: int | None = None) -> None:
     """Write README.md and its figures.
 
     Args:
         folder: gets them.
         entry: the frozen checkpoint and run.
         settings: names the repository and the licence.
+        weights_step: see `RunFacts.of_entry`.
     """
-    facts = RunFacts.of_entry(entry)
+    facts = RunFacts.of_entry(entry, weights_step)
     drawn = [path for path in (CURVES,) if draw_curves(facts, folder / path)]
     if facts.dynamics is not None and draw_dynamics(facts.dynamics, folder / DYNAMICS):
         drawn.append(DYNAMICS)
@@ -79,12 +80,12 @@ def introduction(facts: RunFacts, settings: Settings) -> str:
         if with_episodes(facts)
         else f"pretrained with next-token prediction alone, a baseline for the method of *{PAPER}* (2025)"
     )
-    state = "The finished run" if facts.final else "A checkpoint of a run"
+    state = "of the finished run" if facts.final else "of a run"
     main = {"newest": "the newest of them", "best": "the one with the lowest held-out loss"}[settings.main]
     return (
-        f"# {name}\n\nA small LLaMA-style language model of {facts.parameters:,} parameters, {how}. {state}, after "
-        f"{facts.step:,} optimizer steps; every published checkpoint is a revision `step-N` here, and `main` holds "
-        f"{main}. Made with pico-maml, an independent implementation."
+        f"# {name}\n\nA small LLaMA-style language model of {facts.parameters:,} parameters, {how}. These are the "
+        f"weights {state} after {facts.step:,} optimizer steps; every published checkpoint "
+        f"is a revision `step-N` here, and `main` holds {main}. Made with pico-maml, an independent implementation."
     )
 
 
@@ -170,7 +171,7 @@ def evaluation(facts: RunFacts) -> str:
     """What was measured on held-out text, on episodes of held-out words, and on entities."""
     parts = []
     if (perplexity := facts.newest("eval_perplexity")) is not None:
-        step = facts.curve("eval_perplexity")[0][-1]
+        step = max(step for step in facts.curve("eval_perplexity")[0] if step <= facts.step)
         loss = facts.newest("eval_next_token_loss")
         parts.append(
             f"Held-out text, step {step}: perplexity {perplexity:,.2f}, next-token loss {loss:.4f} nats a token."
@@ -224,8 +225,8 @@ def limits(facts: RunFacts) -> str:
     ]
     if with_episodes(facts):
         lines.append(
-            "- Query accuracy says something about meta-learning only beside class prototypes and a fresh head: one that "
-            "does not beat them has learned little."
+            "- Query accuracy says something about meta-learning only beside class prototypes and a fresh head: one "
+            "that does not beat them has learned little."
         )
     return "## Limits\n\n" + "\n".join(lines)
 
