@@ -3,13 +3,37 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
+from hub_server import HubServer
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from pico_maml.recipes.publishing.settings import PublishArguments, Settings
 
 TOKEN = "hf_adasSecretToken"
 REPOSITORY = "ada/pico"
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, hub: HubServer, home: Path) -> None:
+    """Point the client of this process, and of those it starts, at a Hub."""
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    for name, value in {
+        "HF_ENDPOINT": hub.address,
+        "HF_TOKEN": TOKEN,
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
 def write_model(folder: Path, step: int) -> None:

@@ -1,8 +1,8 @@
 """A run that is published through a Hub that dies and comes back, and what others can do with what is there then."""
 
 import json
-import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -14,10 +14,15 @@ import pytest
 import torch
 from hub_server import Account, Fault, HubServer
 from pretrain_run import argv
-from published_run import REPOSITORY, TOKEN
+from published_run import REPOSITORY, TOKEN, connect
 
 from pico_maml import PicoForCausalLM
+from pico_maml.recipes import pretrain, publish
+from pico_maml.recipes.command_line.arguments import run
 from pico_maml.recipes.command_line.run_folder import RESULTS_FILE
+from pico_maml.recipes.publishing.resuming import fetch_state
+from pico_maml.recipes.publishing.settings import load_settings
+from pico_maml.trainers import InputError
 
 STEPS = range(1, 11)
 FAULTS = (
@@ -32,15 +37,12 @@ FAULTS = (
 )
 
 
-def environment(hub, home: Path, **changes: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    client = {"HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    return kept | client | {"HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"} | changes
-
-
-def recipe(name: str, arguments: list[str], env: dict[str, str], **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"pico_maml.recipes.{name}", *arguments]
-    return subprocess.run(command, env=env, timeout=200, capture_output=True, text=True, **options)
+def in_another_process(code: str, *arguments: str, folder: Path) -> str:
+    """What Python code prints."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, timeout=200, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,14 @@ def published(corpus, tmp_path_factory):
             hub.start()
 
     threading.Thread(target=restart, daemon=True).start()
-    options = {"max_steps": 10, "save_steps": 1, "logging_steps": 1, "publish_retry": 0.1, "save_total_limit": 2}
-    arguments = argv(work / "run", corpus, publish_to=REPOSITORY, publish_state=True, **options)
-    done = recipe("pretrain", arguments, environment(hub, work / "home"), cwd=work)
-    assert done.returncode == 0, done.stderr[-3000:]
-    quiet = argv(work / "quiet", corpus, max_steps=10, save_steps=1, logging_steps=1)
-    yield SimpleNamespace(hub=hub, work=work, run=work / "run", arguments=arguments, output=done, quiet=quiet)
+    options = {"max_steps": 10, "save_steps": 1, "logging_steps": 1}
+    arguments = argv(work / "run", corpus, publish_to=REPOSITORY, publish_state=True, publish_retry=0.1, **options)
+    quiet = argv(work / "quiet", corpus, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        connect(patch, hub, work / "home")
+        pretrain.main([*arguments, "--save_total_limit=2"])
+        pretrain.main(quiet)  # the same without a Hub, which keeps all its checkpoints
+        yield SimpleNamespace(hub=hub, work=work, run=work / "run", quiet=work / "quiet", options=options)
     hub.stop()
 
 
@@ -75,15 +79,11 @@ def titles(hub, revision):
     return [commit["title"].split(" (run")[0] for _, commit in hub.storage.history(repository, revision)]
 
 
-def test_all_that_was_saved_is_there_once_and_byte_for_byte(published, corpus):
-    from pico_maml.recipes import pretrain
-
+def test_all_that_was_saved_is_there_once_and_byte_for_byte(published):
     hub = published.hub
     assert all(fault.met == fault.times for fault in FAULTS), "every fault was met"
-    # The same run again, without a Hub, keeps all its checkpoints.
-    pretrain.main(published.quiet)
     for step in STEPS:
-        local = published.work / "quiet" / f"checkpoint-{step}"
+        local = published.quiet / f"checkpoint-{step}"
         step_files = hub.storage.read("models", REPOSITORY, f"step-{step}")
         state = hub.storage.read("models", REPOSITORY, f"state-step-{step}")
         for name in ("model.safetensors", "tokenizer.json", "generation_config.json"):
@@ -96,19 +96,16 @@ def test_all_that_was_saved_is_there_once_and_byte_for_byte(published, corpus):
     assert titles(hub, "main") == ["The finished run, step 10", *last, "initial commit"]
     kept = {path.name for path in published.run.glob("checkpoint-*")}
     assert kept == {"checkpoint-9", "checkpoint-10"}, "checkpoints rotate while their copies wait"
-    assert (published.run / "model.safetensors").read_bytes() == (
-        published.work / "quiet" / "model.safetensors"
-    ).read_bytes()
+    weights = (published.run / "model.safetensors").read_bytes()
+    assert weights == (published.quiet / "model.safetensors").read_bytes()
     assert not list((published.run / ".publish" / "waiting").iterdir())
     assert not hub.unknown
 
 
 def test_the_token_is_nowhere(published):
-    texts = [path for path in published.work.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert any("requests.log" in path.name for path in texts)
-    assert any("publish.log" in path.name for path in texts)
-    assert not [path for path in texts if TOKEN.encode() in path.read_bytes()]
-    assert TOKEN not in published.output.stdout + published.output.stderr
+    files = [path for path in published.work.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert {"requests.log", "state.json", "publish.log", "metrics.jsonl", "README.md"} & {path.name for path in files}
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
 STRANGER = """
@@ -132,35 +129,45 @@ print(json.dumps(last))
 
 
 def test_a_stranger_loads_it_with_the_code_on_its_card(published):
-    env = environment(published.hub, published.work / "stranger")
-    code = STRANGER.format(repository=REPOSITORY)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, timeout=200, capture_output=True, text=True, cwd=published.work
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    for step, logits in json.loads(done.stdout.splitlines()[-1]).items():
-        model = PicoForCausalLM.from_pretrained(published.work / "quiet" / f"checkpoint-{step}")
+    printed = in_another_process(STRANGER.format(repository=REPOSITORY), folder=published.work)
+    for step, logits in json.loads(printed.splitlines()[-1]).items():
+        model = PicoForCausalLM.from_pretrained(published.quiet / f"checkpoint-{step}")
         torch.testing.assert_close(torch.tensor(logits), model(torch.arange(3, 19)[None]).logits[0, -1, :8])
 
 
 def test_resuming_on_another_machine_is_bitwise_the_same(published, corpus):
     away = published.work / "away"
-    env = environment(published.hub, published.work / "home2")
-    arguments = [a.replace(str(published.run), str(away)) for a in published.arguments]
-    state = f"--resume_from={REPOSITORY}@state-step-4"
-    done = recipe("pretrain", [*arguments, state], env, cwd=published.work)
-    assert done.returncode == 0, done.stderr[-3000:]
-    for name in ("model.safetensors", "checkpoint-10/optimizer.pt"):
-        assert (away / name).read_bytes() == (published.run / name).read_bytes()
-    lines = (away / "metrics.jsonl").read_text().splitlines()
-    assert len(lines) == len((published.run / "metrics.jsonl").read_text().splitlines())
+    pretrain.main([*argv(away, corpus, **published.options), f"--resume_from={REPOSITORY}@state-step-4"])
+    for name in ("model.safetensors", "checkpoint-10/optimizer.pt", "checkpoint-10/maml_state.safetensors"):
+        assert (away / name).read_bytes() == (published.quiet / name).read_bytes()
+    logs = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (away, published.quiet)]
+    assert len(logs[0]) == len(logs[1])
+    assert not (away / "checkpoint-3").exists(), "it did not begin anew"
+
+
+def test_the_newest_state_and_states_that_are_not_there(published, tmp_path):
+    found = fetch_state("hub", REPOSITORY, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint-10" / "COMPLETE").exists()
+    assert found == load_settings(published.run).run, "it goes on as the run it was"
+    for source, to, message in (
+        (
+            f"{REPOSITORY}@state-step-99",
+            None,
+            "has no training state state-step-99; it has state-step-1, state-step-2",
+        ),
+        (f"{REPOSITORY}@step-2", None, "takes `hub` or user/name@state-step-N, got 'ada/pico@step-2'"),
+        ("hub", None, "resume_from hub needs to know the repository"),
+        ("hub", "ada/none", "cannot resume from the Hub: ada/none is not there"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            fetch_state(source, to, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 CUSTOMER = """
-import json, sys
-from pathlib import Path
+import sys
 from huggingface_hub import scan_cache_dir
-from pico_maml.recipes import evaluate, finetune
+from pico_maml.recipes import evaluate, finetune, publish
 from pico_maml.trainers import InputError
 corpus = ["--dataset", sys.argv[1], "--block_size=48", "--eval_blocks=8", "--eval_fraction=0.1", "--episodes=0"]
 served = evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=True", *corpus])
@@ -173,6 +180,7 @@ evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=True", *cor
 assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "what was there before stays"
 finetune.main(["--model", "{repository}@step-3", "--treebank=sample", "--mode=head", "--max_steps=1",
                "--output_dir=tagger", "--disable_tqdm=True"])
+publish.main(["tagger", "--publish_to=ada/tagger"])
 for name, message in (("{repository}@step-99", "step-99"), ("{repository}@", "user/name[@revision]")):
     try:
         evaluate.main(["--model", name, *corpus])
@@ -183,33 +191,36 @@ for name, message in (("{repository}@step-99", "step-99"), ("{repository}@", "us
 """
 
 
-def test_recipes_take_a_revision_where_they_take_a_folder(published, corpus, tmp_path):
-    env = environment(published.hub, tmp_path / "home")
-    code = CUSTOMER.format(repository=REPOSITORY)
-    checkpoint = str(published.work / "quiet" / "checkpoint-3")
-    command = [sys.executable, "-c", code, corpus, checkpoint]
-    done = subprocess.run(command, env=env, timeout=200, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    tagger = ["tagger", "--publish_to=ada/tagger"]
-    done = recipe("publish", tagger, env, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_recipes_take_a_revision_where_they_take_a_folder(published, corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    checkpoint = str(published.quiet / "checkpoint-3")
+    in_another_process(CUSTOMER.format(repository=REPOSITORY), corpus, checkpoint, folder=tmp_path)
     card = published.hub.storage.read("models", "ada/tagger", "main")["README.md"].decode()
     assert "task:\n      type: token-classification" in card
     assert json.loads((tmp_path / "tagger" / RESULTS_FILE).read_text())["treebank"] in card
 
 
-def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path):
-    with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}) as hub:
-        hub.quota = 1000
-        env = environment(hub, tmp_path / "home")
-        done = recipe("pretrain", argv(tmp_path / "run", corpus, publish_to=REPOSITORY), env)
-        assert done.returncode == 3
-        error = done.stderr.strip().splitlines()[-1]
+def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(publish, "limit_waiting", lambda: None)  # which is for a whole process
+    with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}, quota=1000) as hub:
+        connect(monkeypatch, hub, tmp_path / "home")
+        with pytest.raises(SystemExit) as caught:
+            run(lambda: pretrain.main(argv(tmp_path / "run", corpus, publish_to=REPOSITORY)))
+        assert caught.value.code == 3
+        error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: training is done and saved in")
         assert "step-2, step-4, main (ada/pico: no space left (403" in error
         assert f"send the rest with `python -m pico_maml.recipes.publish {tmp_path / 'run'}`" in error
-        assert (tmp_path / "run" / "results.json").exists()
+        assert (tmp_path / "run" / "model.safetensors").exists()
         hub.quota = None
-        done = recipe("publish", [str(tmp_path / "run")], env)
-        assert done.returncode == 0, done.stderr[-3000:]
+        publish.main([str(tmp_path / "run")])
         assert titles(hub, "main") == ["The finished run, step 4", "Step 4", "Step 2", "initial commit"]
+
+
+def test_bad_input(published, tmp_path):
+    with pytest.raises(InputError, match="holds no model.safetensors and no checkpoint-N: nothing to publish"):
+        publish.main([str(tmp_path)])
+    with pytest.raises(InputError, match="was never published: say with --publish_to user/name where to"):
+        publish.main([str(published.quiet)])
+    with pytest.raises(InputError, match="is published to ada/pico already: keep that, or delete"):
+        publish.main([str(published.run), "--publish_to=ada/other"])

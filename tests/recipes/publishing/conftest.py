@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_server import Account, HubServer
-from huggingface_hub import constants
-from published_run import TOKEN, write_model
+from published_run import TOKEN, connect, write_model
 from safetensors.torch import save_file
 
 from pico_maml.trainers.checkpoints.seal import seal
@@ -17,10 +16,7 @@ from pico_maml.trainers.checkpoints.seal import seal
 def hub(tmp_path, monkeypatch):
     accounts = {TOKEN: Account("ada", ["lab"]), "hf_readOnly": Account("ada", write=False), "hf_bob": Account("bob")}
     with HubServer(tmp_path / "hub", accounts) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        connect(monkeypatch, server, tmp_path / "home")
         yield server
 
 
