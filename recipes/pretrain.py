@@ -128,7 +128,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
-        tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
+        tokenizer = (
+            load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents, corpus)
+        )
         blocks = corpus.train_blocks(documents, tokenizer)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
     words = evaluation_words(args, tokenizer, config.vocab_size)
@@ -232,13 +234,15 @@ def comparable(args: MAMLConfig) -> dict[str, Any]:
     return {name: value for name, value in args.to_dict().items() if name in names}
 
 
-def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Dataset) -> PreTrainedTokenizerBase:
-    """The named tokenizer, or one trained on the training documents."""
+def make_tokenizer(
+    model_args: ModelArguments, config: PicoConfig, documents: Dataset, corpus: CorpusArguments
+) -> PreTrainedTokenizerBase:
+    """The named tokenizer, that of a prepared corpus, or one trained on the training documents."""
     name = model_args.tokenizer or model_args.init_from
     if name is not None:
         return load_tokenizer(name)
     if "text" not in (documents.column_names or []):
-        raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
+        return load_tokenizer(corpus.own_tokenizer())
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)
 
 

@@ -1,6 +1,6 @@
 """Packing token ids into fixed blocks without losing a token."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import InputError
 
 
-def pack_blocks(documents: Iterable[list[int]], block_size: int) -> Iterator[np.ndarray]:
+def pack_blocks(documents: Iterable[Sequence[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
     """Concatenate documents and cut them into blocks of `block_size` + 1 ids.
 
     Neighbouring blocks share one id, so each token is predicted exactly once. The last block is filled from the
