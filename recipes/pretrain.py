@@ -5,6 +5,7 @@ accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny 
 """
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCall
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
-from ..trainers.maml_trainer import METRICS_FILE
 from ..trainers.meta.adaptation import evaluate_adaptation
+from ..trainers.safety import PREEMPTED_CODE
+from ..trainers.safety.safe_trainer import METRICS_FILE
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
 from .command_line.loading import load_weights
@@ -30,6 +32,7 @@ from .command_line.run_folder import (
     check_free,
     check_same_run,
     checkpoint_to_resume,
+    claimed,
     save_json,
 )
 from .publishing.background import BackgroundPublisher, check_access
@@ -103,6 +106,18 @@ TYPES = (ModelArguments, CorpusArguments, RunArguments, PublishArguments, MAMLCo
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     model_args, corpus, run_args, publish_args, args = parse(TYPES, argv, prog="pretrain")
+    with claimed(Path(args.output_dir), args.process_index == 0):
+        return pretrain(model_args, corpus, run_args, publish_args, args)
+
+
+def pretrain(
+    model_args: ModelArguments,
+    corpus: CorpusArguments,
+    run_args: RunArguments,
+    publish_args: PublishArguments,
+    args: MAMLConfig,
+) -> dict[str, Any]:
+    """Train, evaluate and save; returns what it writes to results.json."""
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)
     config = model_args.config()
@@ -110,9 +125,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     arguments = {**asdict(model_args), **asdict(corpus), **asdict(run_args), **comparable(args)}
     checkpoint, published_as = None, None
     if run_args.resume_from is not None:
-        check_free(output_dir)
         with args.main_process_first(local=False, desc="state"):
             if args.process_index == 0:
+                check_free(output_dir)
                 published_as = fetch_state(run_args.resume_from, publish_args.publish_to, output_dir)
     if run_args.resume or run_args.resume_from is not None:
         with args.main_process_first(local=False, desc="checkpoint"):
@@ -131,7 +146,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tokenizer = (
             load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents, corpus)
         )
-        blocks = corpus.train_blocks(documents, tokenizer)
+        blocks = corpus.train_blocks(documents, tokenizer, args.seed)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
     words = evaluation_words(args, tokenizer, config.vocab_size)
     if run_args.eval_episodes > 0:
@@ -181,6 +196,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         save_json(output_dir / ARGUMENTS_FILE, arguments)
         save_json(results_path, {"adaptation_before_training": before})
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.preempted:
+        trainer.end()
+        print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
+        sys.exit(PREEMPTED_CODE)
     trainer.save_model()
     results = {
         "steps": trainer.state.global_step,

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from transformers import TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
 from .errors import InputError
 from .meta.episode_config import EpisodeConfig, check_choice
 from .meta.episode_loss import InnerLoop
+from .safety.safety_config import SafetyConfig
 
 
 @dataclass
-class MAMLConfig(EpisodeConfig, TrainingArguments):
-    """Arguments of hybrid pretraining. Every field of `EpisodeConfig` and `TrainingArguments` is there too.
+class MAMLConfig(EpisodeConfig, SafetyConfig):
+    """Arguments of hybrid pretraining. Every field of `EpisodeConfig` and `SafetyConfig` is there too.
 
     Raises:
         InputError: a value that makes no sense (names the field, the value and the rule).
@@ -81,9 +81,6 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
         default="none",
         metadata={"help": "Trackers besides metrics.jsonl: wandb, tensorboard, trackio; commas between."},
     )
-    restore_callback_states_from_checkpoint: bool = field(
-        default=True, metadata={"help": "On resume, callbacks such as early stopping go on counting."}
-    )
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN losses from the logs."})
 
     def __post_init__(self) -> None:
@@ -108,10 +105,6 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
         if self.label_smoothing_factor != 0:
             raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
-        if self.hub_token is not None:
-            raise InputError(
-                "hub_token would stand in the process list and in files: set HF_TOKEN, or run `hf auth login`"
-            )
         if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
             raise InputError("torch_compile would compile a forward that branches: use compile_backbone")
         counts = ("episode_pool", "head_layers", "head_hidden_dim", "gradient_accumulation_steps")
@@ -120,7 +113,7 @@ class MAMLConfig(EpisodeConfig, TrainingArguments):
                 raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
         if isinstance(self.report_to, str) and "," in self.report_to:
             self.report_to = self.report_to.split(",")  # transformers' command line takes a single name
-        TrainingArguments.__post_init__(self)
+        SafetyConfig.__post_init__(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 

@@ -1,21 +1,15 @@
 """`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
 
-import logging
 import time
-from collections.abc import Callable, Sized
-from pathlib import Path
+from collections.abc import Sized
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
-from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
-from transformers.trainer_utils import TrainOutput
 
 from ..modeling_pico import PicoForCausalLM
-from .checkpoints import damages, newest, read_seal, rotate, written_beside
 from .corpus import WordTable, collate_blocks
 from .episode_pool import first_blocks
 from .episode_source import EpisodeSource
@@ -23,16 +17,12 @@ from .episodes import Episode, episode_generator
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
-from .metrics import Meter, MetricsFile
+from .metrics import Meter
 from .process_group import leave
-
-logger = logging.getLogger(__name__)
-
-METRICS_FILE = "metrics.jsonl"
-MAML_STATE_FILE = "maml_state.safetensors"
+from .safety import SafeTrainer
 
 
-class MAMLTrainer(Trainer):
+class MAMLTrainer(SafeTrainer):
     """Pretrain a Pico model with hybrid meta-learning (section 3 of the paper).
 
     Logged every `logging_steps`, each a mean over the micro-batches of its kind since the last log:
@@ -40,8 +30,9 @@ class MAMLTrainer(Trainer):
     `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
     (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
     answering class 0 would score; 1/N in a true episode); and running counts: `episodes`, `episodes_skipped`
-    (too few words in the pool), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, trained on by
-    next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+    (too few words in the pool), `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus),
+    `next_token_tokens` (of these, trained on by next-token prediction), `tokens_per_second`. They go to
+    `output_dir/metrics.jsonl` and to `report_to`.
 
     Args:
         model: the language model; the head of the episodes is put beside it.
@@ -49,6 +40,8 @@ class MAMLTrainer(Trainer):
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids (see `trainers.corpus.make_blocks`).
         processing_class: the tokenizer; tells which ids are words and which is the mask.
         kwargs: passed on to `transformers.Trainer`.
+
+    It resumes exactly, saves when it is preempted, and skips updates that are not finite: see `SafeTrainer`.
 
     Raises:
         InputError: the tokenizer does not fit the model, or the corpus does not fit the arguments.
@@ -88,17 +81,14 @@ class MAMLTrainer(Trainer):
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
-        self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
-        self.counts = {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
-        # Each is called on every process with the folder of a checkpoint, before it is complete.
-        self.checkpoint_writers: list[Callable[[Path], None]] = []
-        self._saving_to: Path | None = None
+        self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """One micro-batch: next-token prediction; with probability `hybrid_ratio` an episode instead, or as well."""
         inputs = self._prepare_inputs(inputs)
+        self.guard.see(inputs["input_ids"])
         self.source.before(inputs["input_ids"])
         # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
@@ -138,6 +128,7 @@ class MAMLTrainer(Trainer):
                     self.source.after(inputs["input_ids"], outputs.states)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
+                self.guard.add_next_token(next_token)
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
@@ -145,7 +136,7 @@ class MAMLTrainer(Trainer):
         return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the recorded metrics to a training log, and write every log to metrics.jsonl."""
+        """Add the recorded metrics to a training log."""
         if "loss" in logs:
             # The Trainer's loss is a mean over both objectives, which says nothing about either.
             del logs["loss"]
@@ -154,31 +145,25 @@ class MAMLTrainer(Trainer):
             logs.update(self._throughput())
         logs.pop("train_loss", None)
         super().log(logs, start_time)
-        if self.is_world_process_zero():
-            self.metrics_file.append(self.state.log_history[-1])
 
     def record(self, values: dict[str, Tensor | float]) -> None:
         """Add values to the next training log, for callbacks; every process must record the same names."""
         for name, value in values.items():
             self.meter.add(name, value)
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
-        """Train; from a checkpoint folder of this run (True: the newest one), go on exactly where it was saved.
+    def tensors_to_save(self) -> dict[str, Tensor]:
+        """The pool, the counts, and metrics not logged yet."""
+        sums = self.meter.sums(self.accelerator)
+        tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+        return tensors | {f"meter.{name}": pair.clone() for name, pair in sums.items()} | self.source.state()
 
-        Raises:
-            InputError: output_dir holds another run, or the folder is no whole checkpoint of this trainer, or it was
-                saved with other batches.
-        """
-        main = self.is_world_process_zero()
-        checkpoint = Path(resume_from_checkpoint) if isinstance(resume_from_checkpoint, str) else None
-        if resume_from_checkpoint is True:
-            with self.args.main_process_first(local=False, desc="checkpoint"):
-                checkpoint = newest(Path(self.args.output_dir), hashes=main)
-        if checkpoint is not None:
-            self._load_state(checkpoint)
-        elif self.metrics_file.exists:
-            raise InputError(f"{self.args.output_dir} holds a run already: choose another output_dir, or resume it")
-        return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `tensors_to_save` gave."""
+        self.source.load(tensors)
+        self.counts = {name: int(tensors[name]) for name in self.counts}
+        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
+        sums = {name.removeprefix("meter."): pair for name, pair in meter.items()}
+        self.meter.load(sums, self.is_world_process_zero())
 
     def end(self) -> None:
         """Finish the trackers and the process group; once, at the very end of a script."""
@@ -200,86 +185,6 @@ class MAMLTrainer(Trainer):
                 "raise its vocab_size, or tokenise with its own tokenizer"
             )
         self.source.start(blocks)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save checkpoint-N: written beside, sealed, renamed; what follows (rotation, pushing) sees it whole."""
-        run, step = Path(self.args.output_dir), self.state.global_step
-        kept = self.source.state()
-        sums = self.meter.sums(self.accelerator)
-        with written_beside(run, step, self.args.should_save) as folder:
-            if self.args.should_save:
-                tensors = {name: torch.tensor(count) for name, count in (self.counts | self._batches()).items()}
-                tensors |= {f"meter.{name}": pair.clone() for name, pair in sums.items()}
-                save_file({**tensors, **kept}, folder / MAML_STATE_FILE)
-            for write in self.checkpoint_writers:
-                write(folder)
-            self._saving_to = folder.parent
-            super()._save_checkpoint(model, trial)
-            self._saving_to = None
-            best = run / f"checkpoint-{self.state.best_global_step}"
-            if best.exists() or best.name == folder.name:
-                # The parent class looked for it in the folder it wrote to.
-                self.state.best_model_checkpoint = str(best)
-                if self.args.should_save:
-                    self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
-        if self.args.should_save:
-            rotate(run, self.args.save_total_limit, self.state.best_model_checkpoint)
-        if self.args.push_to_hub:
-            super()._push_from_checkpoint(str(run / folder.name))
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return super()._get_output_dir(trial) if self._saving_to is None else str(self._saving_to)
-
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """Nothing yet: the parent class calls this while it saves; `_save_checkpoint` pushes what is complete."""
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
-        # A pickle, which nobody should have to trust; arguments.json says the same.
-        Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
-
-    def _load_state(self, checkpoint: Path) -> None:
-        """Take back the pool, the counts and metrics not logged yet; cut metrics.jsonl to the checkpoint's step."""
-        main = self.is_world_process_zero()
-        wrong = damages(checkpoint, hashes=main)
-        if wrong:
-            raise InputError(f"{checkpoint} is no whole checkpoint: {'; '.join(wrong)}; resume from an earlier one")
-        seal = read_seal(checkpoint)
-        missing = [name for name in (MAML_STATE_FILE, "scheduler.pt") if name not in seal["files"]]
-        if missing:
-            raise InputError(
-                f"{checkpoint} holds no {' and no '.join(missing)} (saved with save_only_model, or by another "
-                "trainer), without which nothing goes on exactly: begin a new run from its weights instead"
-            )
-        tensors = load_file(checkpoint / MAML_STATE_FILE)
-        before = {name: int(tensors[name]) for name in self._batches()}
-        if before != self._batches():
-            pairs = ", ".join(f"{name} {before[name]} -> {now}" for name, now in self._batches().items())
-            raise InputError(
-                f"{checkpoint} was saved with other batches: {pairs}; per_device_train_batch_size times processes, "
-                "and gradient_accumulation_steps, must be as they were, else the place in the corpus is lost"
-            )
-        if seal["world_size"] != self.args.world_size:
-            logger.warning(
-                "%s was saved by %d processes and goes on with %d: the same batches and episodes, but sums are added "
-                "in another order, so weights agree to rounding and not bitwise",
-                checkpoint,
-                seal["world_size"],
-                self.args.world_size,
-            )
-        self.source.load(tensors)
-        self.counts = {name: int(tensors[name]) for name in self.counts}
-        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
-        self.meter.load({name.removeprefix("meter."): pair for name, pair in meter.items()}, main)
-        if main:
-            self.metrics_file.keep_until(seal["step"])
-
-    def _batches(self) -> dict[str, int]:
-        """What a position in the corpus is counted in."""
-        return {
-            "micro_batch_size": self.args.per_device_train_batch_size * self.args.world_size,
-            "gradient_accumulation_steps": self.args.gradient_accumulation_steps,
-        }
 
     def _next_micro_batch(self) -> int:
         """Number of this micro-batch within its optimizer step."""

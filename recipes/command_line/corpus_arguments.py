@@ -35,6 +35,12 @@ class CorpusArguments:
     streaming: bool = field(
         default=False, metadata={"help": "Read while training instead of preparing a memory-mapped copy first."}
     )
+    shuffle_blocks: int = field(
+        default=1,
+        metadata={
+            "help": "Blocks of a streamed corpus that are read ahead and shuffled (1: the order of the corpus)."
+        },
+    )
     eval_dataset: str | None = field(
         default=None, metadata={"help": "Corpus to evaluate on; by default a share of `dataset` is held out."}
     )
@@ -52,6 +58,12 @@ class CorpusArguments:
         for name in ("eval_blocks", "block_size"):
             if self.__dict__[name] < 2:
                 raise InputError(f"{name} must be at least 2, got {self.__dict__[name]}")
+        if self.shuffle_blocks < 1:
+            raise InputError(f"shuffle_blocks must be at least 1, got {self.shuffle_blocks}")
+        if self.shuffle_blocks > 1 and not self.streaming:
+            raise InputError(
+                "shuffle_blocks is for a streamed corpus, any other is shuffled whole: leave it, or stream"
+            )
 
     def documents(self) -> tuple:
         """Training and held-out documents."""
@@ -89,9 +101,9 @@ class CorpusArguments:
                 return str(folder)
         raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
 
-    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset | BlockStream:
-        """Blocks to train on."""
-        return make_blocks(documents, tokenizer, self.block_size, self.num_workers)
+    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int) -> Dataset | BlockStream:
+        """Blocks to train on; the seed is that of a stream's order."""
+        return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
         """Up to `eval_blocks` blocks of held-out text: (R, T + 1) int64.

@@ -2,14 +2,19 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
 from ...trainers.checkpoints import newest
+from .claims import acquire, read
 
 RESULTS_FILE = "results.json"
 ARGUMENTS_FILE = "arguments.json"
+CLAIM_FILE = ".running"
+CLAIM_SECONDS = 60
 # What may differ when a run goes on: where it ends, how often it speaks, and on which machine it runs.
 FREE_ON_RESUME = {
     "max_steps",
@@ -41,13 +46,45 @@ def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> No
     temporary.replace(path)
 
 
+@contextmanager
+def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
+    """The folder belongs to this run alone; one that was made for it and stayed empty is removed again.
+
+    Args:
+        folder: of the run.
+        is_main_process: of several processes the main one makes the claim.
+
+    Raises:
+        InputError: another living run has it, or it is a file.
+    """
+    if not is_main_process:
+        yield
+        return
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: choose another output_dir")
+    new = not folder.exists()
+    claim = acquire(folder / CLAIM_FILE, CLAIM_SECONDS)
+    if claim is None:
+        host, process, *_ = (read(folder / CLAIM_FILE) or "another machine, ?").split()
+        raise InputError(
+            f"{folder} belongs to a run that is going on (process {process} on {host}): wait for its end, or stop it; "
+            f"that of a machine that died is free {CLAIM_SECONDS} s after its last sign of life"
+        )
+    try:
+        with claim:
+            yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def check_free(folder: Path) -> None:
     """Make sure that nothing is written over.
 
     Raises:
         InputError: the folder holds something, or is a file.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and any(path.name != CLAIM_FILE for path in folder.iterdir())):
         raise InputError(f"{folder} is not empty: choose another output_dir (or, in pretraining, go on with --resume)")
 
 

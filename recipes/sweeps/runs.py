@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
+from ..command_line.claims import Claim, acquire
 from ..command_line.run_folder import save_json
-from .claims import Claim, acquire
 
 ARGUMENTS_FILE = "arguments.json"
 MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")

@@ -2,7 +2,8 @@
 
 from .blocks import make_blocks
 from .documents import load_documents, split_held_out
-from .packing import BlockStream, collate_blocks, pack_blocks
+from .packing import collate_blocks, pack_blocks
+from .stream import BlockStream
 from .tokenizer import load_tokenizer, train_tokenizer
 from .words import WordTable
 

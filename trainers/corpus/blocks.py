@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
 from .documents import Documents
-from .packing import BlockStream, pack_blocks
+from .packing import pack_blocks
+from .stream import BlockStream
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
@@ -31,6 +32,8 @@ def make_blocks(
     block_size: int,
     num_proc: int | None = None,
     repeat: bool = True,
+    shuffle_blocks: int = 1,
+    seed: int = 0,
 ) -> Dataset | BlockStream:
     """Tokenise and pack documents into blocks of `block_size` + 1 ids; rows that are such blocks stay as they are.
 
@@ -40,6 +43,7 @@ def make_blocks(
         block_size: T, tokens a block predicts.
         num_proc: processes that tokenise.
         repeat: whether a stream starts again at its end.
+        shuffle_blocks, seed: of a stream, see `BlockStream`.
 
     Returns:
         A memory-mapped `Dataset` with the column `input_ids`, or a `BlockStream` for a streamed corpus.
@@ -50,7 +54,7 @@ def make_blocks(
     ids = tokenize_documents(documents, tokenizer, num_proc)
     packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
     if isinstance(ids, IterableDataset):
-        return BlockStream(ids, block_size, packed, repeat)
+        return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed)
     if packed:
         return ids.with_format("numpy")
     features = Features({"input_ids": Sequence(Value("int32"), length=block_size + 1)})

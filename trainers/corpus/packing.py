@@ -9,77 +9,74 @@ from torch import Tensor
 from ..errors import InputError
 
 
-def pack_blocks(documents: Iterable[Sequence[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
-    """Concatenate documents and cut them into blocks of `block_size` + 1 ids.
+class Packer:
+    """Concatenates documents and cuts them into blocks of `block_size` + 1 ids.
 
     Neighbouring blocks share one id, so each token is predicted exactly once. The last block is filled from the
     left with ids seen before: nothing is dropped and nothing is padded.
 
     Args:
-        documents: token ids, end-of-text included.
         block_size: T, tokens a block predicts.
+        pending: ids that are in no block yet.
+        last: the block before them.
+    """
 
-    Yields:
-        int32 arrays of shape (T + 1,).
+    def __init__(self, block_size: int, pending: np.ndarray | None = None, last: np.ndarray | None = None) -> None:
+        self.block_size = block_size
+        self.last = last
+        self._parts = [] if pending is None else [pending]
+        self._length = sum(map(len, self._parts))
+
+    def add(self, document: list[int] | np.ndarray) -> None:
+        """Take a document in: its token ids, end-of-text included."""
+        self._parts.append(np.asarray(document, dtype=np.int32))
+        self._length += len(document)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Take out the blocks that are full, int32 of shape (T + 1,)."""
+        while self._length > self.block_size:
+            ids = self.pending
+            self.last = ids[: self.block_size + 1]
+            self._parts = [ids[self.block_size :]]
+            self._length -= self.block_size
+            yield self.last
+
+    def rest(self) -> np.ndarray | None:
+        """The last block, where ids are left over.
+
+        Raises:
+            InputError: all documents together are shorter than one block.
+        """
+        if self.last is None:
+            raise InputError(
+                f"the corpus holds {self._length} tokens, fewer than one block of {self.block_size + 1}: "
+                "give more text or lower block_size"
+            )
+        if self._length < 2:
+            return None
+        return np.concatenate([self.last[:-1], self.pending])[-self.block_size - 1 :]
+
+    @property
+    def pending(self) -> np.ndarray:
+        """Ids that are in no block yet; the first is the last of the block before."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int32)
+
+
+def pack_blocks(documents: Iterable[Sequence[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
+    """All blocks of some documents (see `Packer`).
 
     Raises:
         InputError: all documents together are shorter than one block.
     """
-    width = block_size + 1
-    pending: list[np.ndarray] = []
-    length, last = 0, None
+    packer = Packer(block_size)
     for document in documents:
-        pending.append(np.asarray(document, dtype=np.int32))
-        length += len(document)
-        if length < width:
-            continue
-        ids = np.concatenate(pending)
-        start = 0
-        while start + width <= len(ids):
-            last = ids[start : start + width]
-            yield last
-            start += block_size
-        pending, length = [ids[start:]], len(ids) - start
-    rest = np.concatenate(pending) if pending else np.empty(0, np.int32)
-    if last is None:
-        raise InputError(
-            f"the corpus holds {len(rest)} tokens, fewer than one block of {width}: give more text or lower block_size"
-        )
-    if len(rest) > 1:
-        yield np.concatenate([last[:-1], rest])[-width:]
-
-
-class BlockStream(torch.utils.data.IterableDataset):
-    """Blocks made on the fly from rows of `input_ids`; see `pack_blocks`. Starts again at the end of the corpus.
-
-    With several data workers each packs its own share of the shards; a worker without a share yields nothing.
-
-    Args:
-        documents: rows of `input_ids`, iterable as often as one likes.
-        block_size: T, tokens a block predicts.
-        packed: the rows are blocks of T + 1 ids already.
-        repeat: start again at the end; else stop there.
-    """
-
-    def __init__(self, documents: Iterable[dict], block_size: int, packed: bool = False, repeat: bool = True) -> None:
-        self.documents = documents
-        self.block_size = block_size
-        self.packed = packed
-        self.repeat = repeat
-
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        while True:
-            rows = (row["input_ids"] for row in self.documents)
-            blocks = map(np.asarray, rows) if self.packed else pack_blocks(rows, self.block_size)
-            try:
-                for block in blocks:
-                    yield {"input_ids": block}
-            except InputError:
-                if torch.utils.data.get_worker_info() is None:
-                    raise
-                return
-            if not self.repeat:
-                return
+        packer.add(document)
+        yield from packer.blocks()
+    rest = packer.rest()
+    if rest is not None:
+        yield rest
 
 
 def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:

@@ -52,7 +52,8 @@ class Claim:
 def acquire(path: Path, stale_after: float) -> Claim | None:
     """Claim a piece of work, or None where a living process has it.
 
-    A claim is stale when its process on this machine is gone, or when nobody has touched it for `stale_after` seconds.
+    A claim is stale when its process on this machine is gone, or when one on another machine has not touched it for
+    `stale_after` seconds.
     Two processes that take over the same stale claim at the very same time may both go on; results are written
     atomically, so that costs time but harms nothing.
     """
@@ -84,8 +85,7 @@ def is_stale(path: Path, stale_after: float) -> bool:
         try:
             process = psutil.Process(int(rest.split()[0]))
             # Killed but not yet reaped by its parent, or another one that has got the number since.
-            if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > touched:
-                return True
+            return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > touched
         except psutil.NoSuchProcess:
             return True
     return time.time() - touched > stale_after

@@ -7,7 +7,7 @@ from multiprocessing.pool import ThreadPool
 
 import psutil
 
-from pico_maml.recipes.sweeps.claims import acquire, is_stale
+from pico_maml.recipes.command_line.claims import acquire, is_stale
 
 
 def test_one_of_many_gets_a_claim(tmp_path):
@@ -41,6 +41,7 @@ def test_the_claim_of_a_killed_process_is_taken_over(tmp_path):
         assert path.read_text() == claim.owner
     path.write_text(f"{socket.gethostname()} {os.getpid()} abc")
     assert acquire(path, 600) is None, "that process lives"
+    assert not is_stale(path, -1e9), "whatever the clock says"
     before_it_began = psutil.Process().create_time() - 1
     os.utime(path, (before_it_began, before_it_began))
     assert is_stale(path, 1e9), "another process has the number now"

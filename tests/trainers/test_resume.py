@@ -1,0 +1,148 @@
+"""A run that is stopped and goes on ends as one that was never stopped, bitwise, whatever it reads and counts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from small_run import arguments, trainer
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from pico_maml import PicoForCausalLM
+from pico_maml.trainers import InputError, MAMLTrainer
+from pico_maml.trainers.corpus import BlockStream
+
+TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
+TIMED |= {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
+OPTIONS = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
+
+
+def logs(folder: Path) -> list[dict]:
+    entries = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name not in TIMED} for entry in entries]
+
+
+def state(checkpoint: Path) -> dict:
+    """Everything a checkpoint holds, apart from times."""
+    loaded = {name: torch.load(checkpoint / name, weights_only=True) for name in ("optimizer.pt", "scheduler.pt")}
+    loaded |= {name: load_file(checkpoint / name) for name in ("model.safetensors", "maml_state.safetensors")}
+    loaded["state"] = json.loads((checkpoint / "trainer_state.json").read_text())
+    for entry in loaded["state"]["log_history"]:
+        for name in TIMED:
+            entry.pop(name, None)
+    for name in ("best_model_checkpoint", "epoch"):  # a path; of a stream the share of this part
+        loaded["state"].pop(name)
+    return loaded
+
+
+def same(a, b) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+class StopAt(TrainerCallback):
+    """Ends training after a step, as a machine that goes away would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == self.step
+
+
+@pytest.fixture
+def start(config):
+    def new() -> PicoForCausalLM:
+        torch.manual_seed(0)
+        return PicoForCausalLM(config)
+
+    return new
+
+
+def stream(blocks, shards: int = 3) -> BlockStream:
+    documents = Dataset.from_dict({"input_ids": [row[:-1].tolist() for row in blocks["input_ids"][:70]]})
+    return BlockStream(documents.to_iterable_dataset(shards), 48, shuffle_blocks=10, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "workers"),
+    [(False, 0), (False, 2), (True, 0), (True, 2)],
+    ids=["mapped", "mapped-2", "streamed", "streamed-2"],
+)
+def test_resume_is_bitwise(start, blocks, tokenizer, tmp_path, streamed, workers):
+    options = OPTIONS | {"dataloader_num_workers": workers, "logging_steps": 2, "max_steps": 12}
+
+    def run(name):
+        return trainer(start(), stream(blocks) if streamed else blocks, tokenizer, tmp_path / name, **options)
+
+    run("whole").train()
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for step in (9, 12):
+        shutil.rmtree(tmp_path / "part" / f"checkpoint-{step}")
+    run("part").train(resume_from_checkpoint=True)
+    assert logs(tmp_path / "part") == logs(tmp_path / "whole")
+    for step in (9, 12):
+        whole, part = (state(tmp_path / name / f"checkpoint-{step}") for name in ("whole", "part"))
+        assert [name for name in whole if not same(whole[name], part[name])] == []
+
+
+def test_a_stopped_run_goes_on_with_its_best_metric_and_its_patience(start, blocks, tokenizer, tmp_path):
+    # The greatest loss counts as best, and it falls: the first evaluation stays the best, and patience ends.
+    options = OPTIONS | {"max_steps": 12, "save_steps": 1, "save_total_limit": 2}
+    options |= {"eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss", "greater_is_better": True}
+    options |= {"load_best_model_at_end": True}
+
+    def run(name):
+        args = arguments(tmp_path / name, **options)
+        made = MAMLTrainer(start(), args, blocks, tokenizer, eval_dataset=blocks.select(range(8)))
+        made.add_callback(EarlyStoppingCallback(early_stopping_patience=4))
+        return made
+
+    whole = run("whole")
+    whole.train()
+    assert whole.state.global_step < 12, "stopped early"
+    kept = sorted(path.name for path in (tmp_path / "whole").glob("checkpoint-*"))
+    best = whole.state.best_model_checkpoint
+    assert Path(best).parent == tmp_path / "whole"
+    assert kept == sorted([Path(best).name, f"checkpoint-{whole.state.global_step}"]), "the best and the newest"
+
+    part = run("part")
+    part.add_callback(StopAt(3))
+    part.train()
+    again = run("part")
+    again.train(resume_from_checkpoint=True)
+    assert again.state.global_step == whole.state.global_step
+    assert again.state.best_metric == whole.state.best_metric
+    assert Path(again.state.best_model_checkpoint).name == Path(best).name
+    entries = [entry for entry in logs(tmp_path / "part") if "total_flos" not in entry]
+    assert entries == [entry for entry in logs(tmp_path / "whole") if "total_flos" not in entry]
+
+
+def test_resuming_reads_no_row_again(start, blocks, tokenizer, tmp_path, monkeypatch):
+    options = OPTIONS | {"max_steps": 12}
+    trainer(start(), blocks, tokenizer, tmp_path / "run", **options).train()
+    read = []
+    for step in (3, 9):
+        seen = []
+        again = trainer(start(), blocks, tokenizer, tmp_path / "run", **options)
+        collate = again.data_collator
+        again.data_collator = lambda rows, seen=seen, collate=collate: seen.append(len(rows)) or collate(rows)
+        again.train(resume_from_checkpoint=str(tmp_path / "run" / f"checkpoint-{step}"))
+        read.append(len(seen) - 2 * (12 - step))
+    assert read[0] == read[1] <= 1, "beyond what it trains on, a batch of the loader's look-ahead"
+
+
+def test_other_batches_are_refused_and_other_processes_explained(start, blocks, tokenizer, tmp_path):
+    trainer(start(), blocks, tokenizer, tmp_path, **OPTIONS).train()
+    for changes, message in (
+        ({"per_device_train_batch_size": 2}, "micro_batch_size 4 -> 2"),
+        ({"gradient_accumulation_steps": 1}, "gradient_accumulation_steps 2 -> 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            trainer(start(), blocks, tokenizer, tmp_path, **OPTIONS, **changes).train(resume_from_checkpoint=True)

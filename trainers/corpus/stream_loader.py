@@ -1,0 +1,69 @@
+"""Batches of a streamed corpus for all processes, and the place to go on from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast
+from torch import Tensor
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from ..errors import InputError
+from ..process_group import rank, world_size
+from .packing import collate_blocks
+from .stream import BlockStream
+
+
+class StreamLoader:
+    """Process 0 reads the stream and gives every process its rows: the same batches whatever the number of processes.
+
+    Args:
+        stream: which repeats.
+        batch_size: B, blocks of a micro-batch on one process.
+        device: where the batches go.
+        options: of the `DataLoader`: `num_workers`, `prefetch_factor` and so on.
+    """
+
+    def __init__(self, stream: BlockStream, batch_size: int, device: torch.device, **options: Any) -> None:
+        self.batch_size = batch_size
+        self.width = stream.block_size + 1
+        self.device = device
+        self.workers = options["num_workers"]
+        # A generator of its own, so that the global one is after a resume where it would have been.
+        self.loader = StatefulDataLoader(
+            stream,
+            batch_size=batch_size * world_size(),
+            collate_fn=collate_blocks,
+            generator=torch.Generator(),
+            drop_last=True,
+            **options,
+        )
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        batches = iter(self.loader) if rank() == 0 else None
+        while True:
+            ids = torch.empty(self.batch_size * world_size(), self.width, dtype=torch.long)
+            if batches is not None:
+                batch = next(batches, None)
+                if batch is None:
+                    raise InputError("the streamed corpus has ended: give a stream that repeats")
+                ids = torch.cat([batch["input_ids"], batch["shift_labels"][:, -1:]], dim=1)
+            ids = broadcast(ids.to(self.device))[rank() * self.batch_size :][: self.batch_size]
+            yield {"input_ids": ids[:, :-1], "shift_labels": ids[:, 1:]}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place after the batch given last, as process 0 knows it; can be written as JSON."""
+        return {"workers": self.workers, "loader": self.loader.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a place.
+
+        Raises:
+            InputError: it was saved with another number of workers, each of which reads a share.
+        """
+        if state["workers"] != self.workers:
+            raise InputError(
+                f"dataloader_num_workers was {state['workers']} and is {self.workers}: each worker has its own place "
+                "in a streamed corpus, so it must stay the same to resume"
+            )
+        self.loader.load_state_dict(state["loader"])

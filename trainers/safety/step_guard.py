@@ -1,0 +1,81 @@
+"""Updates that would ruin a model are skipped: numbers that are not finite and, by option, spikes of the loss."""
+
+import math
+
+import torch
+from torch import Tensor
+
+# Decay of the running mean and variance of the loss, and steps before they are trusted.
+DECAY = 0.98
+SETTLED = 50
+
+
+class StepGuard:
+    """Judges each optimizer step before its update, from what all processes saw.
+
+    Args:
+        limit: skipped updates in a row at which training has to stop.
+        spike: standard deviations above its running mean from which a next-token loss counts as a spike (0: never).
+    """
+
+    def __init__(self, limit: int, spike: float) -> None:
+        self.limit = limit
+        self.spike = spike
+        self.in_a_row = 0
+        self.mean, self.variance, self.seen = 0.0, 0.0, 0
+        self.batches: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._next_token: list[Tensor] = []
+
+    def begin(self) -> None:
+        """A new optimizer step begins."""
+        self.batches, self._losses, self._next_token = [], [], []
+
+    def see(self, input_ids: Tensor) -> None:
+        """Keep a micro-batch (B, T) until its step is judged."""
+        self.batches.append(input_ids)
+
+    def add(self, loss: Tensor) -> None:
+        """Take in the loss of a micro-batch."""
+        self._losses.append(loss.detach())
+
+    def add_next_token(self, loss: Tensor) -> None:
+        """Take in its next-token loss alone, where it has one."""
+        self._next_token.append(loss.detach())
+
+    def on_this_process(self, grad_norm: Tensor) -> list[float]:
+        """What to add up over all processes for `judge`; the one place in a step that waits for the device."""
+        parts = [grad_norm, torch.stack(self._losses).sum(), *self._next_token]
+        norm, loss, *next_token = torch.stack([part.float().reshape(()) for part in parts]).tolist()
+        bad = not (math.isfinite(norm) and math.isfinite(loss))
+        return [float(bad), math.fsum(next_token) if not bad else 0.0, float(len(next_token))]
+
+    def judge(self, bad: float, next_token: float, count: float) -> str | None:
+        """Why the update has to be skipped (`not finite` or `spike`), or None; takes the sums over all processes."""
+        loss = next_token / count if count else None
+        why = "not finite" if bad else "spike" if loss is not None and self._is_spike(loss) else None
+        self.in_a_row = self.in_a_row + 1 if why else 0
+        if why is None and loss is not None:
+            self._follow(loss)
+        return why
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        values = [self.in_a_row, self.mean, self.variance, self.seen]
+        return {"guard": torch.tensor(values, dtype=torch.float64)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        in_a_row, self.mean, self.variance, seen = tensors["guard"].tolist()
+        self.in_a_row, self.seen = int(in_a_row), int(seen)
+
+    def _is_spike(self, loss: float) -> bool:
+        far = self.mean + self.spike * math.sqrt(self.variance)
+        return self.spike > 0 and self.seen >= SETTLED and loss > far
+
+    def _follow(self, loss: float) -> None:
+        self.seen += 1
+        rate = max(1 - DECAY, 1 / self.seen)
+        off = loss - self.mean
+        self.mean += rate * off
+        self.variance = (1 - rate) * (self.variance + rate * off * off)
