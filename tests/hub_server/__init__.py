@@ -2,6 +2,6 @@
 
 from .faults import Fault
 from .server import Account, HubServer, serve
-from .storage import commit_of
+from .storage import commit
 
-__all__ = ["Account", "Fault", "HubServer", "commit_of", "serve"]
+__all__ = ["Account", "Fault", "HubServer", "commit", "serve"]

@@ -24,7 +24,7 @@ class Refused(Exception):
             self.headers["X-Error-Message"] = message
 
 
-def commit_of(repository: str, revision: str) -> str:
+def commit(repository: str, revision: str) -> str:
     """The commit of a revision that `Storage.put_folder` made: 40 hexadecimal digits, themselves a revision."""
     return sha1(f"{repository}@{revision}".encode()).hexdigest()
 
@@ -146,13 +146,13 @@ class Storage:
             return oid
 
     def put_folder(self, name: str, revision: str, folder: Path) -> None:
-        """A revision of a model repository with the files of a folder, whose commit is `commit_of` its name."""
+        """A revision of a model repository with the files of a folder, whose commit is `commit` its name."""
         if f"models/{name}" not in self.repositories:
             self.create("models", name, private=False)
         repository = self.find("models", name)
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {str(path.relative_to(folder)): self.put(path.name, path.read_bytes()) for path in paths}
-        oid = commit_of(name, revision)
+        oid = commit(name, revision)
         repository["commits"][oid] = {"parent": None, "title": revision, "message": "", "files": files}
         repository["branches"][revision] = oid
         self.save()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import commit_of, serve
+from hub_server import commit, serve
 
 from pico_maml import PicoConfig, PicoForCausalLM
 from pico_maml.recipes.export import export_published
@@ -54,7 +54,7 @@ def test_served_checkpoints_load_by_revision_and_subfolder(repositories, text, t
         (VANILLA, {}, vanilla["main"], False),
         (VANILLA, {"revision": "step-100"}, vanilla["step-100"], True),
         (VANILLA, {"revision": "runs/second"}, vanilla["runs/second"], False),
-        (VANILLA, {"revision": commit_of(VANILLA, "step-100")}, vanilla["step-100"], False),
+        (VANILLA, {"revision": commit(VANILLA, "step-100")}, vanilla["step-100"], False),
         (MAML, {"subfolder": "checkpoints/step_200"}, maml / "checkpoints" / "step_200", True),
     ]
     corpus = tmp_path / "books.jsonl"
