@@ -35,6 +35,7 @@ from .command_line.run_folder import (
     claimed,
     save_json,
 )
+from .command_line.tracking import name_run, report_end
 from .publishing.background import BackgroundPublisher, check_access
 from .publishing.resuming import fetch_state
 from .publishing.settings import PublishArguments, Settings
@@ -156,6 +157,7 @@ def pretrain(
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
+    name_run(args, model_args.model_size)
     try:
         trainer = MAMLTrainer(model_args.model(config), args, blocks, tokenizer)
     except ValueError as error:
@@ -210,6 +212,7 @@ def pretrain(
     }
     if trainer.is_world_process_zero():
         save_json(results_path, results)
+        report_end(trainer, results)
     trainer.end()
     if publisher is not None:
         publisher.finish(trainer.state.global_step)

@@ -75,13 +75,18 @@ class RunFacts:
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of a metric that was logged."""
-        rows = [row for row in self.metrics if name in row]
-        return [row["step"] for row in rows], [row[name] for row in rows]
+        return curve_of(self.metrics, name)
 
     def newest(self, name: str) -> float | None:
         """The last value of a metric at or before the step, None where there is none."""
         values = [value for step, value in zip(*self.curve(name), strict=True) if step <= self.step]
         return values[-1] if values else None
+
+
+def curve_of(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of a metric that was logged."""
+    rows = [row for row in metrics if name in row]
+    return [row["step"] for row in rows], [row[name] for row in rows]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """The figures of a model card: training curves, and how the representations changed."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .facts import RunFacts
+from .facts import curve_of
 
 # Title, unit and metrics (with their labels) of each panel.
 PANELS = (
@@ -36,11 +37,11 @@ DYNAMICS = {
 }
 
 
-def draw_curves(facts: RunFacts, path: Path) -> bool:
+def draw_curves(metrics: list[dict[str, Any]], path: Path) -> bool:
     """Metrics over the steps, of which one panel a kind; False, and no file, where nothing was logged."""
     panels = []
-    for title, unit, metrics in PANELS:
-        curves = {label: facts.curve(name) for name, label in metrics}
+    for title, unit, shown in PANELS:
+        curves = {label: curve_of(metrics, name) for name, label in shown}
         curves = {label: curve for label, curve in curves.items() if len(curve[0]) > 1}
         if curves:
             panels.append((title, unit, curves))

@@ -41,7 +41,7 @@ def write_card(folder: Path, entry: Entry, settings: Settings, weights_step: int
         weights_step: see `RunFacts.of_entry`.
     """
     facts = RunFacts.of_entry(entry, weights_step)
-    drawn = [path for path in (CURVES,) if draw_curves(facts, folder / path)]
+    drawn = [path for path in (CURVES,) if draw_curves(facts.metrics, folder / path)]
     if facts.dynamics is not None and draw_dynamics(facts.dynamics, folder / DYNAMICS):
         drawn.append(DYNAMICS)
     (folder / "README.md").write_text(card(facts, settings, drawn))
