@@ -52,32 +52,38 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     published, args = parse(TYPES, argv, prog="publish")
     folder = Path(published.run)
     queue = PublishQueue(folder)
-    if published.training is None:
-        settings = settings_for(folder, args)
+    if is_offline_mode():
+        raise PublishError("HF_HUB_OFFLINE=1 forbids to reach the Hub: unset it to publish")
+    limit_waiting()
+    if published.training is not None:
+        publish_beside(queue, published.training)
+        return queue.published()
+    settings = settings_for(folder, args)
+    with queue.locked() as mine:
+        if not mine:
+            raise InputError(f"another process publishes {folder}: wait for it, or end it")
         settings.save(folder)
         for checkpoint, step in saved_checkpoints(folder):
             queue.freeze(checkpoint, step)
         if weight_files(folder):
             queue.freeze(folder, last_step(folder), final=True)
-    else:
-        os.nice(10)  # training comes first
-        known = load_settings(folder)
-        assert known is not None  # written by the training that starts this
-        settings = known
-    if is_offline_mode():
-        raise PublishError("HF_HUB_OFFLINE=1 forbids to reach the Hub: unset it to publish")
-    limit_waiting()
+        Publisher(queue, settings, HubRepository(settings)).run()
+    print(f"all of {folder} is on the Hub: {settings.repository}")
+    return queue.published()
+
+
+def publish_beside(queue: PublishQueue, training: int) -> None:
+    """Publish what a training process queues, until it ends."""
+    os.nice(10)  # training comes first
+    settings = load_settings(queue.run)
+    assert settings is not None  # written by the training that starts this
     publisher = Publisher(queue, settings, HubRepository(settings))
     while True:
         with queue.locked() as mine:
             if mine:
-                publisher.run(published.training)
-                break
-        if published.training is None:
-            raise InputError(f"another process publishes {folder}: wait for it, or end it")
-        # That of an earlier start of this run, which was killed, finishes what it does.
+                return publisher.run(training)
+        # The process of an earlier start of this run, which was killed, finishes what it does.
         time.sleep(POLL)
-    return queue.published()
 
 
 def settings_for(folder: Path, args: PublishArguments) -> Settings:

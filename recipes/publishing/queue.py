@@ -17,6 +17,7 @@ from .settings import FOLDER, load
 
 # Files of the run, as they were at the step; of the .jsonl files the rows up to it.
 RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, "metrics.jsonl", "learning_dynamics.jsonl")
+DONE = ".done"
 # A pickle of all arguments, which nothing reads back.
 NEVER_PUBLISHED = ("training_args.bin",)
 
@@ -94,7 +95,7 @@ class PublishQueue:
         record = {"step": entry.step, "final": entry.final, "weights": weights, **record}
         save_json(self.published_path / f"{entry.path.name}.json", record)
         # Hidden first: whoever looks in between must not see half of it.
-        gone = entry.path.with_name(f".{entry.path.name}.done")
+        gone = entry.path.with_name(f".{entry.path.name}{DONE}")
         entry.path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
@@ -123,6 +124,8 @@ class PublishQueue:
             except BlockingIOError:
                 yield False
                 return
+            for gone in self.waiting_path.glob(f".*{DONE}"):  # what a killed process had no time to delete
+                shutil.rmtree(gone, ignore_errors=True)
             yield True
 
     def _is_known(self, checkpoint: Path, step: int) -> bool:

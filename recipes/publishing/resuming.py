@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import httpx2
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -34,6 +35,7 @@ def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
     repository, _, revision = (str(publish_to) if source == "hub" else source).partition("@")
     if source != "hub" and not STATE.fullmatch(revision):
         raise InputError(f"resume_from takes `hub` or user/name@state-step-N, got {source!r}")
+    download = run / ".download"
     try:
         api = HfApi(library_name="pico-maml")
         states = [ref.name for ref in api.list_repo_refs(repository).branches if STATE.fullmatch(ref.name)]
@@ -42,20 +44,21 @@ def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
             have = ", ".join(sorted(states, key=step_of)) or "none: publish with publish_state"
             raise InputError(f"{repository} has no training state {revision}; it has {have}")
         title = api.list_repo_commits(repository, revision=revision)[0].title
-        download = run / ".download"
         snapshot_download(repository, revision=revision, local_dir=download)
-    except HfHubHTTPError as error:
+        shutil.rmtree(download / ".cache")  # the client's own
+        (download / ".gitattributes").unlink(missing_ok=True)
+        if wrong := damages(download):
+            raise InputError(f"{repository}@{revision} is no whole checkpoint: {'; '.join(wrong)}")
+    except InputError:
+        shutil.rmtree(download, ignore_errors=True)
+        raise
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+        shutil.rmtree(download, ignore_errors=True)
         raise InputError(f"cannot resume from the Hub: {explain(error, repository).message}") from error
-    except OSError as error:
-        raise InputError(f"cannot resume from {repository}: {' '.join(str(error).split())}") from error
-    shutil.rmtree(download / ".cache")  # the client's own
-    (download / ".gitattributes").unlink(missing_ok=True)
     for path in (download / "run").iterdir():
         path.rename(run / path.name)
     (download / "run").rmdir()
-    checkpoint = download.rename(run / f"checkpoint-{step_of(revision)}")
-    if wrong := damages(checkpoint):
-        raise InputError(f"{repository}@{revision} is no whole checkpoint: {'; '.join(wrong)}")
+    download.rename(run / f"checkpoint-{step_of(revision)}")
     found = RUN.search(title)
     return found[1] if found else ""
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class PublishArguments:
             )
         if self.publish_to is not None:
             check_repository_name("publish_to", self.publish_to)
+        elif unread := [f.name for f in fields(self) if self.__dict__[f.name] != f.default]:
+            raise InputError(f"{', '.join(unread)} says nothing without publish_to: give that, too")
 
 
 def check_repository_name(argument: str, name: str) -> None:

@@ -161,6 +161,12 @@ def test_the_newest_state_and_states_that_are_not_there(published, tmp_path):
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             fetch_state(source, to, tmp_path / "other")
+    published.hub.stop()
+    try:
+        with pytest.raises(InputError, match="cannot resume from the Hub: the Hub cannot be reached"):
+            fetch_state("hub", REPOSITORY, tmp_path / "other")
+    finally:
+        published.hub.start()
     assert not (tmp_path / "other").exists()
 
 

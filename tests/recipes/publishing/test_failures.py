@@ -7,6 +7,7 @@ from published_run import REPOSITORY, settings
 from pico_maml.recipes.publishing.background import check_access
 from pico_maml.recipes.publishing.failures import explain
 from pico_maml.recipes.publishing.repository import HubRepository
+from pico_maml.recipes.publishing.settings import PublishArguments
 from pico_maml.trainers import InputError
 
 
@@ -114,5 +115,7 @@ def test_a_name_the_hub_does_not_take():
         settings(publish_to="a b/c")
     with pytest.raises(InputError, match="publish_main must be one of newest, best, got 'last'"):
         settings(publish_main="last")
+    with pytest.raises(InputError, match="publish_state says nothing without publish_to: give that, too"):
+        PublishArguments(publish_state=True)
     with pytest.raises(InputError, match="publish_wait must be at least 0"):
         settings(publish_wait=-1)

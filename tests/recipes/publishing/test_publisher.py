@@ -1,6 +1,7 @@
 import pytest
 from published_run import REPOSITORY, settings
 
+from pico_maml.recipes.publishing.background import BackgroundPublisher
 from pico_maml.recipes.publishing.failures import PublishError
 from pico_maml.recipes.publishing.publisher import Publisher, is_best
 from pico_maml.recipes.publishing.queue import PublishQueue
@@ -93,3 +94,17 @@ def test_without_training_it_gives_up_after_a_while(hub, run_folder):
     with pytest.raises(PublishError, match="given up after 0 s: the Hub cannot be reached"):
         work.run()
     assert len(work.queue.waiting()) == 1
+
+
+def test_when_training_was_killed_the_queue_is_emptied_and_it_ends(hub, run_folder):
+    work = publisher(run_folder)
+    work.queue.freeze(run_folder / "checkpoint-2", 2)
+    work.run(training=2**22 + 1)  # no process has this number
+    assert titles(hub, "step-2") == ["Step 2", "initial commit"]
+
+
+def test_the_end_waits_no_longer_than_it_is_told(hub, run_folder):
+    made = settings(publish_wait=0.0)
+    made.save(run_folder)
+    with pytest.raises(PublishError, match=r"not all of it is on the Hub: main \(not done after 0 s\); send the rest"):
+        BackgroundPublisher(run_folder, made).finish(4)
