@@ -4,7 +4,6 @@ python -m pico_maml.recipes.pretrain --config demo --output_dir runs/demo
 accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny --output_dir runs/tiny
 """
 
-import json
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..callbacks import HeadStatisticsCallback, PerplexityCallback, ProgressCall
 from ..modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig, MAMLTrainer
 from ..trainers.corpus import WordTable, load_tokenizer, train_tokenizer
+from ..trainers.corpus.documents import column_names
 from ..trainers.meta.adaptation import evaluate_adaptation
 from ..trainers.safety import PREEMPTED_CODE
 from ..trainers.safety.safe_trainer import METRICS_FILE
@@ -33,6 +33,7 @@ from .command_line.run_folder import (
     check_same_run,
     checkpoint_to_resume,
     claimed,
+    load_json,
     save_json,
 )
 from .command_line.tracking import name_run, report_end
@@ -193,7 +194,7 @@ def pretrain(
         return asdict(result)
 
     results_path = output_dir / RESULTS_FILE
-    before = adaptation() if checkpoint is None else json.loads(results_path.read_text())["adaptation_before_training"]
+    before = adaptation() if checkpoint is None else load_json(results_path)["adaptation_before_training"]
     if checkpoint is None and trainer.is_world_process_zero():
         save_json(output_dir / ARGUMENTS_FILE, arguments)
         save_json(results_path, {"adaptation_before_training": before})
@@ -263,7 +264,7 @@ def make_tokenizer(
     name = model_args.tokenizer or model_args.init_from
     if name is not None:
         return load_tokenizer(name)
-    if "text" not in (documents.column_names or []):
+    if "text" not in column_names(documents):
         return load_tokenizer(corpus.own_tokenizer())
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)
 

@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from pretrain_run import argv
 from pico_maml.recipes import pretrain
 from pico_maml.recipes.command_line.arguments import run
 
-OPTIONS = {"max_steps": 24, "save_steps": 1, "save_total_limit": 3, "logging_steps": 1, "eval_steps": 8}
+OPTIONS = {"save_steps": 1, "save_total_limit": 3, "logging_steps": 1, "eval_steps": 8}
 KINDS = {
     "mapped": {},
     "streamed": {"streaming": True, "shuffle_blocks": 20, "dataloader_num_workers": 2},
@@ -86,10 +87,8 @@ def start(arguments: list[str], processes: int, log: Path) -> list[int]:
 def kill(child: int) -> None:
     """The process and its data workers are gone at once."""
     for end in (os.killpg, os.kill):
-        try:
+        with suppress(ProcessLookupError):
             end(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def finish(children: list[int], seconds: float) -> list[int] | None:
@@ -107,35 +106,37 @@ def finish(children: list[int], seconds: float) -> list[int] | None:
     return None if hung else list(codes.values())
 
 
-def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, seed: int) -> Tally:
+def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, seed: int, steps: int) -> Tally:
     """Kill a run `kills` times at random moments, every other time while it saves; then let it end, and compare."""
     tally, moments, begun = Tally(), random.Random(seed), time.monotonic()
-    options = OPTIONS | KINDS[kind] | {"per_device_train_batch_size": 4 // processes}
+    options = OPTIONS | KINDS[kind] | {"max_steps": steps, "per_device_train_batch_size": 4 // processes}
     whole, part = folder / "whole", folder / "part"
     length = time.monotonic()
     if finish(start(argv(whole, corpus, **options), processes, folder / "whole.log"), PATIENCE) is None:
         tally.hangs += 1
+    if not finished(whole):
+        raise SystemExit((folder / "whole.log").read_text())
     length = time.monotonic() - length
-    while not (part / "model.safetensors").exists():
+    while not finished(part):
         resume = {"resume": True} if (part / "arguments.json").exists() else {}
         if not resume:
             shutil.rmtree(part, ignore_errors=True)
         children = start(argv(part, corpus, **options, **resume), processes, folder / "part.log")
         if tally.kills == kills:
-            if finish(children, PATIENCE) is None or not (part / "model.safetensors").exists():
+            if finish(children, PATIENCE) is None or not finished(part):
                 tally.hangs += 1
                 break
             continue
         began = time.time_ns()
         if tally.kills % 2:
-            saves = moments.randint(1, 2)  # few, so that a run this short is not over too soon
+            saves = moments.randint(1, 5)
             seen: set[int] = set()
             while len(seen) < saves and time.time_ns() < began + length * 1e9:
                 seen |= {made for made in [made_at(part / ".unfinished")] if made > began}
                 time.sleep(0.0005)
             time.sleep(moments.uniform(0, 0.03))
         else:
-            time.sleep(moments.uniform(0.1, 0.6) * length)
+            time.sleep(moments.uniform(0.1, 0.7) * length)
         tally.while_saving += made_at(part / ".unfinished") > began
         tally.before_the_first_checkpoint += not any(part.glob("checkpoint-*"))
         if processes > 1 and moments.random() < 0.5:
@@ -147,9 +148,17 @@ def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, se
         tally.kills += 1
         if finish(children, PATIENCE) is None:
             tally.hangs += 1
-    tally.wrong = differences(whole, part)
+        if finished(part) and tally.kills < kills:
+            shutil.rmtree(part)  # too fast: once more from the beginning
+    tally.wrong = differences(whole, part, steps)
     tally.seconds = time.monotonic() - begun
     return tally
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    results = folder / "results.json"
+    return results.exists() and "steps" in json.loads(results.read_text())
 
 
 def made_at(folder: Path) -> int:
@@ -160,9 +169,9 @@ def made_at(folder: Path) -> int:
         return 0
 
 
-def differences(whole: Path, part: Path) -> list[str]:
+def differences(whole: Path, part: Path, steps: int) -> list[str]:
     """What is not the same in two folders of runs, times apart."""
-    last = f"checkpoint-{OPTIONS['max_steps']}"
+    last = f"checkpoint-{steps}"
     found = [
         name
         for name in ("model.safetensors", f"{last}/model.safetensors", f"{last}/maml_state.safetensors")
@@ -174,7 +183,8 @@ def differences(whole: Path, part: Path) -> list[str]:
     logs = []
     for folder in (whole, part):
         entries = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-        logs.append([{k: v for k, v in entry.items() if k not in TIMED} for entry in entries])
+        # The summary of the run's time is missing where the very end was killed.
+        logs.append([{k: v for k, v in e.items() if k not in TIMED} for e in entries if "train_runtime" not in e])
     found += ["metrics.jsonl"] * (logs[0] != logs[1])
     if json.loads((whole / "results.json").read_text()) != json.loads((part / "results.json").read_text()):
         found.append("results.json")
@@ -199,6 +209,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12, help="of each kind of run")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
+    parser.add_argument("--steps", type=int, default=40, help="optimizer steps of a run, each of which is saved")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     bad = False
@@ -209,7 +220,7 @@ def main() -> None:
             for kind in args.kinds:
                 folder = Path(temporary, f"{kind}-{processes}")
                 folder.mkdir()
-                tally = torture(folder, text, kind, processes, args.kills, args.seed)
+                tally = torture(folder, text, kind, processes, args.kills, args.seed, args.steps)
                 print(f"{kind}, {processes} process(es): {tally}", flush=True)
                 if tally.hangs or tally.wrong:
                     print((folder / "part.log").read_text()[-6000:])

@@ -116,7 +116,7 @@ def run(main: Callable[[], Any]) -> None:
     """
     try:
         main()
-    except (InputError, StrictDataclassError, PermissionError, PublishError) as error:
+    except (InputError, StrictDataclassError, OSError, PublishError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

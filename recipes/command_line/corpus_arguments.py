@@ -35,6 +35,10 @@ class CorpusArguments:
     streaming: bool = field(
         default=False, metadata={"help": "Read while training instead of preparing a memory-mapped copy first."}
     )
+    skip_bad_files: bool = field(
+        default=False,
+        metadata={"help": "Leave out corpus files that cannot be read (each is read once to know), else an error."},
+    )
     shuffle_blocks: int = field(
         default=1,
         metadata={
@@ -74,6 +78,7 @@ class CorpusArguments:
             revision=self.dataset_revision,
             text_column=self.text_column,
             streaming=self.streaming,
+            skip_bad_files=self.skip_bad_files,
         )
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from safetensors import SafetensorError
+
 from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...trainers import InputError
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
@@ -19,7 +21,7 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
     kwargs = kwargs if kwargs.get("subfolder") else kwargs | {"subfolder": model.subfolder}
     try:
         return auto_class.from_pretrained(model.path, revision=model.revision, **kwargs)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error
 

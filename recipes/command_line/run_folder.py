@@ -46,6 +46,18 @@ def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> No
     temporary.replace(path)
 
 
+def load_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that a run needs to go on.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{path} is missing or damaged, without which the run cannot go on: put it back") from error
+
+
 @contextmanager
 def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
     """The folder belongs to this run alone; one that was made for it and stayed empty is removed again.
@@ -123,12 +135,9 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     Raises:
         InputError: the run is finished, or arguments differ that change what it is (names each with both values).
     """
-    if step >= arguments["max_steps"] > 0:
+    if step >= arguments["max_steps"] > 0 and "steps" in load_json(folder / RESULTS_FILE):
         raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
-    path = folder / ARGUMENTS_FILE
-    if not path.exists():
-        raise InputError(f"{path} is missing, which says how the run began: it cannot be resumed from here")
-    before = json.loads(path.read_text())
+    before = load_json(folder / ARGUMENTS_FILE)
     now = json.loads(json.dumps(arguments))
     changed = [name for name in before if name not in FREE_ON_RESUME and before[name] != now.get(name)]
     if changed:

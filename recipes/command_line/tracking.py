@@ -26,7 +26,7 @@ def name_run(args: MAMLConfig, model_size: str) -> None:
     if args.project == MAMLConfig.project:
         args.project = PROJECT
     model = f"pico-maml-decoder-{model_size}" if args.hybrid_ratio > 0 else f"pico-decoder-{model_size}"
-    if "wandb" in args.report_to:
+    if "wandb" in (args.report_to or ()):
         os.environ.setdefault("WANDB_PROJECT", args.project)
         os.environ.setdefault("WANDB_RUN_GROUP", model)
 
@@ -38,12 +38,11 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
         trainer: after training; on the main process.
         results: what results.json holds.
     """
-    report_to = trainer.args.report_to
     with tempfile.TemporaryDirectory() as folder:
         curves = Path(folder) / "curves.png"
         if not draw_curves(read_metrics(Path(str(trainer.args.output_dir)) / "metrics.jsonl"), curves):
             return
-        if "wandb" in report_to:
+        if "wandb" in (trainer.args.report_to or ()):
             import wandb
 
             if wandb.run is not None:

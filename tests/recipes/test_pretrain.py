@@ -35,6 +35,17 @@ def test_the_same_run_again_refuses_and_resume_goes_on(pretrained, corpus, tmp_p
         pretrain.main(argv(pretrained, corpus, resume=True))
     half = tmp_path / "half"
     pretrain.main(argv(half, corpus))
+    # Stopped between the last step and the results.
+    before = {
+        "adaptation_before_training": json.loads((half / "results.json").read_text())["adaptation_before_training"]
+    }
+    (half / "results.json").write_text(json.dumps(before))
+    (half / "model.safetensors").unlink()
+    pretrain.main(argv(half, corpus, resume=True))
+    for name in ("results.json", "metrics.jsonl", "model.safetensors"):
+        assert (half / name).exists()
+    assert (half / "model.safetensors").read_bytes() == (pretrained / "model.safetensors").read_bytes()
+    assert json.loads((half / "results.json").read_text()) == json.loads((pretrained / "results.json").read_text())
     for name in ("checkpoint-4/model.safetensors", "model.safetensors"):
         (half / name).unlink()
     with pytest.raises(InputError, match="started with other arguments: n_query 1 -> 2, seed 42 -> 7"):

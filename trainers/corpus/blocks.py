@@ -8,14 +8,14 @@ from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
-from .documents import Documents
+from .documents import Documents, column_names
 from .packing import pack_blocks
 from .stream import BlockStream
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
     """Turn a column `text` into `input_ids`, an end-of-text token after each document; ids pass through."""
-    if "text" not in (documents.column_names or next(iter(documents))):
+    if "text" not in column_names(documents):
         return documents
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:

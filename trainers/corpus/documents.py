@@ -1,14 +1,21 @@
 """Reading a corpus: the built-in prose, text, JSON lines or parquet files, or a data set of the Hub."""
 
+import json
+import logging
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
+import pyarrow
+import pyarrow.ipc
 from datasets import Dataset, IterableDataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from pyarrow import parquet
 
 from ..errors import InputError
 from .python_prose import python_prose
+
+logger = logging.getLogger(__name__)
 
 BUILT_IN = "python-prose"
 FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
@@ -23,6 +30,7 @@ def load_documents(
     revision: str | None = None,
     text_column: str = "text",
     streaming: bool = False,
+    skip_bad_files: bool = False,
 ) -> Documents:
     """Open a corpus whose rows are documents.
 
@@ -32,6 +40,7 @@ def load_documents(
         config_name, split, revision: which part of a Hub data set.
         text_column: the column that holds the text; a corpus with a column `input_ids` is taken as tokenised.
         streaming: read while training instead of building a memory-mapped copy first.
+        skip_bad_files: leave out local files that cannot be read to their end, which are named and counted in the log.
 
     Returns:
         A data set with a single column, `text` or `input_ids`.
@@ -44,14 +53,14 @@ def load_documents(
         return documents.to_iterable_dataset() if streaming else documents
     try:
         if Path(name).exists():
-            files = data_files(Path(name))
+            files = data_files(Path(name), skip_bad_files)
             kind = FORMATS[files[0].suffix]
             options = {"sample_by": "paragraph"} if kind == "text" else {}
             paths = [str(file) for file in files]
             documents = load_dataset(kind, data_files=paths, split="train", streaming=streaming, **options)
         else:
             documents = load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
-        columns = documents.column_names or list(next(iter(documents), {}))
+        columns = column_names(documents)
     except InputError:
         raise
     except DatasetNotFoundError as error:
@@ -66,7 +75,12 @@ def load_documents(
     return documents if wanted == "input_ids" or wanted == "text" else documents.rename_column(wanted, "text")
 
 
-def data_files(path: Path) -> list[Path]:
+def column_names(documents: Documents) -> list[str]:
+    """The columns; a streamed corpus may tell them only in its first row."""
+    return documents.column_names or list(next(iter(documents), {}))
+
+
+def data_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
     """The corpus files at a path, in a fixed order, all of one format; text files are checked to be UTF-8.
 
     Raises:
@@ -79,10 +93,54 @@ def data_files(path: Path) -> list[Path]:
     kinds = sorted({FORMATS[file.suffix] for file in files})
     if len(kinds) > 1:
         raise InputError(f"{path} mixes {' and '.join(kinds)} files: keep one format in a folder")
+    if skip_bad_files:
+        return readable(files)
     if kinds == ["text"]:
         for file in files:
             check_utf8(file)
     return files
+
+
+def readable(files: list[Path]) -> list[Path]:
+    """The files that can be read to their end; the others are named in the log.
+
+    Raises:
+        InputError: there is none.
+    """
+    good, bad = [], []
+    for file in files:
+        try:
+            read_whole(file)
+            good.append(file)
+        except (InputError, OSError, ValueError) as error:
+            bad.append(f"{file} ({' '.join(str(error).split())})")
+    if not good:
+        raise InputError(f"no corpus file can be read: {'; '.join(bad)}")
+    if bad:
+        logger.warning("%d of %d corpus files are skipped: %s", len(bad), len(files), "; ".join(bad))
+    return good
+
+
+def read_whole(path: Path) -> None:
+    """Read a corpus file once.
+
+    Raises:
+        InputError, OSError, ValueError: it is damaged (pyarrow's errors are among these).
+    """
+    kind = FORMATS[path.suffix]
+    if kind == "text":
+        check_utf8(path)
+    elif kind == "parquet":
+        for _ in parquet.ParquetFile(path).iter_batches():
+            pass
+    elif kind == "arrow":
+        with pyarrow.memory_map(str(path)) as source:
+            for _ in pyarrow.ipc.open_stream(source):
+                pass
+    else:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                json.loads(line)
 
 
 def check_utf8(path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import broadcast
+from datasets.exceptions import DatasetGenerationError
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -44,7 +45,13 @@ class StreamLoader:
         while True:
             ids = torch.empty(self.batch_size * world_size(), self.width, dtype=torch.long)
             if batches is not None:
-                batch = next(batches, None)
+                try:
+                    batch = next(batches, None)
+                except InputError:
+                    raise
+                except (OSError, ValueError, DatasetGenerationError) as error:
+                    reason = str(error).strip().splitlines()[-1]
+                    raise InputError(f"the streamed corpus cannot be read on ({reason}): mend or remove it") from error
                 if batch is None:
                     raise InputError("the streamed corpus has ended: give a stream that repeats")
                 ids = torch.cat([batch["input_ids"], batch["shift_labels"][:, -1:]], dim=1)

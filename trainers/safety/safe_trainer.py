@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import Trainer
+from transformers import Trainer, TrainerState
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -24,6 +25,7 @@ from ..process_group import sums
 from .preemption import PREEMPTED_FILE, Preemption
 from .safety_config import SafetyConfig
 from .step_guard import StepGuard
+from .trackers import TolerantTracker
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class SafeTrainer(Trainer):
       true and the file PREEMPTED stands in `output_dir`.
     - Where loss or gradient of a step is not finite on any process, or the next-token loss a spike, all skip its
       update; `max_skipped_updates` in a row end the run with an InputError and the batch in a file.
+    - A tracker that fails is left out; the run goes on.
 
     Every log goes to `output_dir/metrics.jsonl`. Subclasses keep more state by `tensors_to_save` and `load_tensors`.
     """
@@ -69,6 +72,8 @@ class SafeTrainer(Trainer):
         self.checkpoint_writers: list[Callable[[Path], None]] = []
         self._saving_to: Path | None = None
         super().__init__(model, args, train_dataset=train_dataset, **kwargs)
+        handler, trackers = self.callback_handler, tuple(INTEGRATION_TO_CALLBACK.values())
+        handler.callbacks = [TolerantTracker(c) if isinstance(c, trackers) else c for c in handler.callbacks]
 
     def tensors_to_save(self) -> dict[str, Tensor]:
         """State of a subclass, on the CPU; called on every process."""
@@ -96,8 +101,23 @@ class SafeTrainer(Trainer):
         if main:
             (run / PREEMPTED_FILE).unlink(missing_ok=True)
         self.preempted = False
-        with self.preemption:
-            output = super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
+        if checkpoint is not None:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            if state.global_step >= (self.args.max_steps if self.args.max_steps > 0 else state.max_steps):
+                # Stopped after the last step; the parent class would make one more.
+                self._load_from_checkpoint(str(checkpoint))
+                self.state = state
+                return TrainOutput(state.global_step, math.nan, {})
+        try:
+            with self.preemption:
+                output = super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise InputError(
+                f"a data worker died ({' '.join(str(error).split())}): give it more memory or lower "
+                "dataloader_num_workers, and go on from the last checkpoint with --resume"
+            ) from error
         if self.preempted and main:
             (run / PREEMPTED_FILE).write_text(f"saved step {self.state.global_step}; go on with --resume\n")
         return output

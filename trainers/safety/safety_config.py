@@ -35,6 +35,14 @@ class SafetyConfig(TrainingArguments):
             raise InputError(f"max_skipped_updates must be at least 1, got {self.max_skipped_updates}")
         if not 0 <= self.loss_spike < float("inf"):
             raise InputError(f"loss_spike must be at least 0, got {self.loss_spike}")
+        if self.learning_rate < 0:
+            raise InputError(f"learning_rate must be at least 0, got {self.learning_rate}")
+        if self.save_steps <= 0:
+            raise InputError(
+                f"save_steps must be above 0, got {self.save_steps}: set save_strategy no to save nothing"
+            )
+        if self.max_steps == 0:
+            raise InputError("max_steps is 0, which trains nothing: give a number of steps, or -1 to go by epochs")
         if self.ignore_data_skip:
             raise InputError("ignore_data_skip would train on the same text again after a resume: leave it false")
         if self.hub_token is not None:
