@@ -30,6 +30,5 @@ def test_a_full_disk_costs_the_publication_and_not_the_training(save, capsys):
         raise OSError(28, "No space left on device")
 
     save(PublishCallback(full), main_process=True)
-    assert (
-        capsys.readouterr().err == "checkpoint-7 is not queued for publication: [Errno 28] No space left on device\n"
-    )
+    said = "checkpoint-7 is not queued for publication: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == said
