@@ -54,7 +54,6 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     queue = PublishQueue(folder)
     if is_offline_mode():
         raise PublishError("HF_HUB_OFFLINE=1 forbids to reach the Hub: unset it to publish")
-    limit_waiting()
     if published.training is not None:
         publish_beside(queue, published.training)
         return queue.published()
@@ -118,4 +117,5 @@ def limit_waiting() -> None:
 
 
 if __name__ == "__main__":
+    limit_waiting()
     run(main)

@@ -207,7 +207,6 @@ def test_recipes_take_a_revision_where_they_take_a_folder(published, corpus, tmp
 
 
 def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(publish, "limit_waiting", lambda: None)  # which is for a whole process
     with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}, quota=1000) as hub:
         connect(monkeypatch, hub, tmp_path / "home")
         with pytest.raises(SystemExit) as caught:
