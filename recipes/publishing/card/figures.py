@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -33,7 +34,7 @@ DYNAMICS = {
     "effective_rank": ("Effective rank of the weights", "share of the full rank"),
     "attention_entropy_normalised": ("Attention entropy", "share of the maximum"),
     "activation_effective_rank": ("Effective rank of the activations", "share of the full rank"),
-    "cka": ("CKA with the last step", ""),
+    "cka": ("CKA of the activations with the start", ""),
 }
 
 
@@ -60,11 +61,13 @@ def draw_dynamics(table: pd.DataFrame, path: Path) -> bool:
         }
         if rows.step.nunique() > 1:
             panels.append((title, unit, curves))
-    return draw(panels, path)
+    return draw(panels, path, one_legend=True)
 
 
-def draw(panels: list[tuple[str, str, dict[str, tuple[list[int], list[float]]]]], path: Path) -> bool:
-    """Panels side by side, two in a row."""
+def draw(
+    panels: list[tuple[str, str, dict[str, tuple[list[int], list[float]]]]], path: Path, one_legend: bool = False
+) -> bool:
+    """Panels side by side, two in a row; with one legend for all, colours run from the first curve to the last."""
     if not panels:
         return False
     columns = min(2, len(panels))
@@ -74,16 +77,18 @@ def draw(panels: list[tuple[str, str, dict[str, tuple[list[int], list[float]]]]]
     FigureCanvasAgg(figure)
     for number, (title, unit, curves) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, number)
-        for label, (steps, values) in curves.items():
-            axes.plot(steps, values, label=label, linewidth=1.4)
+        colours = colormaps["viridis"].resampled(len(curves) + 1)  # without its last, too light on white
+        for place, (label, (steps, values)) in enumerate(curves.items()):
+            axes.plot(steps, values, label=label, linewidth=1.4, color=colours(place) if one_legend else f"C{place}")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("optimizer step")
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
-        if len(curves) > 8:
-            axes.legend(fontsize=6, frameon=False, ncols=2)
-        elif len(curves) > 1:
+        if len(curves) > 1 and not one_legend:
             axes.legend(fontsize=7, frameon=False)
+    if one_legend:
+        lines, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(lines, labels, loc="outside lower center", fontsize=7, frameon=False, ncols=6)
     path.parent.mkdir(parents=True, exist_ok=True)
     # No version and no date: the same run draws the same bytes.
     figure.savefig(path, dpi=110, metadata={"Software": None})
