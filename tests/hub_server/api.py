@@ -69,6 +69,8 @@ class Api:
                     raise Refused(401, message="Invalid username or password.")
                 orgs = [{"name": name} for name in account.organisations]
                 return Answer(body={"name": account.name, "type": "user", "orgs": orgs, "auth": {}})
+            case ["GET", "api", "agent-harnesses"]:
+                raise Refused(404)  # the client asks for names of its callers now and then, and needs no answer
             case ["POST", "api", "validate-yaml"]:
                 return Answer(body={"errors": [], "warnings": []})
             case [_, "api", "collections", *rest]:

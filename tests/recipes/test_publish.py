@@ -1,5 +1,6 @@
 """A run that is published through a Hub that dies and comes back, and what others can do with what is there then."""
 
+import copy
 import json
 import random
 import re
@@ -14,14 +15,14 @@ import pytest
 import torch
 from hub_server import Account, Fault, HubServer
 from pretrain_run import argv
-from published_run import REPOSITORY, TOKEN, connect
+from published_run import REPOSITORY, TOKEN, connect, settings
 
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes import pretrain, publish
 from pico_maml.recipes.command_line.arguments import run
 from pico_maml.recipes.command_line.run_folder import RESULTS_FILE
 from pico_maml.recipes.publishing.resuming import fetch_state
-from pico_maml.recipes.publishing.settings import load_settings
+from pico_maml.recipes.publishing.settings import PublishArguments, load_settings
 from pico_maml.trainers import InputError
 
 STEPS = range(1, 11)
@@ -50,7 +51,8 @@ def published(corpus, tmp_path_factory):
     """Ten checkpoints with their training states, through a server that fails and restarts at random."""
     work = tmp_path_factory.mktemp("published")
     hub = HubServer(work / "hub", {TOKEN: Account("ada")}).start()
-    hub.faults.add(*FAULTS)
+    faults = copy.deepcopy(FAULTS)
+    hub.faults.add(*faults)
     draw = random.Random(0)
 
     def restart():
@@ -70,7 +72,9 @@ def published(corpus, tmp_path_factory):
         connect(patch, hub, work / "home")
         pretrain.main([*arguments, "--save_total_limit=2"])
         pretrain.main(quiet)  # the same without a Hub, which keeps all its checkpoints
-        yield SimpleNamespace(hub=hub, work=work, run=work / "run", quiet=work / "quiet", options=options)
+        yield SimpleNamespace(
+            hub=hub, work=work, run=work / "run", quiet=work / "quiet", options=options, faults=faults
+        )
     hub.stop()
 
 
@@ -81,7 +85,7 @@ def titles(hub, revision):
 
 def test_all_that_was_saved_is_there_once_and_byte_for_byte(published):
     hub = published.hub
-    assert all(fault.met == fault.times for fault in FAULTS), "every fault was met"
+    assert all(fault.met == fault.times for fault in published.faults), "every fault was met"
     for step in STEPS:
         local = published.quiet / f"checkpoint-{step}"
         step_files = hub.storage.read("models", REPOSITORY, f"step-{step}")
@@ -222,10 +226,12 @@ def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path, m
         assert titles(hub, "main") == ["The finished run, step 4", "Step 4", "Step 2", "initial commit"]
 
 
-def test_bad_input(published, tmp_path):
+def test_bad_input(pretrained, tmp_path):
     with pytest.raises(InputError, match=r"holds no model\.safetensors and no checkpoint-N: nothing to publish"):
-        publish.main([str(tmp_path)])
+        publish.settings_for(tmp_path, PublishArguments())
     with pytest.raises(InputError, match="was never published: say with --publish_to user/name where to"):
-        publish.main([str(published.quiet)])
+        publish.settings_for(pretrained, PublishArguments())
+    (tmp_path / "model.safetensors").touch()
+    settings().save(tmp_path)
     with pytest.raises(InputError, match="is published to ada/pico already: keep that, or delete"):
-        publish.main([str(published.run), "--publish_to=ada/other"])
+        publish.settings_for(tmp_path, PublishArguments(publish_to="ada/other"))
