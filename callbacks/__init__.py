@@ -10,6 +10,7 @@ from .head_statistics import HeadStatisticsCallback
 from .json_console import JsonConsoleCallback
 from .perplexity import PerplexityCallback, Source, held_out_loss, perplexity_rows
 from .progress import ProgressCallback
+from .publish import PublishCallback
 from .weight_spectra import WeightSpectraCallback
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "JsonConsoleCallback",
     "PerplexityCallback",
     "ProgressCallback",
+    "PublishCallback",
     "Row",
     "Source",
     "WeightSpectraCallback",

@@ -21,6 +21,7 @@ from ..trainers.meta.episode_config import EpisodeConfig, check_choice
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from .command_line.arguments import parse, run
 from .command_line.corpus_arguments import CorpusArguments
+from .command_line.downloads import deleted_afterwards
 from .command_line.loading import load_pretrained
 from .command_line.run_folder import save_json
 
@@ -31,7 +32,7 @@ WORDS = ("held_out", "training", "all")
 class EvaluateArguments:
     """Arguments of the evaluation. Episode settings left out are those the checkpoint was trained with."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
     subfolder: str = field(
         default="", metadata={"help": "Folder inside the model's, as `checkpoints/step_100` of the published ones."}
@@ -66,6 +67,9 @@ class EvaluateArguments:
     meta_algorithm: str | None = field(default=None, metadata={"help": "maml, proto-maml or protonet."})
     inner_steps: int | None = field(default=None, metadata={"help": "SGD steps of the inner loop."})
     inner_lr: float | None = field(default=None, metadata={"help": "Learning rate of the inner loop."})
+    delete_downloads: bool = field(
+        default=False, metadata={"help": "Delete afterwards what was downloaded of the model from the Hub."}
+    )
     seed: int = field(default=0, metadata={"help": "The same seed draws the same episodes for every model."})
 
     def __post_init__(self) -> None:
@@ -79,6 +83,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     logging.disable_progress_bar()
     args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
+    with deleted_afterwards([args.model], args.delete_downloads):
+        return evaluate(args, corpus)
+
+
+def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]:
+    """Measure, print and save."""
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)

@@ -8,7 +8,6 @@ Pico checkpoints.
 """
 
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers.utils import logging
 
-from .. import modeling_pico
 from ..modeling_pico import PicoForCausalLM
 from ..modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ..trainers import InputError
@@ -26,15 +24,9 @@ from .command_line.arguments import parse, run
 from .command_line.loading import load_pretrained
 from .command_line.run_folder import check_free
 from .gguf_file import write_gguf
+from .publishing.remote_code import add_remote_code
 
 FORMATS = ("hub", "llama", "gguf", "published")
-MODEL_FILES = ("configuration_pico.py", "loss_pico.py", "modeling_pico.py")
-AUTO_MAP = {
-    "AutoConfig": "configuration_pico.PicoConfig",
-    "AutoModel": "modeling_pico.PicoModel",
-    "AutoModelForCausalLM": "modeling_pico.PicoForCausalLM",
-    "AutoModelForTokenClassification": "modeling_pico.PicoForTokenClassification",
-}
 # What the loaders of the published checkpoints read of config.json.
 PUBLISHED_KEYS = (
     "activation_hidden_dim",
@@ -54,7 +46,7 @@ PUBLISHED_KEYS = (
 class ExportArguments:
     """Arguments of the export."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
     format: str = field(metadata={"help": f"One of {', '.join(FORMATS)}."})
     output_dir: str = field(metadata={"help": "New folder."})
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
@@ -85,11 +77,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def export_hub(model: PicoForCausalLM, folder: Path) -> None:
     """Weights, configuration and the modelling files, for all four Auto classes."""
-    model.config.auto_map = AUTO_MAP
     model.save_pretrained(folder)
-    source = Path(modeling_pico.__file__).parent
-    for name in MODEL_FILES:
-        shutil.copy(source / name, folder / name)
+    add_remote_code(folder, folder / "config.json")
 
 
 def export_llama(model: PicoForCausalLM, folder: Path) -> None:

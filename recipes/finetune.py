@@ -19,6 +19,7 @@ from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
 from .command_line.arguments import parse, run
+from .command_line.downloads import deleted_afterwards
 from .command_line.loading import load_pretrained
 from .command_line.run_folder import RESULTS_FILE, check_free, save_json
 
@@ -27,7 +28,7 @@ from .command_line.run_folder import RESULTS_FILE, check_free, save_json
 class FinetuneArguments:
     """Arguments of the model and the data."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder or a Hub name."})
+    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
     treebank: str = field(
         metadata={
             "help": "`sample` (invented sentences, to try the code), a treebank of Universal NER such as da_ddt, "
@@ -41,11 +42,20 @@ class FinetuneArguments:
         default=None, metadata={"help": "Folder of the Universal NER files (unset: downloaded once and cached)."}
     )
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+    delete_downloads: bool = field(
+        default=False, metadata={"help": "Delete afterwards what was downloaded of the model from the Hub."}
+    )
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    with deleted_afterwards([data_args.model], data_args.delete_downloads):
+        return finetune(data_args, args)
+
+
+def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
+    """Fine-tune, score and save."""
     disable_progress_bars()
     logging.disable_progress_bar()  # transformers' bars for files, which would break ours
     output_dir = Path(args.output_dir)

@@ -24,7 +24,7 @@ IOB2, JSON_LINES = ".iob2", ".jsonl"
 class PredictArguments:
     """Arguments of a prediction."""
 
-    model: str = field(metadata={"help": "Fine-tuned model: a folder or a Hub name."})
+    model: str = field(metadata={"help": "Fine-tuned model: a folder, or user/name[@revision] on the Hub."})
     input_file: str = field(metadata={"help": "Text in UTF-8, a sentence a line."})
     output_file: str = field(
         metadata={

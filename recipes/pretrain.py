@@ -24,6 +24,7 @@ from ..callbacks import (
     JsonConsoleCallback,
     PerplexityCallback,
     ProgressCallback,
+    PublishCallback,
     Source,
     resume_dynamics,
     save_dynamics,
@@ -50,6 +51,10 @@ from .command_line.run_folder import (
     claimed,
     save_json,
 )
+from .command_line.tracking import name_run, report_end
+from .publishing.background import BackgroundPublisher, check_access
+from .publishing.resuming import fetch_state
+from .publishing.settings import PublishArguments, Settings
 
 
 @dataclass
@@ -96,6 +101,13 @@ class RunArguments:
     """Arguments of the run."""
 
     resume: bool = field(default=False, metadata={"help": "Go on from the newest checkpoint in output_dir."})
+    resume_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on in an empty output_dir from a training state on the Hub: user/name@state-step-N, or `hub`, "
+            "the newest in publish_to."
+        },
+    )
     eval_episodes: int = field(
         default=100, metadata={"help": "Held-out episodes to run before and after training (0: none)."}
     )
@@ -113,14 +125,14 @@ class RunArguments:
             raise InputError(f"eval_episodes must be at least 0, got {self.eval_episodes}")
 
 
-TYPES = (ModelArguments, CorpusArguments, RunArguments, DynamicsArguments, MAMLConfig)
+TYPES = (ModelArguments, CorpusArguments, RunArguments, DynamicsArguments, PublishArguments, MAMLConfig)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to results.json."""
-    model_args, corpus, run_args, dynamics_args, args = parse(TYPES, argv, prog="pretrain")
+    model_args, corpus, run_args, dynamics_args, publish_args, args = parse(TYPES, argv, prog="pretrain")
     with claimed(Path(args.output_dir), args.process_index == 0):
-        return pretrain(model_args, corpus, run_args, dynamics_args, args)
+        return pretrain(model_args, corpus, run_args, dynamics_args, publish_args, args)
 
 
 def pretrain(
@@ -128,6 +140,7 @@ def pretrain(
     corpus: CorpusArguments,
     run_args: RunArguments,
     dynamics_args: DynamicsArguments,
+    publish_args: PublishArguments,
     args: MAMLConfig,
 ) -> dict[str, Any]:
     """Train, evaluate and save; returns what it writes to results.json."""
@@ -144,8 +157,13 @@ def pretrain(
         **asdict(dynamics_args),
         **comparable(args),
     }
-    checkpoint = None
-    if run_args.resume:
+    checkpoint, published_as = None, None
+    if run_args.resume_from is not None:
+        with args.main_process_first(local=False, desc="state"):
+            if args.process_index == 0:
+                check_free(output_dir)
+                published_as = fetch_state(run_args.resume_from, publish_args.publish_to, output_dir)
+    if run_args.resume or run_args.resume_from is not None:
         with args.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=args.process_index == 0)
             check_same_run(output_dir, arguments, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
@@ -154,10 +172,15 @@ def pretrain(
                     (output_dir / name).unlink(missing_ok=True)
     else:
         check_free(output_dir)
+    publishing = Settings.of_run(output_dir, publish_args, published_as) if args.process_index == 0 else None
+    if publishing is not None:
+        check_access(publishing)
 
     with args.main_process_first(desc="corpus"):
         documents, held_out_documents = corpus.documents()
-        tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents)
+        tokenizer = (
+            load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(model_args, config, documents, corpus)
+        )
         blocks = corpus.train_blocks(documents, tokenizer, args.seed)
         held_out = corpus.held_out_blocks(held_out_documents, tokenizer)
         text_bytes = Source.from_blocks(held_out, tokenizer).text_bytes
@@ -172,6 +195,7 @@ def pretrain(
         config.pad_token_id = tokenizer.pad_token_id  # whose embedding gets no gradient, so never the end of text
     model = model_args.model(config)
     dynamics_args.check(model)
+    name_run(args, model_args.model_size)
     try:
         trainer = MAMLTrainer(model, args, blocks, tokenizer)
     except ValueError as error:
@@ -191,6 +215,11 @@ def pretrain(
             held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, text_bytes, sources, dynamics
         )
     )
+    publisher = None
+    if publishing is not None:
+        publishing.save(output_dir)
+        publisher = BackgroundPublisher(output_dir, publishing)
+        trainer.add_callback(PublishCallback(publisher.publish))
 
     if checkpoint is None and trainer.is_world_process_zero():
         save_json(output_dir / ARGUMENTS_FILE, arguments)
@@ -229,7 +258,10 @@ def pretrain(
     }
     if trainer.is_world_process_zero():
         save_json(output_dir / RESULTS_FILE, results)
+        report_end(trainer, results)
     trainer.end()
+    if publisher is not None:
+        publisher.finish(trainer.state.global_step)
     return results
 
 
@@ -266,6 +298,8 @@ def check_arguments(corpus: CorpusArguments, config: PicoConfig, args: MAMLConfi
         raise InputError(f"eval_steps must be a whole number of steps, got {args.eval_steps}")
     if args.resume_from_checkpoint is not None:
         raise InputError("resume_from_checkpoint is not read here: --resume goes on from the newest checkpoint")
+    if args.push_to_hub:
+        raise InputError("push_to_hub, transformers' own, loses uploads: give --publish_to user/name instead")
 
 
 def evaluation_words(args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordTable:
@@ -289,13 +323,15 @@ def comparable(args: MAMLConfig) -> dict[str, Any]:
     return {name: value for name, value in args.to_dict().items() if name in names}
 
 
-def make_tokenizer(model_args: ModelArguments, config: PicoConfig, documents: Dataset) -> PreTrainedTokenizerBase:
-    """The named tokenizer, or one trained on the training documents."""
+def make_tokenizer(
+    model_args: ModelArguments, config: PicoConfig, documents: Dataset, corpus: CorpusArguments
+) -> PreTrainedTokenizerBase:
+    """The named tokenizer, that of a prepared corpus, or one trained on the training documents."""
     name = model_args.tokenizer or model_args.init_from
     if name is not None:
         return load_tokenizer(name)
     if "text" not in column_names(documents):
-        raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
+        return load_tokenizer(corpus.own_tokenizer())
     return train_tokenizer((row["text"] for row in documents), config.vocab_size)
 
 

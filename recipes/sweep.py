@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..trainers import InputError
 from .command_line.arguments import parse, run
+from .command_line.downloads import deleted_afterwards
 from .command_line.run_folder import save_json
 from .sweeps.arguments import TYPES, SweepArguments, comparable
 from .sweeps.cost import estimate, measure
@@ -27,13 +28,14 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     arguments = comparable(sweep, args)
     check_same_sweep(folder, arguments)
     left = [entry for entry in runs if not folder.finished(entry) and (sweep.retry_failed or not folder.failed(entry))]
-    # Opens everything, so that whatever is missing is known before hours are spent, and one process downloads.
-    print(estimate(left, measure(sweep, runs, args), folder.results()))
-    if not sweep.dry_run:
-        save_json(folder.path / ARGUMENTS_FILE, arguments)
-        if sweep.retry_failed:
-            folder.forget_failures(left)
-        launch(sweep, folder, argv)
+    with deleted_afterwards([entry.model.path for entry in runs], sweep.delete_downloads):
+        # Opens everything, so that whatever is missing is known before hours are spent, and one process downloads.
+        print(estimate(left, measure(sweep, runs, args), folder.results()))
+        if not sweep.dry_run:
+            save_json(folder.path / ARGUMENTS_FILE, arguments)
+            if sweep.retry_failed:
+                folder.forget_failures(left)
+            launch(sweep, folder, argv)
     counts = folder.counts(runs)
     print(f"{counts['finished']} of {len(runs)} runs finished, {counts['failed']} failed, {counts['left']} left")
     for entry in runs:

@@ -20,7 +20,9 @@ from pico_maml.recipes import (
     finetune,
     ner_results,
     predict,
+    prepare,
     pretrain,
+    publish,
     report,
 )
 from pico_maml.recipes.command_line.arguments import parse
@@ -39,6 +41,8 @@ TYPES = {
     "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),
     "predict": (predict.PredictArguments,),
+    "prepare": (prepare.PrepareArguments,),
+    "publish": publish.TYPES,
     "sweep": SWEEP,
     "ner_results": (ner_results.NERResultsArguments,),
     "report": (report.ReportArguments,),
@@ -48,6 +52,8 @@ TYPES = {
 @pytest.mark.parametrize(("recipe", "arguments"), COMMANDS)
 def test_commands_parse(recipe, arguments, tmp_path):
     argv = shlex.split(arguments)
+    if recipe == "publish":
+        argv.insert(0, "--run")  # which its first argument may stand for
     if "demo" not in argv and recipe == "pretrain":
         argv.append("--use_cpu")  # the paper's recipes ask for bf16 on a GPU
     if recipe == "report":

@@ -16,6 +16,7 @@ from pyarrow import ArrowInvalid
 from transformers import HfArgumentParser
 
 from ...trainers import InputError
+from ..publishing.failures import PublishError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -111,21 +112,23 @@ def unknown(subject: str, name: str, valid: set[str], prefix: str) -> str:
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Run a recipe; what the user can put right becomes one line and exit code 2 (PICO_MAML_DEBUG=1: a traceback)."""
+    """Run a recipe; what the user can put right becomes one line and an exit code (PICO_MAML_DEBUG=1: a traceback).
+
+    The code is 2, as argparse's, where something given is wrong, and 3 where all is done but not all is on the Hub.
+    """
     try:
         main()
-    except (InputError, StrictDataclassError, OSError) as error:
+    except (InputError, StrictDataclassError, OSError, PublishError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
-        sys.exit(fail(" ".join(str(error).split())))
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(3 if isinstance(error, PublishError) else 2)
     except (ArrowInvalid, DatasetGenerationError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
         reason = " ".join(str(error.__cause__ or error).split())
-        sys.exit(fail(f"a corpus file cannot be read ({reason}): mend or remove it, or take --skip_bad_files"))
-
-
-def fail(message: str) -> int:
-    """Print an error; exit code 2, as argparse does."""
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+        print(
+            f"error: a corpus file cannot be read ({reason}): mend or remove it, or take --skip_bad_files",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -100,6 +101,24 @@ class CorpusArguments:
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True
         )
         return documents, held_out
+
+    def own_tokenizer(self) -> str:
+        """The folder of the tokenizer that a corpus made by `recipes.prepare` brings with it.
+
+        Raises:
+            InputError: it has none.
+        """
+        place = Path(self.dataset)
+        if not place.exists():
+            place = Path(
+                snapshot_download(
+                    self.dataset, repo_type="dataset", revision=self.dataset_revision, allow_patterns="tokenizer/*"
+                )
+            )
+        for folder in (place / "tokenizer", place.parent / "tokenizer"):
+            if (folder / "tokenizer.json").exists():
+                return str(folder)
+        raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
 
     def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int) -> Dataset | BlockStream:
         """Blocks to train on; the seed is that of a stream's order."""

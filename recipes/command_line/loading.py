@@ -7,16 +7,20 @@ from safetensors import SafetensorError
 from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...trainers import InputError
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
+from ...trainers.model_name import ModelName
 
 
 def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
-    """`auto_class.from_pretrained(name)`.
+    """`auto_class.from_pretrained` of a folder or of a place on the Hub (see `ModelName`).
 
     Raises:
-        InputError: no such folder or Hub name, or nothing in it that the class loads.
+        InputError: no such folder, Hub name or revision, or nothing in it that the class loads.
     """
+    model = ModelName.parse(name, revision)
+    # A folder within, unless the caller says itself which.
+    kwargs = kwargs if kwargs.get("subfolder") else kwargs | {"subfolder": model.subfolder}
     try:
-        return auto_class.from_pretrained(name, revision=revision, **kwargs)
+        return auto_class.from_pretrained(model.path, revision=model.revision, **kwargs)
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error

@@ -22,6 +22,7 @@ CLAIM_SECONDS = 60
 FREE_ON_RESUME = {
     "max_steps",
     "resume",
+    "resume_from",
     "output_dir",
     "console",
     "disable_tqdm",

@@ -18,7 +18,9 @@ class SweepArguments:
     """Arguments of a sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
     models: list[str] = field(
-        metadata={"help": "SIZE/PRETRAINING=PATH, with @REVISION where needed: tiny/maml=runs/maml tiny/vanilla=..."}
+        metadata={
+            "help": "SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml tiny/vanilla=..."
+        }
     )
     modes: list[str] = field(default_factory=lambda: list(MODES), metadata={"help": "head, full, or both."})
     train_on: list[str] = field(
@@ -42,6 +44,12 @@ class SweepArguments:
     )
     dry_run: bool = field(default=False, metadata={"help": "Say what is left and what it costs; run nothing."})
     retry_failed: bool = field(default=False, metadata={"help": "Run what failed before again."})
+    delete_downloads: bool = field(
+        default=False,
+        metadata={
+            "help": "Delete afterwards what was downloaded of the models, when nothing is left to run from the Hub."
+        },
+    )
     stale_after: float = field(
         default=600.0, metadata={"help": "Seconds of silence after which another worker's run is taken over."}
     )
@@ -56,6 +64,8 @@ class SweepArguments:
                 self.slurm = json.loads(self.slurm)
             except json.JSONDecodeError as error:
                 raise InputError(f"slurm must be JSON, got {self.slurm!r}") from error
+        if self.delete_downloads and self.launcher == "slurm":
+            raise InputError("delete_downloads cannot know when SLURM jobs are done with a model: leave it")
         for name in ("workers", "stale_after"):
             if self.__dict__[name] < 1:
                 raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
@@ -67,7 +77,7 @@ class SweepArguments:
 
 TYPES = (SweepArguments, NERConfig)
 # What two sessions of one sweep may differ in.
-FREE = {"workers", "launcher", "slurm", "dry_run", "retry_failed", "stale_after", "uner_dir"}
+FREE = {"workers", "launcher", "slurm", "dry_run", "retry_failed", "delete_downloads", "stale_after", "uner_dir"}
 # The fine-tuning arguments that decide results.
 DECISIVE = (
     "labelled_subword",

@@ -83,15 +83,29 @@ def test_streaming_and_vanilla(corpus, tmp_path):
 
 
 def test_tensorboard_and_offline_wandb(corpus, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     monkeypatch.setenv("WANDB_MODE", "offline")
+    for name in ("WANDB_PROJECT", "WANDB_RUN_GROUP"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "tensorboard"))
     arguments = [a for a in argv(tmp_path / "out", corpus) if "eval_episodes" not in a]
     pretrain.main([*arguments, "--eval_episodes=0", "--report_to=tensorboard,wandb"])
     assert list((tmp_path / "tensorboard").rglob("events*"))
-    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    run = wandb.run
+    assert (run.project, run.group, run.name) == ("pico-maml", "pico-maml-decoder-tiny", "out")
+    assert run.summary["results"]["steps"] == 4
+    wandb.finish()
+    (offline,) = (tmp_path / "wandb").glob("offline-run-*")
+    (image,) = (offline / "files" / "media").rglob("curves*.png")
+    assert image.stat().st_size > 1000, "the final figure"
+    events = EventAccumulator(str(next((tmp_path / "tensorboard").rglob("events*")).parent)).Reload()
+    assert events.Tags()["images"] == ["curves"]
+    assert "train/next_token_loss" in events.Tags()["scalars"]
 
 
 @pytest.mark.parametrize(

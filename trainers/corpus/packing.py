@@ -64,7 +64,7 @@ class Packer:
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int32)
 
 
-def pack_blocks(documents: Iterable[list[int]], block_size: int) -> Iterator[np.ndarray]:
+def pack_blocks(documents: Iterable[list[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
     """All blocks of some documents (see `Packer`).
 
     Raises:

@@ -7,6 +7,7 @@ from tokenizers import trainers as bpe_trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ..errors import InputError
+from ..model_name import ModelName
 
 END_OF_TEXT, PADDING, MASK = "<|endoftext|>", "<|padding|>", "[MASK]"
 
@@ -43,11 +44,20 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load a tokenizer from a folder or the Hub, with a mask token added where it has none (as the paper's code does).
 
+    Of a model in a subfolder (see `ModelName`) it is the one beside the weights, or else at the top.
+
     Raises:
         InputError: there is no such tokenizer, or it has no end-of-text token to separate documents.
     """
+    model = ModelName.parse(name, revision)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        try:
+            place = {"revision": model.revision, "subfolder": model.subfolder}
+            tokenizer = AutoTokenizer.from_pretrained(model.path, **place)
+        except (OSError, ValueError):
+            if not model.subfolder:
+                raise
+            tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
