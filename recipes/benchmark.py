@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..trainers import InputError
 from ..trainers.meta.episode_config import EpisodeConfig, check_choice
 from .benchmarks.episodes import measure_episodes
@@ -37,6 +39,9 @@ class BenchmarkArguments:
     vocab_size: int = field(default=50304, metadata={"help": "Rows of the embedding."})
     episode_window: int = field(default=EpisodeConfig.episode_window, metadata={"help": "Tokens of a window."})
     rounds: int = field(default=7, metadata={"help": "Times that everything is run in turn."})
+    threads: int = field(
+        default=1, metadata={"help": "CPU threads; of several, CPU seconds count the waiting for each other too."}
+    )
     compiled: bool = field(
         default=False, metadata={"help": "Time the step with a compiled decoder too (compiling takes minutes)."}
     )
@@ -44,7 +49,7 @@ class BenchmarkArguments:
     def __post_init__(self) -> None:
         for part in self.parts:
             check_choice("parts", part, PARTS)
-        least = {"vocab_size": 1000, "episode_window": 2, "rounds": 3}
+        least = {"vocab_size": 1000, "episode_window": 2, "rounds": 3, "threads": 1}
         for name, minimum in least.items():
             if self.__dict__[name] < minimum:
                 raise InputError(f"{name} must be at least {minimum}, got {self.__dict__[name]}")
@@ -54,6 +59,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it writes to benchmark.json after each part."""
     (args,) = parse((BenchmarkArguments,), argv, prog="benchmark")
     shapes, small = [Shape.parse(text) for text in args.shapes], Shape.parse(args.small_shape)
+    torch.set_num_threads(args.threads)
     jobs: dict[str, Callable[[], dict[str, Any]]] = {}
     if "step" in args.parts:
         for shape in shapes:

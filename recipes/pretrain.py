@@ -200,21 +200,8 @@ def pretrain(
         trainer = MAMLTrainer(model, args, blocks, tokenizer)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if run_args.console != "bar" or not args.disable_tqdm:
-        trainer.remove_callback(TransformersProgressCallback)
-        trainer.remove_callback(PrinterCallback)
-    if run_args.console == "json":
-        trainer.add_callback(JsonConsoleCallback())
-    elif run_args.console == "bar" and not args.disable_tqdm:
-        trainer.add_callback(ProgressCallback("pretrain"))
-    dynamics = add_dynamics(trainer, dynamics_args, held_out, checkpoint) if dynamics_args.dynamics_steps else None
-    trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
-    eval_steps = int(args.eval_steps or args.logging_steps)
-    trainer.add_callback(
-        PerplexityCallback(
-            held_out, args.per_device_eval_batch_size, eval_steps, trainer.log, text_bytes, sources, dynamics
-        )
-    )
+    add_console(trainer, run_args.console)
+    add_measurements(trainer, dynamics_args, held_out, text_bytes, sources, checkpoint)
     publisher = None
     if publishing is not None:
         publishing.save(output_dir)
@@ -229,24 +216,13 @@ def pretrain(
         print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
         sys.exit(PREEMPTED_CODE)
     trainer.save_model()
-    before, after = None, None
+    before = after = None
     if run_args.eval_episodes > 0:
         # The model that training began with is made anew: nobody waits for its evaluation before the first step.
         set_seed(args.seed)
         untrained = PicoForMetaCausalLM.from_causal_lm(model_args.model(config), args.seed, **args.head())
         before, after = (
-            asdict(
-                evaluate_adaptation(
-                    model,
-                    held_out[:, :-1],
-                    words,
-                    tokenizer.mask_token_id,
-                    args,
-                    run_args.eval_episodes,
-                    args.seed,
-                    trained_head=args.hybrid_ratio > 0,
-                )
-            )
+            adaptation(model, held_out[:, :-1], words, tokenizer.mask_token_id, args, run_args.eval_episodes)
             for model in (untrained.to(args.device), trainer.model)
         )
     results = {
@@ -263,6 +239,43 @@ def pretrain(
     if publisher is not None:
         publisher.finish(trainer.state.global_step)
     return results
+
+
+def adaptation(
+    model: PicoForMetaCausalLM, blocks: Tensor, words: WordTable, mask_id: int, args: MAMLConfig, episodes: int
+) -> dict[str, Any]:
+    """Accuracies on held-out episodes, for results.json; a run without episodes has no trained head."""
+    trained_head = args.hybrid_ratio > 0
+    return asdict(evaluate_adaptation(model, blocks, words, mask_id, args, episodes, args.seed, trained_head))
+
+
+def add_console(trainer: MAMLTrainer, console: str) -> None:
+    """Have the run print what it was asked to, instead of what transformers would."""
+    if console == "bar" and trainer.args.disable_tqdm:
+        return
+    trainer.remove_callback(TransformersProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    if console == "json":
+        trainer.add_callback(JsonConsoleCallback())
+    elif console == "bar":
+        trainer.add_callback(ProgressCallback("pretrain"))
+
+
+def add_measurements(
+    trainer: MAMLTrainer,
+    arguments: DynamicsArguments,
+    held_out: Tensor,
+    text_bytes: int,
+    sources: dict[str, Source],
+    checkpoint: Path | None,
+) -> None:
+    """Have the run watched: learning dynamics, the head, held-out perplexity."""
+    args = trainer.args
+    dynamics = add_dynamics(trainer, arguments, held_out, checkpoint) if arguments.dynamics_steps else None
+    trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
+    every = int(args.eval_steps or args.logging_steps)
+    rows = args.per_device_eval_batch_size
+    trainer.add_callback(PerplexityCallback(held_out, rows, every, trainer.log, text_bytes, sources, dynamics))
 
 
 def add_dynamics(
