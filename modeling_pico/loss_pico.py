@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
-# Rows of logits held at a time, in fp32 and in half precision (which adds up the weight's gradient once a chunk).
-# Measured: fewer take longer, more take memory; torch's own choice is several times slower.
-LOSS_CHUNK = 128
+# Rows of logits held at a time in half precision, where the weight's gradient is added up once a chunk.
 HALF_CHUNK = 512
 # Rows whose softmax is taken at a time on a CPU, so that they stay in its cache.
 CPU_SOFTMAX_ROWS = 16
@@ -83,9 +81,17 @@ def next_token_loss(
         with torch.autocast(device, enabled=False):
             summed = HalfPrecisionLoss.apply(rows, head.weight, targets, dtype)
     else:
-        options = nn.LinearCrossEntropyOptions(batch_chunk_size=LOSS_CHUNK, chunking_method=None)
+        options = nn.LinearCrossEntropyOptions(batch_chunk_size=chunk_rows(rows.shape[1]), chunking_method=None)
         summed = F.linear_cross_entropy(rows.to(dtype), head.weight, targets, reduction="sum", options=options)
     return summed / count_labels(targets, num_items_in_batch)
+
+
+def chunk_rows(width: int) -> int:
+    """Rows of logits held at a time in fp32: as many as the model is wide, so that they take no more than the weight.
+
+    Measured on CPUs: fewer than 128 take longer, more than 512 take no less; torch's own choice is several times slower.
+    """
+    return min(max(width, 128), 512)
 
 
 def count_labels(targets: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor | int:
