@@ -89,7 +89,7 @@ def next_token_loss(
 def chunk_rows(width: int) -> int:
     """Rows of logits held at a time in fp32: as many as the model is wide, so that they take no more than the weight.
 
-    Measured on CPUs: fewer than 128 take longer, more than 512 take no less; torch's own choice is several times slower.
+    Measured on CPUs: fewer than 128 take longer, more than 512 no less; torch's own choice is several times slower.
     """
     return min(max(width, 128), 512)
 
