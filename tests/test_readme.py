@@ -24,6 +24,7 @@ from pico_maml.recipes import (
     pretrain,
     publish,
     report,
+    scale,
 )
 from pico_maml.recipes.command_line.arguments import parse
 from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
@@ -37,6 +38,7 @@ TYPES = {
     "pretrain": pretrain.TYPES,
     "dynamics": dynamics.TYPES,
     "benchmark": (benchmark.BenchmarkArguments,),
+    "scale": (scale.ScaleArguments,),
     "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (export.ExportArguments,),
     "finetune": (finetune.FinetuneArguments, NERConfig),

@@ -19,11 +19,12 @@ from transformers import LlamaForCausalLM
 from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict
 from .shapes import Shape, zipf_text
-from .timing import Tasks, in_turn, report, timed
+from .timing import Tasks, in_turn, report
 
 LLAMA, PICO, BF16, COMPILED = "LlamaForCausalLM, fp32", "Pico, fp32", "Pico, bf16 autocast", "Pico, fp32, compiled"
 # A product large enough that nothing but the arithmetic counts.
-CUBE = 1024
+CUBE, PRODUCTS = 1024, 16
+FP32_PRODUCTS, BF16_PRODUCTS = "products alone, fp32", "products alone, bf16"
 
 
 def training_step(model: nn.Module, batch: Tensor, bf16: bool = False) -> Callable[[], Tensor]:
@@ -69,11 +70,15 @@ def step_tasks(shape: Shape, vocab_size: int, compiled: bool) -> dict[str, Calla
     return tasks
 
 
-def matrix_rate(dtype: torch.dtype, rounds: int = 5) -> float:
-    """Floating-point operations per CPU-second of a 1024-cube product, the best of some rounds."""
+def products(dtype: torch.dtype) -> Callable[[], None]:
+    """Sixteen 1024-cube products, which tell what the machine can do in the same minute."""
     a, b = torch.randn(CUBE, CUBE).to(dtype), torch.randn(CUBE, CUBE).to(dtype)
-    a @ b
-    return 2 * CUBE**3 / min(timed(lambda: a @ b).cpu for _ in range(rounds))
+
+    def multiply() -> None:
+        for _ in range(PRODUCTS):
+            a @ b
+
+    return multiply
 
 
 def step_flops(config: PicoConfig, tokens: int, block_size: int) -> float:
@@ -89,11 +94,11 @@ def measure_steps(shape: Shape, vocab_size: int, rounds: int, compiled: bool) ->
     """Time, losses, peak memory and model FLOPs utilisation of a shape."""
     tasks = step_tasks(shape, vocab_size, compiled)
     losses = {name: task().item() for name, task in tasks.items()}
-    rates = {name: matrix_rate(torch.bfloat16 if name == BF16 else torch.float32) for name in tasks}
-    plain: Tasks = dict(tasks)
+    plain: Tasks = {**tasks, FP32_PRODUCTS: products(torch.float32), BF16_PRODUCTS: products(torch.bfloat16)}
     found = report(in_turn(plain, rounds), LLAMA)
     flops = step_flops(shape.config(vocab_size), shape.batch_size * shape.block_size, shape.block_size)
     cpu = found["cpu_seconds"]
+    rates = {name: PRODUCTS * 2 * CUBE**3 / cpu[BF16_PRODUCTS if name == BF16 else FP32_PRODUCTS] for name in tasks}
     return found | {
         "first_loss": losses,
         "speed_up": {
