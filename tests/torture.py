@@ -150,7 +150,7 @@ def torture(folder: Path, corpus: str, kind: str, processes: int, kills: int, se
             tally.hangs += 1
         if finished(part) and tally.kills < kills:
             shutil.rmtree(part)  # too fast: once more from the beginning
-    tally.wrong = differences(whole, part, steps)
+    tally.wrong = differences(whole, part, steps) if finished(part) else ["the run did not finish"]
     tally.seconds = time.monotonic() - begun
     return tally
 
@@ -188,8 +188,8 @@ def differences(whole: Path, part: Path, steps: int) -> list[str]:
     found += ["metrics.jsonl"] * (logs[0] != logs[1])
     if json.loads((whole / "results.json").read_text()) != json.loads((part / "results.json").read_text()):
         found.append("results.json")
-    kept = [sorted(path.name for path in folder.iterdir()) for folder in (whole, part)]
-    return found + ["names in the folder"] * (kept[0] != kept[1])
+    kept = [{path.name for path in folder.iterdir()} for folder in (whole, part)]
+    return found + sorted(kept[0] ^ kept[1])
 
 
 def corpus(folder: Path) -> str:

@@ -3,13 +3,14 @@
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
-from ...trainers.checkpoints import newest
+from ...trainers.checkpoints import UNFINISHED, newest
 from .claims import acquire, read
 
 logger = logging.getLogger(__name__)
@@ -89,10 +90,19 @@ def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
         )
     try:
         with claim:
+            clear_leftovers(folder)
             yield
     finally:
         if new and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what a killed run had half written."""
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for name in (RESULTS_FILE, ARGUMENTS_FILE, CLAIM_FILE):
+        for path in folder.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def check_free(folder: Path) -> None:
@@ -140,7 +150,8 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     Raises:
         InputError: the run is finished, or arguments differ that change what it is (names each with both values).
     """
-    if step >= arguments["max_steps"] > 0 and "steps" in load_json(folder / RESULTS_FILE):
+    results = folder / RESULTS_FILE  # written last of all
+    if step >= arguments["max_steps"] > 0 and results.exists() and load_json(results)["steps"] >= step:
         raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
     before = load_json(folder / ARGUMENTS_FILE)
     now = json.loads(json.dumps(arguments))

@@ -54,7 +54,7 @@ def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) ->
     # What a run of an earlier version did not have to say is what it did by default.
     arguments = {f.name: f.default for f in fields(MAMLConfig)} | arguments
     try:
-        shape = {name: arguments[name] for name in ModelArguments.__dataclass_fields__ if name != "tokenizer"}
+        shape = {name: arguments[name] for name in ModelArguments.__dataclass_fields__ if name in arguments}
         config = ModelArguments(**shape).config()
         block, window = arguments["block_size"], arguments["episode_window"]
         support, query = (arguments["n_way"] * arguments[name] for name in ("k_shot", "n_query"))

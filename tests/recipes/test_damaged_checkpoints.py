@@ -1,6 +1,5 @@
 """Every file of a checkpoint damaged in every way: found, set aside, and the run goes on from the one before."""
 
-import json
 import resource
 import shutil
 from pathlib import Path
@@ -55,8 +54,6 @@ def test_no_damage_is_gone_on_from(pretrained, tmp_path):
 def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpus, tmp_path, caplog):
     run = tmp_path / "run"
     shutil.copytree(pretrained, run)
-    results = {"adaptation_before_training": None}
-    (run / "results.json").write_text(json.dumps(results))
     for step in (2, 4):
         (run / f"checkpoint-{step}" / "optimizer.pt").unlink()
     with pytest.raises(InputError, match=r"every checkpoint is damaged .* --init_from .*checkpoint-4.damaged"):
@@ -89,7 +86,7 @@ def test_a_disk_that_fills_during_a_save(pretrained, corpus, tmp_path, monkeypat
     assert caught.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error: cannot save checkpoint-4 in ")
-    assert "checkpoint-2 is untouched: make room there and go on with --resume" in line
+    assert "checkpoint-2 is untouched: make room there, or remove the cause, and go on with --resume" in line
     assert sorted(path.name for path in run.glob("checkpoint-*")) == ["checkpoint-2"]
     assert not (run / ".unfinished").exists()
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from pico_maml.recipes import demo
 
 def test_demo(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    demo.main(["--max_steps=2", "--eval_episodes=1", "--disable_tqdm=true"])
+    demo.main(["--max_steps=2", "--eval_episodes=1", "--eval_blocks=64", "--n_way=8", "--disable_tqdm=true"])
     out = capsys.readouterr().out
     assert "Done in" in out
     assert "query accuracy" in out

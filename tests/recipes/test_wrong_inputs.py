@@ -63,7 +63,7 @@ TABLE = [
     (sweep, {"modes": "half"}, "half"),
     (ner_results, {"bootstrap_samples": 0}, "bootstrap_samples must be at least 1"),
     (ner_results, {"baseline": "maml"}, "baseline and treatment are both 'maml'"),
-    (benchmark, {"model_size": "huge"}, "model_size must be one of tiny, small, medium, large, got 'huge'"),
+    (benchmark, {"shapes": "huge:4x256"}, "with SIZE one of tiny, small, medium, large"),
     (demo, {"stepz": 3}, "--stepz is not an argument"),
     # YAML
     (pretrain, {"config": "YAML:steps: [1"}, "is no YAML file"),

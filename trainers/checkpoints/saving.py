@@ -61,10 +61,11 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
 def cannot_save(run: Path, step: int, error: Exception) -> str:
     """What to say when a checkpoint could not be written."""
     steps = sorted(numbered(run))
-    left = f"checkpoint-{steps[-1]} is untouched: make room there and go on with --resume" if steps else "make room"
+    kept = f"checkpoint-{steps[-1]} is untouched: " if steps else ""
     disk = next(path for path in (run, *run.absolute().parents) if path.exists())
-    reason = " ".join(str(error).split())
-    return f"cannot save checkpoint-{step} in {run} ({shutil.disk_usage(disk).free:,} bytes free): {reason}; {left}"
+    free, reason = shutil.disk_usage(disk).free, " ".join(str(error).split())
+    remedy = "make room there, or remove the cause, and go on with --resume"
+    return f"cannot save checkpoint-{step} in {run} ({free:,} bytes free): {reason}; {kept}{remedy}"
 
 
 def rotate(run: Path, limit: int | None, best: str | None) -> None:
