@@ -73,6 +73,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         "treebank": data_args.treebank,
         "mode": args.mode,
         "labelled_subword": args.labelled_subword,
+        "tag_decoding": args.tag_decoding,
         "seed": args.seed,
         "learning_rate": args.learning_rate,
         "sentences": {split: len(rows) for split, rows in treebank.items()},

@@ -81,6 +81,7 @@ FREE = {"workers", "launcher", "slurm", "dry_run", "retry_failed", "delete_downl
 # The fine-tuning arguments that decide results.
 DECISIVE = (
     "labelled_subword",
+    "tag_decoding",
     "early_stopping_patience",
     "learning_rate",
     "lr_scheduler_type",

@@ -152,6 +152,7 @@ def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) 
         ]
     return {
         "labelled_subword": args.labelled_subword,
+        "tag_decoding": args.tag_decoding,
         "learning_rate": args.learning_rate,
         "epochs": tuned.epochs,
         "best_epoch": tuned.best_epoch,

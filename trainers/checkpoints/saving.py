@@ -51,7 +51,9 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
             sync_directory(run)
             folder.parent.rmdir()
     except (OSError, RuntimeError, SafetensorError) as error:
-        # torch.save and safetensors wrap what the system said.
+        # torch.save and safetensors wrap what the system said; other errors, as of a lost process, only met here.
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+            raise
         if is_writer:
             shutil.rmtree(folder.parent, ignore_errors=True)
         raise InputError(cannot_save(run, step, error)) from error

@@ -29,6 +29,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from ...modeling_pico import PicoForTokenClassification
 from ..errors import InputError
 from .alignment import IGNORED, align, gold_tags, to_tags, truncated_words
+from .decoding import decode
 from .features import FeatureClassifier, FeatureRows, Features, collate_features
 from .iob2 import LABELS
 from .ner_config import NERConfig
@@ -114,8 +115,8 @@ def fine_tune(
     # Behind the words, whatever generation left here: cached features count their places from the front.
     tokenizer.padding_side = "right"
     model.base_model.requires_grad_(args.mode == "full")
-    # So that whoever uses the model later reads the same sub-words.
-    model.config.labelled_subword = args.labelled_subword
+    # So that whoever uses the model later reads the same sub-words, in the same way.
+    model.config.labelled_subword, model.config.tag_decoding = args.labelled_subword, args.tag_decoding
     raw = {**treebank, **(test_sets or {})}
     aligned = {
         name: prepare(rows, tokenizer, model.config.max_seq_len, args.labelled_subword) for name, rows in raw.items()
@@ -147,7 +148,7 @@ def fine_tune(
         processing_class=tokenizer,
         data_collator=collate_features if cached else DataCollatorForTokenClassification(tokenizer),
         compute_metrics=None if validation is None else partial(_f1, rows=validation[:], gold=gold_tags(validation)),
-        preprocess_logits_for_metrics=_to_classes,
+        preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding),
         callbacks=[] if validation is None else [EarlyStopping(args.early_stopping_patience)],
         lengths=list(aligned["train"]["length"]),
     )
@@ -221,9 +222,9 @@ def label_names() -> dict[str, dict]:
     return {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
 
 
-def _to_classes(logits: Tensor, labels: Tensor) -> Tensor:
+def _to_classes(logits: Tensor, labels: Tensor, decoding: str) -> Tensor:
     """Keep classes, not logits, so that an evaluation fits in memory."""
-    return logits.argmax(-1)
+    return decode(logits, labels != IGNORED, decoding)
 
 
 def _f1(prediction: EvalPrediction, rows: dict[str, list], gold: list[list[str]]) -> dict[str, float]:

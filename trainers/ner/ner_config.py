@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 from ..errors import InputError
 from ..safety.safety_config import refuse_token
 from .alignment import SUBWORDS
+from .decoding import DECODINGS
 
 MODES = ("head", "full")
 
@@ -26,6 +27,12 @@ class NERConfig(TrainingArguments):
         default="first",
         metadata={"help": "Sub-word that carries a word's label: `first` (usual), `last` (seen whole by the model)."},
     )
+    tag_decoding: str = field(
+        default="argmax",
+        metadata={
+            "help": "`argmax` of each word (comparable with the paper), or `iob2`, the most probable valid tags."
+        },
+    )
     cache_features: bool = field(
         default=True,
         metadata={"help": "In mode head, encode each sentence once instead of once an epoch; the result is the same."},
@@ -40,7 +47,7 @@ class NERConfig(TrainingArguments):
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences of an evaluation batch."})
 
     def __post_init__(self) -> None:
-        for name, values in (("mode", MODES), ("labelled_subword", SUBWORDS)):
+        for name, values in (("mode", MODES), ("labelled_subword", SUBWORDS), ("tag_decoding", DECODINGS)):
             if self.__dict__[name] not in values:
                 raise InputError(f"{name} must be one of {', '.join(values)}, got {self.__dict__[name]!r}")
         if self.early_stopping_patience < 1:

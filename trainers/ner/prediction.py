@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico import PicoForTokenClassification
-from .alignment import align
+from .alignment import IGNORED, align
+from .decoding import decode
 from .features import batches
 from .fine_tuning import check_labels
 from .iob2 import LABELS, Entity, to_entities
@@ -54,7 +55,7 @@ def predict(
     """Tag sentences, in their order.
 
     Args:
-        model: of `fine_tune`; its configuration says which sub-word carries a word's label.
+        model: of `fine_tune`; its configuration says which sub-word carries a word's label, and how tags are decoded.
         tokenizer: the model's.
         sentences: words of each; at least one word each.
         tokens_at_once: sub-words of a batch, padding included.
@@ -63,7 +64,8 @@ def predict(
         InputError: the model has other labels than `LABELS` (it was not fine-tuned), or the tokenizer no word ids.
     """
     check_labels(model)
-    subword = model.config.to_dict().get("labelled_subword", "first")
+    settings = model.config.to_dict()
+    subword, decoding = settings.get("labelled_subword", "first"), settings.get("tag_decoding", "argmax")
     rows: dict[str, list] = {"tokens": sentences, "ner_tags": [[0] * len(tokens) for tokens in sentences]}
     columns = align(rows, tokenizer, model.config.max_seq_len, subword)
     model.eval()
@@ -72,15 +74,16 @@ def predict(
         padded = torch.nn.utils.rnn.pad_sequence(
             [torch.tensor(columns["input_ids"][i]) for i in batch], batch_first=True
         )
-        logits = model(input_ids=padded.to(model.device), use_cache=False).logits
-        probabilities, classes = logits.float().softmax(-1).cpu().max(-1)
-        for i, row_probabilities, row_classes in zip(batch, probabilities, classes, strict=True):
+        logits = model(input_ids=padded.to(model.device), use_cache=False).logits.float().cpu()
+        labels = [torch.tensor(columns["labels"][i]) for i in batch]
+        labelled = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED) != IGNORED
+        classes = decode(logits, labelled, decoding)
+        probabilities = logits.softmax(-1).gather(-1, classes[..., None])[..., 0]
+        for i, kept, row_classes, row_probabilities in zip(batch, labelled, classes, probabilities, strict=True):
             words = columns["labelled_words"][i]
-            kept = torch.tensor([label == 0 for label in columns["labels"][i]])
-            length = len(kept)
             tags, certain = ["O"] * len(sentences[i]), [1.0] * len(sentences[i])
             for word, label, probability in zip(
-                words, row_classes[:length][kept].tolist(), row_probabilities[:length][kept].tolist(), strict=True
+                words, row_classes[kept].tolist(), row_probabilities[kept].tolist(), strict=True
             ):
                 tags[word], certain[word] = LABELS[label], probability
             tagged[i] = TaggedSentence(sentences[i], tags, certain, len(tags) - len(words))

@@ -1,3 +1,4 @@
+import copy
 import subprocess
 import sys
 from functools import partial
@@ -128,6 +129,20 @@ def test_a_model_that_reads_the_last_subword(classifier, tokenizer, treebank, tm
     assert PicoForTokenClassification.from_pretrained(tmp_path / "saved").config.labelled_subword == "last"
 
 
+@pytest.mark.parametrize("mode", ["head", "full"])
+def test_decoded_as_iob2_both_modes_of_scoring_agree(classifier, tokenizer, treebank, tmp_path, mode):
+    with torch.no_grad():
+        classifier.score.bias[[2, 4, 6]] = 1.0  # begins inside entities, unless it is kept from it
+    apart = []
+    for decoding in ("argmax", "iob2"):
+        args = arguments(tmp_path, mode=mode, tag_decoding=decoding, max_steps=1, learning_rate=1e-4)
+        tuned = fine_tune(copy.deepcopy(classifier), tokenizer, treebank, args)
+        apart.append(tuned.scores["test"]["f1"] - tuned.scores["test"]["strict_f1"])
+        begun = [tag for tags in tuned.tags["test"] for tag in tags if tag.startswith("B-")]
+        assert bool(begun) == (decoding == "iob2")
+    assert apart[1] == 0
+
+
 def test_truncated_words_are_counted_and_scored_as_o(classifier, tokenizer, treebank, tmp_path):
     classifier.config.max_seq_len = 2
     tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, num_train_epochs=1))
@@ -195,6 +210,8 @@ def test_bad_arguments(classifier, tokenizer, treebank, tmp_path):
         arguments(tmp_path, mode="both")
     with pytest.raises(InputError, match="labelled_subword must be one of first, last, got 'middle'"):
         arguments(tmp_path, labelled_subword="middle")
+    with pytest.raises(InputError, match="tag_decoding must be one of argmax, iob2, got 'crf'"):
+        arguments(tmp_path, tag_decoding="crf")
     with pytest.raises(InputError, match="early_stopping_patience must be at least 1"):
         arguments(tmp_path, early_stopping_patience=0)
     with pytest.raises(InputError, match="no train split, only test"):

@@ -29,9 +29,9 @@ def test_words_of_a_text(text, words):
     assert [text[start:end] for start, end in split_words(text)] == words
 
 
-@pytest.mark.parametrize("subword", ["first", "last"])
-def test_batches_change_nothing(tagger, tokenizer, subword):
-    tagger.config.labelled_subword = subword
+@pytest.mark.parametrize(("subword", "decoding"), [("first", "argmax"), ("last", "argmax"), ("last", "iob2")])
+def test_batches_change_nothing(tagger, tokenizer, subword, decoding):
+    tagger.config.labelled_subword, tagger.config.tag_decoding = subword, decoding
     sentences = [["ab", "cdefgh"], ["ij"], ["ab"] * 9, ["gh", "xyz", "ab"]]
     together = predict(tagger, tokenizer, sentences, tokens_at_once=16)
     for sentence, tagged in zip(sentences, together, strict=True):
@@ -39,6 +39,19 @@ def test_batches_change_nothing(tagger, tokenizer, subword):
         assert tagged.tokens == sentence
         assert tagged.tags == alone.tags
         assert tagged.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+
+
+def test_decoded_as_iob2_no_entity_begins_inside(tagger, tokenizer):
+    with torch.no_grad():
+        tagger.score.bias[2] = 100.0  # I-PER everywhere
+    sentences = [["ab", "cdefgh", "ij"], ["gh"]]
+    assert [tagged.tags for tagged in predict(tagger, tokenizer, sentences)] == [["I-PER"] * 3, ["I-PER"]]
+    tagger.config.tag_decoding = "iob2"
+    # One word that is not I-PER is the price, and B-PER is the cheapest way in.
+    (long, short) = predict(tagger, tokenizer, sentences)
+    assert long.tags == ["B-PER", "I-PER", "I-PER"]
+    assert short.tags[0][0] != "I"
+    assert max(long.probabilities[0], short.probabilities[0]) < 1e-6
 
 
 def test_words_that_were_cut_off_are_o_and_counted(tagger, tokenizer):
