@@ -16,6 +16,7 @@ import torch
 from hub_server import Account, Fault, HubServer
 from pretrain_run import argv
 from published_run import REPOSITORY, TOKEN, connect, settings
+from transformers import AutoModelForCausalLM
 
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes import pretrain, publish
@@ -124,7 +125,7 @@ exec(code)
 assert card.data.eval_results[0].metric_type == "perplexity"
 from transformers import AutoModelForCausalLM
 ids, last = torch.arange(3, 19)[None], {{}}
-for step in (1, 10):
+for step in range(1, 11):
     model = AutoModelForCausalLM.from_pretrained("{repository}", revision=f"step-{{step}}", trust_remote_code=True)
     assert "pico_maml" not in type(model).__module__
     last[step] = model.eval()(ids).logits[0, -1, :8].tolist()
@@ -134,9 +135,20 @@ print(json.dumps(last))
 
 def test_a_stranger_loads_it_with_the_code_on_its_card(published):
     printed = in_another_process(STRANGER.format(repository=REPOSITORY), folder=published.work)
-    for step, logits in json.loads(printed.splitlines()[-1]).items():
+    found = json.loads(printed.splitlines()[-1])
+    assert list(map(int, found)) == list(STEPS)
+    for step, logits in found.items():
         model = PicoForCausalLM.from_pretrained(published.quiet / f"checkpoint-{step}")
         torch.testing.assert_close(torch.tensor(logits), model(torch.arange(3, 19)[None]).logits[0, -1, :8])
+
+
+def test_every_revision_loads_with_the_package(published):
+    for step in STEPS:
+        model = AutoModelForCausalLM.from_pretrained(REPOSITORY, revision=f"step-{step}")
+        assert isinstance(model, PicoForCausalLM)
+        local = PicoForCausalLM.from_pretrained(published.quiet / f"checkpoint-{step}").state_dict()
+        assert local.keys() == model.state_dict().keys()
+        assert all(torch.equal(weight, local[name]) for name, weight in model.state_dict().items())
 
 
 def test_resuming_on_another_machine_is_bitwise_the_same(published, corpus):
