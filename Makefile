@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
+WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
 .PHONY: demo test format lint types unit clean
 
@@ -19,9 +20,9 @@ types: .venv/installed-dev
 	mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/pico_maml
 	MYPYPATH=.venv/typed $(BIN)/mypy --config-file pyproject.toml $(FOLDERS:%=-p pico_maml.%)
 
-# As many test processes as cores, one thread each.
+# One test process more than cores, because some tests wait; one thread each.
 unit: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -23,8 +23,8 @@ from ..trainers.checkpoints.finding import numbered
 from .command_line.arguments import parse, run
 from .command_line.run_folder import RESULTS_FILE
 from .publishing.failures import PublishError
-from .publishing.publisher import POLL, Publisher
-from .publishing.queue import PublishQueue, weight_files
+from .publishing.publisher import Publisher
+from .publishing.queue import POLL, PublishQueue, weight_files
 from .publishing.repository import HubRepository
 from .publishing.settings import PublishArguments, Settings, load, load_settings
 

@@ -6,14 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from matplotlib.image import imread
 from transformers import Trainer
 from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from ...trainers import MAMLConfig
 from ...trainers.safety.trackers import TolerantTracker
 from ..publishing.card.facts import read_metrics
-from ..publishing.card.figures import draw_curves
 
 PROJECT = "pico-maml"
 logger = logging.getLogger(__name__)
@@ -43,6 +41,9 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
         trainer: after training; on the main process.
         results: what results.json holds.
     """
+    # Here, because it loads matplotlib, for which training need not wait.
+    from ..publishing.card.figures import draw_curves
+
     with tempfile.TemporaryDirectory() as folder:
         curves = Path(folder) / "curves.png"
         if not draw_curves(read_metrics(Path(str(trainer.args.output_dir)) / "metrics.jsonl"), curves):
@@ -71,6 +72,7 @@ def to_wandb(results: dict[str, Any], curves: Path) -> None:
 
 def to_tensorboard(folder: str, step: int, curves: Path) -> None:
     """The curves as an image beside the scalars."""
+    from matplotlib.image import imread
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(folder) as writer:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ...trainers import InputError
 from .failures import PublishError, explain
-from .publisher import POLL
-from .queue import PublishQueue
+from .queue import POLL, PublishQueue
 from .repository import HubRepository
 from .settings import Settings
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from .card.facts import held_out_loss
 from .failures import PublishError, explain
-from .queue import Entry, PublishQueue
+from .queue import POLL, Entry, PublishQueue
 from .repository import HubRepository
 from .revision import described, revision_files, state_files
 from .settings import Settings
 
 LONGEST_WAIT = 60.0
-POLL = 0.2
 
 
 class Publisher:

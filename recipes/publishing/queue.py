@@ -18,6 +18,8 @@ from .settings import FOLDER, load
 # Files of the run, as they were at the step; of the .jsonl files the rows up to it.
 RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, "metrics.jsonl", "learning_dynamics.jsonl")
 DONE = ".done"
+# Seconds between two looks at the queue.
+POLL = 0.2
 # A pickle of all arguments, which nothing reads back.
 NEVER_PUBLISHED = ("training_args.bin",)
 

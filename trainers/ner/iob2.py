@@ -6,8 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from seqeval.metrics.sequence_labeling import get_entities
-
 from ..errors import InputError
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -89,6 +87,9 @@ def format_iob2(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> str
 
 def to_entities(tags: Sequence[str]) -> list[Entity]:
     """The entities of a sentence, by the rules of conlleval: an I- tag that continues nothing begins an entity."""
+    # Here, because it loads scikit-learn, for which pretraining need not wait.
+    from seqeval.metrics.sequence_labeling import get_entities
+
     return [Entity(start, end + 1, label) for label, start, end in get_entities(list(tags))]
 
 

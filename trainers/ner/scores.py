@@ -7,8 +7,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from seqeval.metrics import classification_report, f1_score
-from seqeval.scheme import IOB2
 
 from .iob2 import to_entities
 
@@ -24,6 +22,10 @@ def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str
         `precision`, `recall`, `f1` in seqeval's default mode (conlleval's, comparable with the paper), `strict_f1`
         (an entity must start with B-), `support` (entities in gold), and `classes` with the four of each class.
     """
+    # Here, because it loads scikit-learn, for which pretraining need not wait.
+    from seqeval.metrics import classification_report, f1_score
+    from seqeval.scheme import IOB2
+
     with warnings.catch_warnings():
         # seqeval warns of classes without a prediction; zero_division=0 says what they score.
         warnings.simplefilter("ignore")
