@@ -1,9 +1,11 @@
 """English prose that every Python installation carries: the language reference and the library's docstrings."""
 
 import ast
+import gc
 import os
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from pydoc_data import topics
@@ -42,7 +44,8 @@ def library_docstrings() -> Iterator[str]:
 def module_docstrings(path: Path) -> list[str]:
     """The docstrings of a module, its classes and its functions, in the order of the file."""
     try:
-        pending: list[ast.AST] = [ast.parse(path.read_bytes())]
+        with collection_paused():
+            pending: list[ast.AST] = [ast.parse(path.read_bytes())]
     except (SyntaxError, ValueError):
         return []
     docstrings = []
@@ -53,3 +56,15 @@ def module_docstrings(path: Path) -> list[str]:
             # Walking statements only is several times faster than ast.walk over every expression.
             pending.extend(reversed(node.body))
     return [text for text in docstrings if text]
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Build a syntax tree, which has no cycles, without Python looking for any: that takes longer than parsing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
