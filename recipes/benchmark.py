@@ -16,13 +16,14 @@ from ..trainers.meta.episode_config import EpisodeConfig, check_choice
 from .benchmarks.episodes import measure_episodes
 from .benchmarks.generation import measure_generation
 from .benchmarks.shapes import Shape
+from .benchmarks.startup import measure_startup
 from .benchmarks.steps import measure_steps
 from .benchmarks.timing import machine, table
 from .benchmarks.trainer import measure_trainer
 from .command_line.arguments import parse, run
 from .command_line.run_folder import save_json
 
-PARTS = ("step", "episode", "generation", "trainer")
+PARTS = ("step", "episode", "generation", "trainer", "startup")
 
 
 @dataclass
@@ -70,6 +71,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         jobs[f"generation, {small}"] = lambda: measure_generation(small, args.vocab_size, args.rounds)
     if "trainer" in args.parts:
         jobs[f"trainer, {small}"] = lambda: measure_trainer(small, args.vocab_size, args.rounds)
+    if "startup" in args.parts:
+        jobs["startup"] = lambda: measure_startup(args.rounds)
     results: dict[str, Any] = {"machine": machine(), "arguments": asdict(args), "measured": {}}
     print(" ".join(f"{name}={value}" for name, value in results["machine"].items()))
     for name, job in jobs.items():
@@ -80,6 +83,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             print_step(found)
         if "shares" in found:
             print_shares(name, found["shares"])
+        if "late_beside_early" in found:
+            print_startup(found)
         save_json(Path(args.output, "benchmark.json"), results)
     return results
 
@@ -103,6 +108,14 @@ def print_shares(title: str, shares: dict[str, float]) -> None:
     print(f"\n{title}")
     print(f"reading data: {shares['data']:.2%} of the steps; dynamics every 100 steps: {shares['dynamics']:.2%}")
     print(f"saving a checkpoint takes as long as {shares['saving']:.2f} steps")
+
+
+def print_startup(found: dict[str, Any]) -> None:
+    """Seconds until the first step, by the clock and with as many threads as PyTorch takes."""
+    print("\nfrom the command to the first training step")
+    for name, seconds in found["seconds"].items():
+        print(f"{name:46}{seconds:9.2f}")
+    print(f"resuming late takes {found['late_beside_early']:.2f} times as long as early")
 
 
 if __name__ == "__main__":

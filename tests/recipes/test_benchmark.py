@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pico_maml.recipes.benchmark import main
-from pico_maml.recipes.benchmarks import steps
+from pico_maml.recipes.benchmarks import startup, steps
 from pico_maml.recipes.benchmarks.steps import PICO, peak_memory
 from pico_maml.trainers import InputError
 
@@ -39,13 +39,36 @@ def test_every_part_is_measured_and_written(tmp_path, capsys, monkeypatch):
     assert results["machine"]["torch"]
 
 
+def test_startup(monkeypatch):
+    began = []
+
+    def faked(options):
+        began.append({name: options.get(name) for name in ("config", "resume", "max_steps")})
+        return 2.0 + options["max_steps"]
+
+    monkeypatch.setattr(startup, "first_log", faked)
+    found = startup.measure_startup(rounds=3, late=98)
+    assert found["seconds"] == {"demo": 3.0, "resume early": 24.0, "resume late": 102.0}
+    assert found["late_beside_early"] == 102 / 24
+    assert [options["max_steps"] for options in began] == [20, 98, *(1, 21, 99), *(1, 22, 100), *(1, 23, 101)]
+    assert [options["resume"] for options in began[:5]] == [None, None, None, True, True]
+
+
+def test_seconds_until_a_run_logs(corpus, tmp_path):
+    options = startup.MODEL | {"dataset": corpus, "output_dir": tmp_path / "run", "max_steps": 1, "eval_episodes": 0}
+    assert 0 < startup.first_log(options | {"hybrid_ratio": 0.0}) < 200
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    with pytest.raises(InputError, match=r"a run of the benchmark failed: error: .* is not empty"):
+        startup.first_log(options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
         (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
         (["--rounds", "1"], "rounds must be at least 3, got 1"),
-        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, got 'steps'"),
+        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, startup, got 'steps'"),
         (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
     ],
 )

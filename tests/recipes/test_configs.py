@@ -8,16 +8,13 @@ import yaml
 
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes.command_line.arguments import CONFIGS, parse
-from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
-from pico_maml.recipes.pretrain import ModelArguments, RunArguments
+from pico_maml.recipes.pretrain import TYPES
 from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP_TYPES
-from pico_maml.trainers import MAMLConfig
 from pico_maml.trainers.episodes import READOUTS
 from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
-TYPES = (ModelArguments, CorpusArguments, RunArguments, MAMLConfig)
 SWEEP = CONFIGS / "uner-sweep.yaml"
 PARAMETERS = {"tiny": 11_282_784, "small": 64_595_328, "medium": 181_095_168, "large": 569_808_384}
 # Table 10 and section 3 of the paper.
@@ -35,7 +32,7 @@ PAPER = {
 
 @pytest.mark.parametrize("path", sorted({*CONFIGS.glob("*.yaml")} - {SWEEP}), ids=lambda path: path.stem)
 def test_recipe_builds_on_the_meta_device(path, tmp_path):
-    model_args, corpus, _, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
+    model_args, corpus, *_, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
     with torch.device("meta"):
         model = PicoForCausalLM(model_args.config())
     meta = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
@@ -59,7 +56,7 @@ def test_recipe_builds_on_the_meta_device(path, tmp_path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("episodes/*.yaml")), ids=lambda path: path.stem)
 def test_episodes_go_on_top_of_another_recipe(path, tmp_path):
     argv = ["--config", "demo", f"episodes/{path.stem}", "--output_dir", str(tmp_path), "--use_cpu"]
-    _, corpus, _, args = parse(TYPES, argv)
+    _, corpus, *_, args = parse(TYPES, argv)
     assert corpus.dataset == "python-prose", "the base"
     for name, value in yaml.safe_load(path.read_text()).items():
         assert args.__dict__[name] == value
