@@ -100,7 +100,7 @@ def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
 def clear_leftovers(folder: Path) -> None:
     """Delete what a killed run had half written."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    for name in (RESULTS_FILE, ARGUMENTS_FILE, CLAIM_FILE):
+    for name in (RESULTS_FILE, ARGUMENTS_FILE):
         for path in folder.glob(f".{name}.*"):
             path.unlink(missing_ok=True)
 
@@ -151,7 +151,7 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
         InputError: the run is finished, or arguments differ that change what it is (names each with both values).
     """
     results = folder / RESULTS_FILE  # written last of all
-    if step >= arguments["max_steps"] > 0 and results.exists() and load_json(results)["steps"] >= step:
+    if step >= arguments["max_steps"] > 0 and results.exists() and load_json(results).get("steps", 0) >= step:
         raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
     before = load_json(folder / ARGUMENTS_FILE)
     now = json.loads(json.dumps(arguments))
