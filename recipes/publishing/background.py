@@ -52,7 +52,7 @@ class BackgroundPublisher:
             self._start()
         assert self.process is not None
         deadline = time.monotonic() + self.settings.wait
-        while self.queue.waiting() and time.monotonic() < deadline and self.process.poll() is None:
+        while not self.queue.empty() and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(POLL)
         self.process.terminate()
         if missing := [entry.name for entry in self.queue.waiting()]:

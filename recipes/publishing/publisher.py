@@ -67,9 +67,10 @@ class Publisher:
                 time.sleep(max(failure.retry_after, wait * random.uniform(0.75, 1.25)))
                 wait = min(2 * wait, LONGEST_WAIT)
                 continue
-            self.queue.finish(entry, record)
             self.queue.trouble = None
             say(f"{entry.name} is on the Hub: {self.repository.name}, commit {record['commit']}")
+            # Last: training ends this process as soon as nothing is left of the queue.
+            self.queue.finish(entry, record)
             wait, succeeded = self.settings.retry, time.monotonic()
 
     def publish(self, entry: Entry) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -84,8 +84,16 @@ class PublishQueue:
 
     def waiting(self) -> list[Entry]:
         """What is not on the Hub yet, in order."""
-        paths = sorted(self.waiting_path.glob("[0-9]*")) if self.waiting_path.exists() else []
-        return [Entry(path, **load(path / "entry.json")) for path in paths if (path / "entry.json").exists()]
+        entries = []
+        for path in sorted(self.waiting_path.glob("[0-9]*")):
+            # Another process may finish it between two looks.
+            with suppress(FileNotFoundError):
+                entries.append(Entry(path, **load(path / "entry.json")))
+        return entries
+
+    def empty(self) -> bool:
+        """Whether nothing waits, and no files are left of what is on the Hub."""
+        return not self.waiting() and not any(self.waiting_path.glob(f".*{DONE}"))
 
     def published(self) -> list[dict[str, Any]]:
         """Records of what is on the Hub, in order."""

@@ -1,4 +1,6 @@
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -53,6 +55,30 @@ def test_the_same_weights_are_queued_once_and_others_again(queue, run_folder):
     save_file({"w": torch.ones(3)}, checkpoint / "model.safetensors")
     queue.freeze(checkpoint, 2)
     assert [entry.step for entry in queue.waiting()] == [2]
+
+
+def test_one_process_looks_while_another_finishes(queue, run_folder):
+    """As training does until all is on the Hub: it must neither fall over half an entry nor end too early."""
+    rounds = 200
+    seen = threading.Event()
+
+    def work():
+        for number in range(rounds):
+            queue.freeze(run_folder / "checkpoint-2", 2, final=True)
+            queue.finish(queue.waiting()[0], {"commit": str(number)})
+        seen.set()
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(work)
+        while not seen.is_set() and not done.done():
+            queue.waiting()
+            queue.empty()
+        done.result()
+    assert len(queue.published()) == rounds
+    assert queue.empty()
+    (queue.waiting_path / ".000001-final-2.done").mkdir()
+    assert not queue.waiting()
+    assert not queue.empty(), "its files are still being deleted"
 
 
 def test_a_finished_run_is_frozen_without_its_checkpoints(queue, run_folder):
