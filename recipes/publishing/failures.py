@@ -43,6 +43,9 @@ def explain(error: BaseException, repository: str) -> Failure:
         return Failure(f"the Hub cannot be reached: {first_line(error)}", passing=True)
     if error.__cause__ is not None:  # the client wraps what goes wrong with a large file
         return explain(error.__cause__, repository)
+    # What hf_xet raises of a network, and a transfer whose client another thread closed when it lost the connection.
+    if isinstance(error, RuntimeError | ConnectionError | TimeoutError):
+        return Failure(f"the transfer broke off: {first_line(error)}", passing=True)
     return Failure(f"cannot publish to {repository}: {type(error).__name__}: {first_line(error)}", passing=False)
 
 

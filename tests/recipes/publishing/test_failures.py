@@ -1,7 +1,7 @@
 import httpx2
 import pytest
 from hub_server import Fault
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants, get_session
 from published_run import REPOSITORY, settings
 
 from pico_maml.recipes.publishing.background import check_access
@@ -95,6 +95,18 @@ def test_a_dead_or_silent_hub_does_not_stop_training(hub, capsys):
     hub.stop()
     check_access(settings())
     assert "cannot be reached" in capsys.readouterr().err
+
+
+def test_what_one_transfer_does_to_another_heals(hub, files):
+    # As the client does when a thread loses the connection while others upload.
+    get_session().close()
+    try:
+        found = failure(files)
+    finally:
+        close_session()
+    assert found.passing
+    assert found.message == "the transfer broke off: Cannot send a request, as the client has been closed."
+    HubRepository(settings()).push(files, "step-2", "Step 2")
 
 
 def test_offline_mode_and_what_nobody_thought_of(monkeypatch, files):
