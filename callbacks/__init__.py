@@ -1,10 +1,10 @@
 """What is watched while a model trains, one callback a file."""
 
+from ..trainers.runs.learning_dynamics import DYNAMICS_FILE, DynamicsFile, Row, load_dynamics
 from .activations import ActivationsCallback
 from .attention_entropy import AttentionEntropyCallback
 from .dynamics_callback import Dynamics, DynamicsCallback
 from .dynamics_checkpoint import resume_dynamics, save_dynamics
-from .dynamics_file import DYNAMICS_FILE, DynamicsFile, Row, load_dynamics
 from .gradient_spectra import GradientSpectraCallback
 from .head_statistics import HeadStatisticsCallback
 from .json_console import JsonConsoleCallback

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .dynamics_file import Row
 from .measures import Selected, linear_cka, probe_activations, spread_positions
 from .weight_spectra import rank_rows, shared_singular_values
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .dynamics_file import Row
 from .measures import attention_entropies
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from .dynamics_file import DynamicsFile, Row
+from ..trainers.runs.learning_dynamics import DynamicsFile, Row
 
 
 @dataclass(frozen=True)

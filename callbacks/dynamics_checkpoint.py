@@ -13,8 +13,8 @@ from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..trainers.runs.learning_dynamics import CURVES_FILE, DYNAMICS_FOLDER, DynamicsFile
 from .dynamics_callback import DynamicsCallback
-from .dynamics_file import CURVES_FILE, DYNAMICS_FOLDER, DynamicsFile
 
 SPECTRA_FILE = "spectra.safetensors"
 REFERENCE_FILE = "reference.safetensors"

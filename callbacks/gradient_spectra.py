@@ -10,8 +10,8 @@ from torch.distributed.tensor import DTensor
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .dynamics_file import Row
 from .measures import Selected
 from .weight_spectra import rank_rows, shared_singular_values
 

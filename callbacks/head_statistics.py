@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics
-from .dynamics_file import Row
 from .measures import whole
 
 ADAPTED = "head_weight_norm_adapted"

@@ -17,8 +17,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics
-from .dynamics_file import Row
 
 
 class HeldOut(NamedTuple):

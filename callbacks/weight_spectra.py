@@ -8,16 +8,9 @@ from accelerate.utils import reduce
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
+from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .dynamics_file import Row
-from .measures import (
-    Selected,
-    effective_rank,
-    ov_singular_values,
-    proportional_effective_rank,
-    singular_values,
-    whole,
-)
+from .measures import Selected, effective_rank, ov_singular_values, proportional_effective_rank, singular_values, whole
 
 OV_CIRCUIT = "ov_circuit"
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from . import finetune, pretrain
-from .command_line.arguments import parse, run
+from . import finetune
+from .arguments.parser import parse, run
+from .pretrain import command as pretrain
 
 PROMPT = "The function returns"
 

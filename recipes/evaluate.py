@@ -15,15 +15,16 @@ from transformers.utils import logging
 from ..callbacks import Source, held_out_loss
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
+from ..trainers.checks import check_choice
 from ..trainers.corpus import WordTable, load_tokenizer
+from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
-from ..trainers.meta.episode_config import EpisodeConfig, check_choice
+from ..trainers.meta.episode_config import EpisodeConfig
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
-from .command_line.arguments import parse, run
-from .command_line.corpus_arguments import CorpusArguments
-from .command_line.downloads import deleted_afterwards
-from .command_line.loading import load_pretrained
-from .command_line.run_folder import save_json
+from ..trainers.model_name import deleted_afterwards
+from ..trainers.runs.folder import save_json
+from .arguments.corpus import CorpusArguments
+from .arguments.parser import parse, run
 
 WORDS = ("held_out", "training", "all")
 

@@ -14,14 +14,14 @@ from transformers.utils import logging
 
 from ..callbacks import ProgressCallback
 from ..trainers.corpus import load_tokenizer
+from ..trainers.loading import load_pretrained
+from ..trainers.model_name import deleted_afterwards
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
-from .command_line.arguments import parse, run
-from .command_line.downloads import deleted_afterwards
-from .command_line.loading import load_pretrained
-from .command_line.run_folder import RESULTS_FILE, check_free, save_json
+from ..trainers.runs.folder import RESULTS_FILE, check_free, save_json
+from .arguments.parser import parse, run
 
 
 @dataclass

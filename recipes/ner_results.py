@@ -5,17 +5,16 @@ python -m pico_maml.recipes.ner_results --sweeps runs/uner-sweep --output_dir ru
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ..trainers import InputError
 from ..trainers.ner.analysis import tables
+from ..trainers.ner.analysis.error_tables import error_tables
 from ..trainers.ner.analysis.figures import class_bars, heat_map
-from .command_line.arguments import parse, run
-from .command_line.run_folder import check_free
-from .sweeps.errors import error_tables
-from .sweeps.runs import SweepFolder
+from ..trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
+from ..trainers.runs.folder import check_free
+from .arguments.parser import parse, run
 
 PERCENT = {f"table_{number}" for number in (3, 4, 5, 6, 8, 9)}
 
@@ -43,6 +42,10 @@ class NERResultsArguments:
         if self.baseline == self.treatment:
             raise InputError(f"baseline and treatment are both {self.baseline!r}: name two ways of pretraining")
 
+    def comparison(self) -> Comparison:
+        """The two ways of pretraining that the tables compare."""
+        return Comparison(self.baseline, self.treatment, self.bootstrap_samples, self.transfer_from)
+
 
 def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     """Run the recipe; returns its tables by file name."""
@@ -51,7 +54,7 @@ def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     check_free(output_dir)
     results = load_results([Path(folder) for folder in args.sweeps])
     scores = tables.scores_of(results)
-    made = all_tables(results, scores, args)
+    made = all_tables(results, scores, args.comparison())
     if args.errors:
         made |= error_tables(results, args.uner_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -69,47 +72,6 @@ def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
         figure.savefig(output_dir / f"heat_map-{size}-{pretraining}-{mode}.png", dpi=150)
     print(f"{len(results)} runs: {len(made)} tables and the figures are in {output_dir}")
     return made
-
-
-def load_results(folders: list[Path]) -> list[dict[str, Any]]:
-    """The finished runs of sweeps.
-
-    Raises:
-        InputError: a folder without any, or the same run in two folders.
-    """
-    results: dict[tuple, dict[str, Any]] = {}
-    for folder in folders:
-        found = SweepFolder(folder).results()
-        if not found:
-            raise InputError(f"no finished run in {folder}: expected files in {folder / 'results'}")
-        for result in found:
-            name = tuple(result[column] for column in tables.RUN)
-            if name in results:
-                raise InputError(f"{'-'.join(map(str, name))} is in two folders, {folder} the second: leave one out")
-            results[name] = result
-    return list(results.values())
-
-
-def all_tables(
-    results: list[dict[str, Any]], scores: pd.DataFrame, args: NERResultsArguments
-) -> dict[str, pd.DataFrame]:
-    """Every table by the name of its file; those of the paper with its own figures beside ours."""
-    pair = (args.baseline, args.treatment)
-    head, full = (tables.in_language_improvement(scores, mode, *pair) for mode in ("head", "full"))
-    paper = {number: tables.published(number) for number in range(3, 10)}
-    return {
-        "runs": scores.set_index(tables.RUN),
-        "seeds": tables.seeds(scores),
-        "differences": tables.differences(results, *pair, args.bootstrap_samples),
-        "table_3": tables.beside(tables.group_improvement(scores, *pair), paper[3]),
-        "table_4": tables.beside(head.filter(paper[4].columns), paper[4]),
-        "table_5": tables.beside(full.filter(paper[5].columns), paper[5]),
-        "table_6": tables.beside(tables.transfer_improvement(scores, *pair, args.transfer_from), paper[6]),
-        "table_7": tables.beside(tables.in_language(scores, "head"), paper[7]),
-        "table_7_full": tables.in_language(scores, "full"),
-        "table_8": tables.beside(head, paper[8]),
-        "table_9": tables.beside(full, paper[9]),
-    }
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -12,10 +12,10 @@ from transformers.utils import logging
 
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
+from ..trainers.loading import load_pretrained
 from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.prediction import TaggedSentence, predict, split_words
-from .command_line.arguments import parse, run
-from .command_line.loading import load_pretrained
+from .arguments.parser import parse, run
 
 IOB2, JSON_LINES = ".iob2", ".jsonl"
 

@@ -11,7 +11,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClass
 
 import pico_maml
 from pico_maml.callbacks import load_dynamics
-from pico_maml.recipes import dynamics, evaluate, finetune
+from pico_maml.recipes import evaluate, finetune
+from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.trainers import InputError
 
 KINDS = {

@@ -9,7 +9,7 @@ from hub_server import HubServer
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from pico_maml.recipes.publishing.settings import PublishArguments, Settings
+from pico_maml.recipes.publish.settings import PublishArguments, Settings
 
 TOKEN = "hf_adasSecretToken"
 REPOSITORY = "ada/pico"

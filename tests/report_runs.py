@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pico_maml.callbacks.dynamics_file import DynamicsFile, Row
+from pico_maml.trainers.runs.learning_dynamics import DynamicsFile, Row
 
 ARGUMENTS = {
     "model_size": "tiny",

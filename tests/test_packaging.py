@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = {"modeling_pico": set(), "trainers": {"modeling_pico"}, "callbacks": {"modeling_pico"}}
+FLOORS = {"modeling_pico": set(), "trainers": {"modeling_pico"}, "callbacks": {"modeling_pico", "trainers"}}
 
 
 def listed_packages() -> set[str]:
@@ -34,7 +34,8 @@ def test_every_package_is_listed():
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     # From a copy, because building leaves folders behind that the next wheel would pick up.
     source = tmp_path / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__"))
+    left_out = {str(ROOT): {"build", "dist", "runs", *(path.name for path in ROOT.glob(".*"))}}
+    shutil.copytree(ROOT, source, ignore=lambda folder, names: left_out.get(folder, {"__pycache__"}))
     build = [
         sys.executable,
         "-m",
@@ -53,14 +54,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pico_maml"}
     assert {
         "pico_maml/py.typed",
-        "pico_maml/recipes/configs/demo.yaml",
+        "pico_maml/recipes/configs/recipes/demo.yaml",
         "pico_maml/recipes/configs/episodes/paper.yaml",
-        "pico_maml/recipes/lm_eval/held_out.yaml",
-        "pico_maml/recipes/accelerate/ddp.yaml",
+        "pico_maml/recipes/configs/lm_eval/held_out.yaml",
+        "pico_maml/recipes/configs/accelerate/ddp.yaml",
         "pico_maml/trainers/data/sample-train.iob2",
         "pico_maml/trainers/data/uner.json",
         "pico_maml/trainers/data/published_ner.csv",
-        "pico_maml/recipes/configs/uner-sweep.yaml",
+        "pico_maml/recipes/configs/recipes/uner-sweep.yaml",
     } <= set(names)
     assert not [name for name in names if "tests" in name or "conftest" in name]
     code = "import pico_maml, pico_maml.recipes.pretrain; print(pico_maml.__file__)"

@@ -12,23 +12,18 @@ from transformers import AutoModelForCausalLM
 
 from pico_maml import PicoForCausalLM, PicoForTokenClassification
 from pico_maml.callbacks import DynamicsFile, Row
-from pico_maml.recipes import (
-    benchmark,
-    dynamics,
-    evaluate,
-    export,
-    finetune,
-    ner_results,
-    predict,
-    prepare,
-    pretrain,
-    publish,
-    report,
-    scale,
-)
-from pico_maml.recipes.command_line.arguments import parse
-from pico_maml.recipes.command_line.corpus_arguments import CorpusArguments
-from pico_maml.recipes.sweeps.arguments import TYPES as SWEEP
+from pico_maml.recipes import evaluate, finetune, ner_results, predict
+from pico_maml.recipes.arguments.corpus import CorpusArguments
+from pico_maml.recipes.arguments.parser import parse
+from pico_maml.recipes.benchmark import command as benchmark
+from pico_maml.recipes.dynamics import command as dynamics
+from pico_maml.recipes.export import command as export
+from pico_maml.recipes.prepare import command as prepare
+from pico_maml.recipes.pretrain import command as pretrain
+from pico_maml.recipes.publish import command as publish
+from pico_maml.recipes.report import command as report
+from pico_maml.recipes.scale import command as scale
+from pico_maml.recipes.sweep.arguments import TYPES as SWEEP
 from pico_maml.trainers.ner import NERConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -122,7 +117,7 @@ def test_load_generate_classify_lora_export_and_load_the_export(demo, capsys):
 
 def test_harness_of_the_readme(demo, text):
     pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness (the extra lm-eval)")
-    shutil.copytree(Path(__file__).parents[1] / "recipes" / "lm_eval", "recipes/lm_eval")
+    shutil.copytree(Path(__file__).parents[1] / "recipes" / "configs" / "lm_eval", "recipes/configs/lm_eval")
     Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
     names: dict = {}
     exec(HARNESS, names)

@@ -24,9 +24,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from pretrain_run import argv
 
+from pico_maml.recipes.arguments.parser import run
+
 # Imported before any fork, so that an attempt costs no seconds of imports; nothing is computed in this process.
-from pico_maml.recipes import pretrain
-from pico_maml.recipes.command_line.arguments import run
+from pico_maml.recipes.pretrain import command as pretrain
 
 OPTIONS = {"save_steps": 1, "save_total_limit": 3, "logging_steps": 1, "eval_steps": 8}
 KINDS = {

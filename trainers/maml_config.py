@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from transformers.trainer_utils import SchedulerType
 
+from .checks import check_choice
 from .errors import InputError
-from .meta.episode_config import EpisodeConfig, check_choice
+from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
-from .safety.safety_config import SafetyConfig
+from .runs.safety.safety_config import SafetyConfig
 
 
 @dataclass

@@ -17,9 +17,9 @@ from .episodes import Episode, episode_generator
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
-from .metrics import Meter
+from .meter import Meter
 from .process_group import leave
-from .safety import SafeTrainer
+from .runs.safety import SafeTrainer
 
 
 class MAMLTrainer(SafeTrainer):

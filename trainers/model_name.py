@@ -1,7 +1,12 @@
-"""How a model is named wherever one is taken: a folder, or a place on the Hub."""
+"""How a model is named (a folder or a place on the Hub), and deleting what was downloaded under that name."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from huggingface_hub import scan_cache_dir
+from huggingface_hub.errors import CacheNotFound
 
 from .errors import InputError
 
@@ -40,3 +45,34 @@ class ModelName(NamedTuple):
         if named and revision is not None:
             raise InputError(f"{text!r} names the revision {named!r}, and revision {revision!r} another: give one")
         return cls(path, named or revision, subfolder)
+
+
+@contextmanager
+def deleted_afterwards(names: Iterable[str], delete: bool) -> Iterator[None]:
+    """Delete at the end which revisions of these models were downloaded in between; what was there before stays.
+
+    Args:
+        names: models as recipes take them; of folders nothing is deleted.
+        delete: whether to do anything at all.
+    """
+    if not delete:
+        yield
+        return
+    repositories = {ModelName.parse(name).path for name in names}
+    before = cached_commits(repositories)
+    try:
+        yield
+    finally:
+        downloaded = cached_commits(repositories) - before
+        if downloaded:
+            scan_cache_dir().delete_revisions(*downloaded).execute()
+
+
+def cached_commits(repositories: set[str]) -> set[str]:
+    """The commits of model repositories that are in the cache."""
+    try:
+        cache = scan_cache_dir()
+    except CacheNotFound:
+        return set()
+    models = [repo for repo in cache.repos if repo.repo_type == "model" and repo.repo_id in repositories]
+    return {revision.commit_hash for repo in models for revision in repo.revisions}

@@ -11,7 +11,7 @@ import torch
 from hub_server import commit, serve
 
 from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.recipes.export import export_published
+from pico_maml.recipes.export.command import export_published
 
 VANILLA, MAML = "pico-lm/pico-decoder-tiny", "davidafrica/pico-maml-decoder-tiny"
 # What config.json of a published checkpoint holds beside the model's shape.

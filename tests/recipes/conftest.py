@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pretrain_run import argv
 
-from pico_maml.recipes import pretrain
+from pico_maml.recipes.pretrain import command as pretrain
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@ import json
 import pytest
 from pretrain_run import argv
 
-from pico_maml.recipes import evaluate, export, pretrain
+from pico_maml.recipes import evaluate
+from pico_maml.recipes.export import command as export
+from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import check_choice
 from ..corpus.words import WordTable
 from ..episodes import READOUTS, Episode, count_words, sample_episode
 from ..errors import InputError
@@ -106,13 +107,3 @@ class EpisodeConfig:
                 f"n_query = {self.k_shot + self.n_query} windows: lower n_way or k_shot, or use more text, a larger "
                 "episode_pool or a larger word_max_frequency"
             )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Make sure that a value is one of a few names.
-
-    Raises:
-        InputError: it is not (names them).
-    """
-    if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from transformers import TrainingArguments
 
 from ..errors import InputError
-from ..safety.safety_config import refuse_token
+from ..runs.safety.safety_config import refuse_token
 from .alignment import SUBWORDS
 from .decoding import DECODINGS
 

@@ -7,13 +7,7 @@ from hypothesis import strategies as st
 
 from pico_maml.trainers import InputError, sample_episode
 from pico_maml.trainers.corpus import WordTable
-from pico_maml.trainers.episodes import (
-    READOUTS,
-    Examples,
-    count_words,
-    episode_generator,
-    sample_stream_episode,
-)
+from pico_maml.trainers.episodes import READOUTS, Examples, count_words, episode_generator, sample_stream_episode
 
 MASK = 0
 

@@ -1,0 +1,87 @@
+"""What surrounds the step in a real run: reading data, measuring learning dynamics, saving, beside the step itself."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from transformers import PrinterCallback
+
+from ...modeling_pico import PicoForCausalLM
+from ...trainers import MAMLConfig, MAMLTrainer
+from ...trainers.corpus import train_tokenizer
+from ..arguments.dynamics import DynamicsArguments, add_dynamics
+from .shapes import Shape, zipf_text
+
+STEPS, MEASURED_EVERY, CADENCE = 9, 4, 100
+
+
+def measure_trainer(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
+    """Shares of the time of a step, each the median over rounds: of CPU seconds, and by the clock for saving.
+
+    Returns:
+        `data`: reading a batch. `dynamics`: one measurement at the default settings, spread over 100 steps.
+        `saving`: one checkpoint, in steps.
+    """
+    found: dict[str, list[float]] = {"data": [], "dynamics": [], "saving": []}
+    for _ in range(rounds):
+        plain = _train(shape, vocab_size, dynamics=False)
+        watched = _train(shape, vocab_size, dynamics=True)
+        step = plain["train"] / STEPS
+        measurements = 1 + STEPS // MEASURED_EVERY
+        found["data"].append(plain["data"] / plain["train"])
+        found["dynamics"].append((watched["train"] - plain["train"]) / measurements / (CADENCE * step))
+        found["saving"].append(plain["save"] * STEPS / plain["clock"])
+    return {
+        "shares": {name: median(values) for name, values in found.items()},
+        "rounds": found,
+    }
+
+
+def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
+    """Seconds that a short run of next-token prediction spent: CPU in training and reading, by the clock in saving."""
+    disable_progress_bars()
+    torch.manual_seed(0)
+    spent = {"data": 0.0, "save": 0.0}
+    tokenizer = train_tokenizer(["the words of a text"], 300)
+    rows = zipf_text(shape.batch_size * STEPS, shape.block_size + 1, vocab_size)
+    blocks = Dataset.from_dict({"input_ids": rows.tolist()}).with_format("numpy")
+    with tempfile.TemporaryDirectory() as folder:
+        args = MAMLConfig(
+            output_dir=folder,
+            max_steps=STEPS,
+            per_device_train_batch_size=shape.batch_size,
+            hybrid_ratio=0.0,
+            save_strategy="no",
+            logging_steps=STEPS,
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        trainer = MAMLTrainer(PicoForCausalLM(shape.config(vocab_size)), args, blocks, tokenizer)
+        trainer.remove_callback(PrinterCallback)
+        if dynamics:
+            add_dynamics(trainer, DynamicsArguments(dynamics_steps=MEASURED_EVERY), rows, None)
+        trainer.get_batch_samples = _timed(trainer.get_batch_samples, spent, "data", time.process_time)
+        cpu, clock = time.process_time(), time.perf_counter()
+        trainer.train()
+        spent |= {"train": time.process_time() - cpu, "clock": time.perf_counter() - clock}
+        save = _timed(trainer._save_checkpoint, spent, "save", time.perf_counter)
+        save(trainer.model, None)
+        assert (Path(folder) / f"checkpoint-{STEPS}").is_dir()
+    return spent
+
+
+def _timed(function: Callable, spent: dict[str, float], name: str, clock: Callable[[], float]) -> Callable:
+    """The function, which adds what it takes to `spent`."""
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        began = clock()
+        result = function(*args, **kwargs)
+        spent[name] += clock() - began
+        return result
+
+    return timed

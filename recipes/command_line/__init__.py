@@ -1,1 +1,0 @@
-"""What the recipes share: arguments, the corpus they name, checkpoints, the folder of a run."""

@@ -1,0 +1,1 @@
+"""`dynamics`: measures learning dynamics of a series of saved checkpoints."""

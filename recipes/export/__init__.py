@@ -1,0 +1,1 @@
+"""`export`: writes a checkpoint in the format another program reads."""

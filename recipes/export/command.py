@@ -1,0 +1,109 @@
+"""Write a checkpoint in the form that another program reads.
+
+    python -m pico_maml.recipes.export --model runs/demo --format hub --output_dir runs/demo-hub
+
+Formats: `hub` loads with trust_remote_code where this package is not installed; `llama` is a plain LlamaForCausalLM
+for vLLM, SGLang and TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor names of the first
+Pico checkpoints.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers.utils import logging
+
+from ...modeling_pico import PicoForCausalLM
+from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
+from ...modeling_pico.remote_code import add_remote_code
+from ...trainers import InputError
+from ...trainers.corpus import load_tokenizer
+from ...trainers.loading import load_pretrained
+from ...trainers.runs.folder import check_free
+from ..arguments.parser import parse
+from .gguf_file import write_gguf
+
+FORMATS = ("hub", "llama", "gguf", "published")
+# What the loaders of the published checkpoints read of config.json.
+PUBLISHED_KEYS = (
+    "activation_hidden_dim",
+    "attention_n_heads",
+    "attention_n_kv_heads",
+    "d_model",
+    "max_seq_len",
+    "model_type",
+    "n_layers",
+    "norm_eps",
+    "position_emb_theta",
+    "vocab_size",
+)
+
+
+@dataclass
+class ExportArguments:
+    """Arguments of the export."""
+
+    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
+    format: str = field(metadata={"help": f"One of {', '.join(FORMATS)}."})
+    output_dir: str = field(metadata={"help": "New folder."})
+    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the recipe."""
+    logging.disable_progress_bar()
+    (args,) = parse((ExportArguments,), argv, prog="export")
+    output_dir = Path(args.output_dir)
+    check_free(output_dir)
+    model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, dtype="auto")
+    tokenizer = load_tokenizer(args.model, args.revision)
+    if not isinstance(model, PicoForCausalLM):
+        raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
+    if args.format == "gguf":
+        write_gguf(model, tokenizer, output_dir)
+    else:
+        export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
+        export(model, output_dir)
+    tokenizer.save_pretrained(output_dir)
+    print(f"{output_dir}: {args.model} as {args.format}")
+
+
+def export_hub(model: PicoForCausalLM, folder: Path) -> None:
+    """Weights, configuration and the modelling files, for all four Auto classes."""
+    model.save_pretrained(folder)
+    add_remote_code(folder, folder / "config.json")
+
+
+def export_llama(model: PicoForCausalLM, folder: Path) -> None:
+    """A stock LLaMA with the same logits."""
+    with torch.device("meta"):
+        llama = LlamaForCausalLM(llama_config(model.config))
+    llama.load_state_dict(llama_state_dict(model.config, model.state_dict()), assign=True)
+    llama.config.dtype = model.dtype
+    llama.generation_config = model.generation_config
+    llama.save_pretrained(folder)
+
+
+def export_published(model: PicoForCausalLM, folder: Path) -> None:
+    """The names and keys of the published checkpoints, whose loaders come with their own code."""
+    if model.config.tie_word_embeddings:
+        raise InputError("the published layout has no tied embeddings: export this model as hub or llama")
+    rope = model.config.rope_parameters
+    assert rope is not None  # filled in by the configuration
+    if rope["rope_type"] != "default":
+        raise InputError(f"the published layout has no scaled positions ({rope}): export this model as hub or llama")
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in published_state_dict(model.state_dict()).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {name: value for name, value in model.config.to_dict().items() if name in PUBLISHED_KEYS}
+    # The loaders of this layout know the angles by their base alone.
+    config["position_emb_theta"] = rope["rope_theta"]
+    config |= {"architectures": ["PicoDecoderHF"], "torch_dtype": str(model.dtype).removeprefix("torch.")}
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

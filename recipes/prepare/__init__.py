@@ -1,0 +1,1 @@
+"""`prepare`: tokenizes a corpus once, into packed parquet shards."""

@@ -1,0 +1,1 @@
+"""`pretrain`: trains a model with next-token prediction and episodes."""

@@ -1,0 +1,1 @@
+"""`publish`: uploads a run's checkpoints to the Hub, one revision each."""

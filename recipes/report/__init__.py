@@ -1,0 +1,1 @@
+"""`report`: one HTML page, figures and tables of one or more runs."""

@@ -1,0 +1,91 @@
+"""The NER part of the report: tables, heat maps and error analysis of sweeps."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...trainers import InputError
+from ...trainers.ner.analysis import tables
+from ...trainers.ner.analysis.error_tables import error_tables
+from ...trainers.ner.analysis.figures import class_bars, heat_map
+from ...trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
+from ...trainers.runs.reader import RunData
+
+TITLES = {
+    "seeds": "F1 over seeds",
+    "differences": "Differences, with a paired bootstrap over sentences",
+    "table_3": "Table 3: relative improvement (%), by group of test sets",
+    "table_4": "Table 4: relative improvement (%), head-only fine-tuning",
+    "table_5": "Table 5: relative improvement (%), full fine-tuning",
+    "table_6": "Table 6: relative improvement (%) on languages never fine-tuned on",
+    "table_7": "Table 7: in-language F1, head-only fine-tuning",
+    "table_7_full": "In-language F1, full fine-tuning",
+    "table_8": "Table 8: relative improvement (%), head-only, every treebank",
+    "table_9": "Table 9: relative improvement (%), full, every treebank",
+}
+
+
+@dataclass
+class NERPart:
+    """What the report shows of sweeps.
+
+    Attributes:
+        count: finished runs.
+        tables: by the name of their files.
+        heat_maps: F1 by treebank trained on and test set, by title.
+        figures: for print, by the name of their files.
+        note: why there is no error analysis; empty where there is one.
+        f1: mean in-language F1 of the models that are a run of the report, by its label.
+    """
+
+    count: int
+    tables: dict[str, pd.DataFrame]
+    heat_maps: dict[str, pd.DataFrame]
+    figures: dict[str, Figure]
+    note: str = ""
+    f1: dict[str, float] = field(default_factory=dict)
+
+
+def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, runs: list[RunData]) -> NERPart:
+    """Read sweeps and make what the report shows of them.
+
+    Raises:
+        InputError: a folder without finished runs.
+    """
+    results = load_results([Path(folder) for folder in sweeps])
+    scores = tables.scores_of(results)
+    made = all_tables(results, scores, comparison)
+    try:
+        made |= error_tables(results, uner_dir)
+        note = ""
+    except InputError as error:
+        note = f"No error analysis, which reads the treebanks again: {error}"
+    figures = {}
+    bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
+    if len(bars):
+        figures["figure_03-difference_by_class"] = class_bars(
+            bars, f"{comparison.treatment} minus {comparison.baseline}"
+        )
+    heat_maps = {}
+    for size, pretraining, mode in dict.fromkeys(
+        zip(scores["size"], scores["pretraining"], scores["mode"], strict=True)
+    ):
+        table = tables.cross_f1(scores, size, pretraining, mode)
+        title = f"{size} {pretraining}, {mode} fine-tuning"
+        heat_maps[title] = table
+        figures[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, title)
+    return NERPart(len(results), made, heat_maps, figures, note, downstream_f1(results, runs))
+
+
+def downstream_f1(results: list[dict[str, Any]], runs: list[RunData]) -> dict[str, float]:
+    """Mean F1 on the treebank trained on, over modes, treebanks and seeds, of each run that was fine-tuned."""
+    paths = {run.path.resolve(): run.label for run in runs}
+    rows = [
+        {"run": paths[Path(result["path"]).resolve()], "f1": result["scores"][result["train_on"]]["f1"]}
+        for result in results
+        if Path(result["path"]).resolve() in paths and result["train_on"] in result["scores"]
+    ]
+    return pd.DataFrame(rows, columns=["run", "f1"]).groupby("run")["f1"].mean().to_dict()

@@ -1,0 +1,67 @@
+"""How the cost of a token and of an episode grows with the model, the sequence and the number of ways."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...trainers.cost import cost_of
+
+GRID: dict[str, list[int]] = {
+    "d_model": [96, 192, 384, 768, 1536],
+    "block_size": [256, 512, 1024, 2048, 4096, 8192],
+    "n_way": [8, 16, 32, 64, 128],
+}
+TITLES = {"d_model": "width of the model", "block_size": "tokens of a block", "n_way": "ways of an episode"}
+
+
+def growth(arguments: dict[str, Any]) -> pd.DataFrame:
+    """Operations a token and an episode, one argument varied at a time around a recipe.
+
+    Returns:
+        Columns `argument`, `value`, `token` (a token of next-token prediction), `micro_batch` (all tokens of one) and
+        `episode`.
+    """
+    rows = []
+    for name, values in GRID.items():
+        for value in values:
+            changed = arguments | {name: value}
+            if name == "d_model":
+                changed["activation_hidden_dim"] = 4 * value
+            changed["max_seq_len"] = max(changed["block_size"], 2048)
+            cost = cost_of(changed)
+            assert cost is not None  # every value of the grid makes a model
+            tokens = changed["per_device_train_batch_size"] * changed["block_size"]
+            rows.append(
+                {
+                    "argument": name,
+                    "value": value,
+                    "token": cost.token,
+                    "micro_batch": cost.token * tokens,
+                    "episode": cost.episode,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def plot_growth(grown: pd.DataFrame, path: Path, rate: float | None) -> None:
+    """One panel an argument; with a measured rate in seconds of that machine, else in operations."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    unit = "operations" if rate is None else "seconds at the measured rate"
+    for axes, (name, part) in zip(
+        figure.subplots(1, 3, sharey=True), grown.groupby("argument", sort=False), strict=True
+    ):
+        for column, label, marker in (
+            ("token", "a token", "o"),
+            ("micro_batch", "a next-token micro-batch", "s"),
+            ("episode", "an episode", "^"),
+        ):
+            axes.plot(part["value"], part[column] / (rate or 1), marker=marker, label=label)
+        axes.set(xscale="log", yscale="log", xlabel=TITLES[str(name)])
+        axes.set_xticks(list(part["value"]), [str(value) for value in part["value"]])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel(unit)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=150)

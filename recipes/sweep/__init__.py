@@ -1,0 +1,1 @@
+"""`sweep`: fine-tunes many models on many treebanks."""

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from pico_maml.recipes.benchmark import startup, steps
+from pico_maml.recipes.benchmark.command import main
+from pico_maml.recipes.benchmark.steps import PICO, peak_memory
+from pico_maml.trainers import InputError
+
+SMALL = ["--vocab_size", "2000", "--episode_window", "8", "--rounds", "3"]
+
+
+def test_every_part_is_measured_and_written(tmp_path, capsys, monkeypatch):
+    # Each model's peak is taken in a process of its own; one is enough here.
+    monkeypatch.setattr(steps, "peak_memory", lambda name, *shape: peak_memory(name, *shape) if name == PICO else None)
+    episode = main(["--output", str(tmp_path), *SMALL, "--parts", "episode", "--small_shape", "tiny:8x128"])
+    others = ["--parts", "step", "generation", "trainer", "--shapes", "tiny:1x64", "--small_shape", "tiny:1x64"]
+    results = main(["--output", str(tmp_path), *SMALL, *others])
+    assert json.loads((tmp_path / "benchmark.json").read_text()) == results
+    assert set(results["measured"]) == {"step, tiny:1x64", "generation, tiny:1x64", "trainer, tiny:1x64"}
+    shares = results["measured"].pop("trainer, tiny:1x64")["shares"]
+    assert 0 < shares["data"] < 1
+    assert shares["saving"] > 0
+    printed = capsys.readouterr().out
+    results["measured"] |= episode["measured"]
+    for part in results["measured"].values():
+        for name, runs in part["rounds"].items():
+            assert len(runs) == 3
+            assert part["seconds"][name] > 0
+            assert name in printed
+    step = results["measured"]["step, tiny:1x64"]
+    losses = step["first_loss"]
+    assert losses["Pico, fp32"] == pytest.approx(losses["LlamaForCausalLM, fp32"], abs=1e-4)
+    assert losses["Pico, bf16 autocast"] == pytest.approx(losses["Pico, fp32"], abs=0.02)
+    assert step["peak_memory"][PICO] is None or step["peak_memory"][PICO] > 2**20
+    assert {"episode", "sampling", "support encoding", "inner loop"} <= {
+        entry["what"] for entry in results["measured"]["episode, tiny:8x128"]["ratios"]
+    }
+    assert results["machine"]["torch"]
+
+
+def test_startup(monkeypatch):
+    began = []
+
+    def faked(options):
+        began.append({name: options.get(name) for name in ("config", "resume", "max_steps")})
+        return 2.0 + options["max_steps"]
+
+    monkeypatch.setattr(startup, "first_log", faked)
+    found = startup.measure_startup(rounds=3, late=98)
+    assert found["seconds"] == {"demo": 3.0, "resume early": 24.0, "resume late": 102.0}
+    assert found["late_beside_early"] == 102 / 24
+    assert [options["max_steps"] for options in began] == [20, 98, *(1, 21, 99), *(1, 22, 100), *(1, 23, 101)]
+    assert [options["resume"] for options in began[:5]] == [None, None, None, True, True]
+
+
+def test_seconds_until_a_run_logs(corpus, tmp_path):
+    options = startup.MODEL | {"dataset": corpus, "output_dir": tmp_path / "run", "max_steps": 1, "eval_episodes": 0}
+    assert 0 < startup.first_log(options | {"hybrid_ratio": 0.0}) < 200
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    with pytest.raises(InputError, match=r"a run of the benchmark failed: error: .* is not empty"):
+        startup.first_log(options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
+        (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
+        (["--rounds", "1"], "rounds must be at least 3, got 1"),
+        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, startup, got 'steps'"),
+        (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
+    ],
+)
+def test_bad_arguments(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        main(["--output", str(tmp_path), *arguments])

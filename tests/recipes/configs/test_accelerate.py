@@ -1,0 +1,43 @@
+"""The ready-made launch configurations are what accelerate reads."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+
+from pico_maml import PicoForCausalLM
+
+FOLDER = Path(__file__).parents[3] / "recipes" / "configs" / "accelerate"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_accelerate_reads_them_and_knows_every_key(path):
+    config = load_config_from_file(str(path))  # refuses unknown keys
+    written = yaml.safe_load(path.read_text())
+    assert config.num_processes == written["num_processes"]
+    assert config.mixed_precision == "bf16"
+    assert str(config.distributed_type.value) == written["distributed_type"]
+
+
+def test_fsdp_wraps_a_layer_that_exists():
+    config = yaml.safe_load((FOLDER / "fsdp2.yaml").read_text())
+    assert config["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"] in PicoForCausalLM._no_split_modules
+
+
+def test_the_ddp_configuration_starts_its_processes(tmp_path):
+    script = tmp_path / "world.py"
+    script.write_text(
+        "from pathlib import Path\nfrom transformers import TrainingArguments\n"
+        "args = TrainingArguments(use_cpu=True)\n"
+        f"Path({str(tmp_path)!r}, str(args.process_index)).write_text(str(args.world_size))\n"
+    )
+    launch = ["-m", "accelerate.commands.launch", "--config_file", str(FOLDER / "ddp.yaml"), "--num_processes=2"]
+    command = [sys.executable, *launch, "--mixed_precision=no", "--main_process_port=0", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, capture_output=True, timeout=120, env=environment)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2", "2"]

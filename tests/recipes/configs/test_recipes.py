@@ -1,0 +1,98 @@
+"""Every shipped recipe is parsed, and its model built."""
+
+from itertools import product
+
+import pytest
+import torch
+import yaml
+
+from pico_maml import PicoForCausalLM
+from pico_maml.recipes.arguments.parser import CONFIGS, parse
+from pico_maml.recipes.pretrain.command import TYPES
+from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
+from pico_maml.trainers.episodes import READOUTS
+from pico_maml.trainers.meta.episode_loss import ALGORITHMS
+from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.ner.universal_ner import ALL, SEEN
+
+SWEEP = CONFIGS / "recipes" / "uner-sweep.yaml"
+PARAMETERS = {"tiny": 11_282_784, "small": 64_595_328, "medium": 181_095_168, "large": 569_808_384}
+# Table 10 and section 3 of the paper.
+PAPER = {
+    "n_way": 32,
+    "k_shot": 4,
+    "inner_steps": 10,
+    "inner_lr": 1e-3,
+    "head_layers": 4,
+    "head_hidden_dim": 128,
+    "head_dropout": 0.1,
+    "readout": "mask",
+}
+
+
+@pytest.mark.parametrize("path", sorted({*CONFIGS.glob("recipes/*.yaml")} - {SWEEP}), ids=lambda path: path.stem)
+def test_recipe_builds_on_the_meta_device(path, tmp_path):
+    model_args, corpus, *_, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
+    with torch.device("meta"):
+        model = PicoForCausalLM(model_args.config())
+    meta = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
+    assert meta.meta_head.layers[-1].out_features == args.n_way
+    assert corpus.block_size <= model.config.max_seq_len
+    if path.stem == "demo":
+        return
+    size = path.stem.rsplit("-")[-1]
+    assert model.num_parameters() == PARAMETERS[size]
+    assert args.hybrid_ratio == (0.5 if "maml" in path.stem else 0.0)
+    assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == (
+        1024 if size == "tiny" else 2048
+    )
+    assert (args.learning_rate, args.warmup_steps, args.max_steps, args.bf16) == (3e-4, 2500, 6000, True)
+    assert (args.lr_scheduler_type, args.save_steps, args.eval_steps) == ("cosine", 100, 100)
+    assert (corpus.block_size, corpus.dataset) == (2048, "pico-lm/pretokenized-dolma")
+    if "maml" in path.stem:
+        assert {name: args.__dict__[name] for name in PAPER} == PAPER
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("episodes/*.yaml")), ids=lambda path: path.stem)
+def test_episodes_go_on_top_of_another_recipe(path, tmp_path):
+    argv = ["--config", "demo", f"episodes/{path.stem}", "--output_dir", str(tmp_path), "--use_cpu"]
+    _, corpus, *_, args = parse(TYPES, argv)
+    assert corpus.dataset == "python-prose", "the base"
+    for name, value in yaml.safe_load(path.read_text()).items():
+        assert args.__dict__[name] == value
+
+
+def test_every_variant_has_a_recipe():
+    files = [*CONFIGS.glob("recipes/*.yaml"), *CONFIGS.glob("episodes/*.yaml")]
+    used = {(name, str(value)) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
+    variants = {
+        "readout": READOUTS,
+        "meta_algorithm": ALGORITHMS,
+        "hybrid_mode": ("replace", "add"),
+        "episode_sampler": ("random_positions",),
+        "episode_states": ("stream",),
+        "first_order": ("False",),
+        "learn_inner_lr": ("True",),
+    }
+    # The default needs no recipe to name it.
+    assert {(name, v) for name, values in variants.items() for v in values} - used <= {("meta_algorithm", "maml")}
+
+
+def test_the_sweep_has_the_160_runs_of_the_paper():
+    sweep, args = parse(SWEEP_TYPES, ["--config", str(SWEEP)])
+    runs = sweep.runs()
+    assert len(runs) == 160
+    assert {run.train_on for run in runs} == {*SEEN, ALL}
+    assert {(run.model.size, run.model.pretraining) for run in runs} == set(product(PARAMETERS, ("vanilla", "maml")))
+    assert (args.learning_rate, args.num_train_epochs) == (3e-5, 10)
+
+
+@pytest.mark.parametrize("size", list(PARAMETERS))
+def test_vanilla_and_maml_differ_in_the_episodes_alone(size):
+    maml, vanilla = (
+        yaml.safe_load((CONFIGS / "recipes" / f"{kind}-{size}.yaml").read_text())
+        for kind in ("pico-maml-decoder", "pico-decoder")
+    )
+    differing = {name for name in maml if maml[name] != vanilla.get(name)}
+    assert differing == {"hybrid_ratio", "output_dir", "n_query", "episode_window", "episode_pool", *PAPER}
+    assert set(vanilla) <= set(maml)

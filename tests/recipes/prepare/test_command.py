@@ -1,0 +1,140 @@
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hub_server import Account, HubServer
+from pretrain_run import argv
+from published_run import TOKEN, connect
+from transformers import AutoTokenizer
+
+from pico_maml.recipes.prepare import command as prepare
+from pico_maml.recipes.prepare import shards
+from pico_maml.recipes.pretrain import command as pretrain
+from pico_maml.trainers import InputError
+from pico_maml.trainers.corpus import load_documents, split_held_out
+from pico_maml.trainers.errors import PublishError
+
+SMALL = ["--vocab_size=400", "--block_size=48", "--documents_per_shard=20", "--held_out_fraction=0.1"]
+
+
+@pytest.fixture(scope="module")
+def packed(corpus, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("packed") / "out"
+    prepare.main([f"--dataset={corpus}", f"--output_dir={folder}", *SMALL])
+    return folder
+
+
+def stream(folder: Path, split: str) -> list[int]:
+    """The token ids of a split in order, each once."""
+    ids: list[int] = []
+    for path in sorted((folder / split).iterdir()):
+        rows = np.stack(pq.read_table(path).column("input_ids").to_numpy())
+        joined = [*rows[0], *(i for row in rows[1:-1] for i in row[1:])]
+        # The last row of a file begins with ids that stand before it already.
+        overlap = next(n for n in range(49, 0, -1) if joined[-n:] == list(rows[-1][:n]))
+        ids += [*joined, *rows[-1][overlap:]]
+    return [int(i) for i in ids]
+
+
+def test_no_token_is_lost_and_none_held_out_is_trained_on(packed, corpus):
+    tokenizer = AutoTokenizer.from_pretrained(packed / "tokenizer")
+    train, held_out = split_held_out(load_documents(corpus), 0.1)
+    for documents, split in ((train, "train"), (held_out, "validation")):
+        texts = [row["text"] for row in documents]
+        expected = [i for ids in tokenizer(texts)["input_ids"] for i in [*ids, tokenizer.eos_token_id]]
+        assert stream(packed, split) == expected
+
+
+def test_the_manifest_is_true(packed):
+    manifest = json.loads((packed / "manifest.json").read_text())
+    assert [file["file"].split("/")[0] for file in manifest["files"]] == ["train"] * 4 + ["validation"]
+    for file in manifest["files"]:
+        content = (packed / file["file"]).read_bytes()
+        assert (file["bytes"], file["sha256"]) == (len(content), sha256(content).hexdigest())
+        assert file["blocks"] == pq.read_metadata(packed / file["file"]).num_rows
+    counts = manifest["counts"]
+    assert counts["documents"] + counts["held_out_documents"] == 80
+    assert counts["tokens"] == len(stream(packed, "train"))
+    assert manifest["corpus"]["dataset"] == "text.txt", "no path of this machine"
+
+
+def test_interrupted_it_goes_on_and_any_number_of_workers_writes_the_same(packed, corpus, tmp_path, monkeypatch):
+    whole = json.loads((packed / "manifest.json").read_text())["files"]
+    command = [f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL]
+    original = shards.write_rows
+
+    def killed(path, rows):
+        if path.name.startswith("train-00002"):
+            raise KeyboardInterrupt
+        return original(path, rows)
+
+    monkeypatch.setattr(shards, "write_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main(command)
+    monkeypatch.undo()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    first = tmp_path / "out" / "train" / "train-00000-of-00004.parquet"
+    before = first.stat().st_mtime_ns
+    with pytest.raises(InputError, match="begun with other arguments: block_size 48 -> 64; give the same"):
+        prepare.main([*command, "--block_size=64"])
+    manifest = prepare.main([*command, "--workers=2"])
+    assert manifest["files"] == whole
+    assert first.stat().st_mtime_ns == before, "what was done was not done again"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
+        "manifest.json",
+        "tokenizer",
+        "train",
+        "validation",
+    ]
+
+
+def test_pretraining_streams_it_with_its_own_tokenizer(packed, tmp_path):
+    options = {"eval_dataset": packed / "validation", "streaming": True}
+    results = pretrain.main(argv(tmp_path / "run", packed / "train", **options))
+    assert results["tokens_seen"] == 4 * 4 * 48
+    again = AutoTokenizer.from_pretrained(tmp_path / "run")
+    assert again.get_vocab() == AutoTokenizer.from_pretrained(packed / "tokenizer").get_vocab()
+
+
+def test_it_is_pushed_once_and_streamed_back(packed, corpus, tmp_path, monkeypatch):
+    with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}) as hub:
+        connect(monkeypatch, hub, tmp_path / "home")
+        push = [f"--dataset={corpus}", f"--output_dir={packed}", "--push_to=ada/books", *SMALL]
+        for _ in range(2):
+            prepare.main(push)
+        repository = hub.storage.find("datasets", "ada/books")
+        assert len(hub.storage.history(repository, "main")) == 2
+        held = hub.storage.read("datasets", "ada/books", "main")
+        local = {str(path.relative_to(packed)): path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+        assert {path: content for path, content in held.items() if path != ".gitattributes"} == local
+        run = argv(tmp_path / "run", "ada/books", eval_dataset="ada/books", eval_split="validation", streaming=True)
+        command = [sys.executable, "-m", "pico_maml.recipes.pretrain", *run]
+        done = subprocess.run(command, timeout=200, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert AutoTokenizer.from_pretrained(tmp_path / "run").vocab_size == 400
+        hub.storage.create("datasets", "ada/other", private=False)
+        header = {"key": "header", "value": {"summary": "words"}}
+        line = {"key": "file", "value": {"path": "words.txt", "content": "aGk="}}
+        hub.storage.commit("datasets", "ada/other", "main", [header, line])
+        with pytest.raises(PublishError, match=r"but not on the Hub: ada/other holds something else already \(words"):
+            prepare.main([*push[:-5], "--push_to=ada/other", *SMALL])
+
+
+def test_bad_input(packed, corpus, tmp_path):
+    out = f"--output_dir={tmp_path / 'x'}"
+    with pytest.raises(InputError, match="shard 1 of 80: the corpus holds 153 tokens, fewer than one block of 1001"):
+        prepare.main([f"--dataset={corpus}", out, "--block_size=1000", "--documents_per_shard=1", "--vocab_size=400"])
+    with pytest.raises(InputError, match="is tokenised already: give text"):
+        prepare.main([f"--dataset={packed / 'train'}", f"--output_dir={tmp_path / 'y'}"])
+    with pytest.raises(InputError, match="push_to must be user/name"):
+        prepare.main([f"--dataset={corpus}", out, "--push_to=books"])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        prepare.main([f"--dataset={corpus}", f"--output_dir={tmp_path / 'full'}"])

@@ -1,0 +1,234 @@
+"""The page in headless Chromium: what a reader sees, and what never happens."""
+
+import json
+import shutil
+import time
+from itertools import pairwise
+
+import pytest
+from report_runs import write_run
+
+from pico_maml.recipes.report import command as report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+HOSTILE = '<img src=x onerror=document.title="owned">&"q" <!--<script> $x^2$'
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Of a run with episodes and dynamics, a vanilla run, and a hostile one that crashed."""
+    root = tmp_path_factory.mktemp("page")
+    runs = [
+        write_run(root / "demo", dynamics=True),
+        write_run(root / "vanilla", episodes=False, seed=1),
+        write_run(root / HOSTILE, steps=120, finished=False, seed=2),
+    ]
+    with (runs[-1] / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 130, "next_tok')
+    return report.main([*map(str, runs), "--output", str(root / "out"), "--formats", "none"])
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (the extra test)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The page in a window of the given width and colour scheme, its charts drawn."""
+
+    def go(width=1280, scheme="light"):
+        browser.get_log("performance")
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.get(page.as_uri())
+        wait(browser, "return document.documentElement.dataset.drawn")
+        return browser
+
+    return go
+
+
+def wait(browser, script, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := browser.execute_script(script):
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"never true: {script}")
+
+
+def test_charts_are_drawn_without_errors_and_nothing_leaves_the_page(opened, page):
+    browser = opened()
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('.chart')].map(c => "
+        "[c.dataset.chart ?? c.dataset.module ?? c.id, c.querySelectorAll('.scatterlayer path.js-line').length])"
+    )
+    lines = dict(drawn)
+    assert len(lines) == 10 + 3 + 1
+    assert all(count > 0 for count in lines.values()), lines
+    assert lines["next_token_loss"] == 6
+    assert lines["query_accuracy"] == 4, "the vanilla run has no episodes"
+    assert lines["attention.v_proj"] == 2
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in urls if not url.startswith(("data:", "blob:"))] == [page.as_uri()]
+
+
+def test_hostile_names_are_shown_as_text(opened):
+    browser = opened()
+    assert browser.title.startswith("Learning dynamics of demo, vanilla and <img")
+    assert browser.execute_script("return document.images.length") == 0
+    assert HOSTILE in browser.execute_script("return document.querySelectorAll('.card h3')[2].textContent")
+    legend = browser.execute_script(
+        "return [...document.querySelectorAll('[data-chart=perplexity] .legendtext')].map(t => t.textContent)"
+    )
+    assert legend == ["demo", "vanilla", HOSTILE]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_sideways_scrolling_and_text_that_can_be_read(opened, width, scheme):
+    browser = opened(width, scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    text, ground, plot = browser.execute_script(
+        "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor, "
+        "getComputedStyle(document.querySelector('[data-chart=perplexity] .main-svg')).backgroundColor]"
+    )
+    dark = scheme == "dark"
+    assert (brightness(ground) < 60) == dark
+    assert (brightness(text) > 200) == dark
+    assert plot == ground.replace("rgba", "rgb")
+
+
+def brightness(colour):
+    return sum(map(float, colour.removeprefix("rgba").removeprefix("rgb").strip("()").split(",")[:3])) / 3
+
+
+def test_the_colour_scheme_may_change_while_the_page_is_open(opened):
+    browser = opened()
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    wait(
+        browser,
+        "return getComputedStyle(document.querySelector('[data-chart=perplexity] .main-svg')).backgroundColor"
+        " === getComputedStyle(document.body).backgroundColor",
+    )
+
+
+def test_controls_change_all_charts(opened):
+    browser = opened()
+    state = "return (c => [c.layout.xaxis.title.text, c.layout.xaxis.type, c.data.length, c._fullLayout.xaxis.range])"
+    loss = f"{state}(document.querySelector('[data-chart=next_token_loss]'))"
+    assert browser.execute_script(loss)[:3] == ["steps", "linear", 6]
+    choose(browser, "axis", "flops")
+    title, _, _, whole = browser.execute_script(loss)
+    assert title == "FLOPs"
+    choose(browser, "axis", "tokens")
+    _, _, _, whole = browser.execute_script(loss)
+    assert whole[1] == pytest.approx(300_000, rel=0.05)
+    browser.execute_script("document.querySelector('[data-zoom=in]').click()")
+    for chart in ("next_token_loss", "grad_norm"):
+        low, high = browser.execute_script(f"{state}(document.querySelector('[data-chart={chart}]'))")[3]
+        assert high - low == pytest.approx((whole[1] - whole[0]) / 2)
+    browser.execute_script("document.querySelector('[data-zoom=reset]').click()")
+    assert browser.execute_script(loss)[3] == pytest.approx(whole)
+    browser.execute_script("document.querySelector('#runs input').click()")
+    assert browser.execute_script(loss)[2] == 4
+    browser.execute_script(
+        "const r = document.getElementById('smoothing'); r.value = 0.5; r.dispatchEvent(new Event('input'))"
+    )
+    assert browser.execute_script(loss)[2] == 8, "smoothed curves keep the logged ones behind them"
+    browser.execute_script("document.getElementById('log-x').click()")
+    assert browser.execute_script(loss)[1] == "log"
+
+
+def choose(browser, name, value):
+    browser.execute_script(
+        f"const s = document.getElementById('{name}'); s.value = '{value}'; s.dispatchEvent(new Event('change'))"
+    )
+
+
+def test_quantities_layers_and_phases_can_be_chosen(opened):
+    browser = opened()
+    panels = "return [...document.querySelectorAll('#panels .chart')].map(c => [c.dataset.module, c.data.length])"
+    assert browser.execute_script(panels) == [["all modules", 1], ["attention.o_proj", 2], ["attention.v_proj", 2]]
+    browser.execute_script("document.querySelector('#layers input[value=\"-1\"]').click()")
+    assert browser.execute_script(panels) == [["all modules", 1], ["attention.o_proj", 3], ["attention.v_proj", 3]]
+    titles = browser.execute_script("return [...document.getElementById('phase-curve').options].map(o => o.text)")
+    knee = next(i for i, title in enumerate(titles) if "of weights, attention.v_proj, layer 0" in title)
+    choose(browser, "phase-curve", knee)
+    assert "Knee at step" in browser.execute_script("return document.getElementById('phase-text').textContent")
+
+
+def test_the_keyboard_reaches_everything_in_order(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened()
+    seen = []
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        seen.append(
+            browser.execute_script(
+                "const e = document.activeElement; return e.id || e.dataset.zoom || e.getAttribute('href') "
+                "|| (e.closest('#runs') && 'run') || e.tagName"
+            )
+        )
+        if seen[-1] == "phase-curve":
+            break
+    assert seen[:2] == ["#summary", "#summary"], "the way past the navigation comes first"
+    order = [
+        "#method",
+        "run",
+        "axis",
+        "log-x",
+        "log-y",
+        "smoothing",
+        "in",
+        "out",
+        "left",
+        "right",
+        "reset",
+        "quantity",
+    ]
+    places = [seen.index(name) for name in [*order, "phase-curve"]]
+    assert places == sorted(places)
+    outline = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_headings_landmarks_and_names(opened):
+    browser = opened()
+    levels = browser.execute_script("return [...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('input,select,button,[role=img],section')].filter(e => "
+        "!(e.labels?.length || e.textContent.trim() && e.tagName === 'BUTTON' || e.getAttribute('aria-label') "
+        "|| e.getAttribute('aria-labelledby') || e.getAttribute('aria-describedby'))).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    assert browser.execute_script("return document.querySelectorAll('main, header, footer, nav').length") == 4

@@ -1,0 +1,181 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pico_maml import PicoForCausalLM
+from pico_maml.recipes.arguments.parser import parse
+from pico_maml.recipes.sweep import command as sweep
+from pico_maml.recipes.sweep.arguments import TYPES
+from pico_maml.recipes.sweep.cost import estimate, parameters
+from pico_maml.trainers import InputError
+from pico_maml.trainers.runs.sweep_folder import Model, Run, SweepFolder, plan
+
+
+@pytest.fixture
+def inputs(model, tokenizer, tmp_path, monkeypatch):
+    """Two pretrained models and two treebanks; returns the command line of a sweep over them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("vanilla", "maml"):
+        model.save_pretrained(name)
+        tokenizer.save_pretrained(name)
+        with torch.no_grad():
+            model.pico_decoder.embedding_proj.weight.mul_(1.1)
+    for treebank, name in (("xx_a", "CD"), ("xx_b", "EF")):
+        for split in ("train", "dev", "test"):
+            Path("uner").mkdir(exist_ok=True)
+            rows = [f"{'ab	O' + chr(10)}" * (i % 4) + f"{name}\tB-PER\nef\tO\n" for i in range(24)]
+            Path(f"uner/{treebank}-ud-{split}.iob2").write_text("\n".join(rows))
+    options = "--modes head full --train_on xx_a --evaluate_on xx_a xx_b --uner_dir uner --num_train_epochs 2"
+    models = ["--models", "tiny/vanilla=vanilla", "tiny/maml=maml"]
+    return [*models, *options.split(), "--learning_rate", "1e-2", "--output_dir", "out", "--use_cpu"]
+
+
+def results(folder: str = "out") -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in Path(folder, "results").glob("*.json")}
+
+
+def test_a_sweep_writes_one_file_a_run_and_goes_on_where_it_stopped(inputs, capsys):
+    assert sweep.main([*inputs, "--dry_run"])["left"] == 4
+    assert not Path("out").exists()
+    assert "the time is known after the first finished run" in capsys.readouterr().out
+    only_vanilla = [argument for argument in inputs if argument != "tiny/maml=maml"]
+    assert sweep.main(only_vanilla) == {"finished": 2, "failed": 0, "left": 0}
+    before = {path: path.stat().st_mtime_ns for path in Path("out/results").iterdir()}
+    sweep.main([*inputs, "--dry_run"])
+    out = capsys.readouterr().out
+    assert "2 runs left\n  tiny-maml-head-xx_a-42:" in out
+    assert "hours of one worker" in out
+    assert sweep.main(inputs) == {"finished": 4, "failed": 0, "left": 0}
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "finished runs are not repeated"
+    assert not list(Path("out/claims").iterdir())
+    assert not list(Path("out/work").iterdir())
+
+    found = results()
+    assert set(found) == {f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")}
+    full = found["tiny-vanilla-full-xx_a-42"]
+    assert full["scores"]["xx_a"]["f1"] == 1.0
+    assert set(full["scores"]) == {"validation", "xx_a", "xx_b"}
+    assert len(full["counts"]["xx_b"]) == 24
+    assert full["entities"]["xx_a"][1] == [1, 1, 2, "PER"]
+    assert full["seconds"] > 0
+    # A backbone encodes train and both test sets; the validation sentences are those of a test set here.
+    assert len(list(Path("out/features").iterdir())) == 2 * 3
+
+
+def test_a_failing_run_is_reported_and_stops_nothing(inputs, capsys):
+    Path("maml/model.safetensors").write_bytes(b"broken")
+    assert sweep.main(inputs) == {"finished": 2, "failed": 2, "left": 0}
+    out = capsys.readouterr().out
+    assert "failed: tiny-maml-full-xx_a-42" in out
+    assert "Traceback" in Path("out/failures/tiny-maml-head-xx_a-42.txt").read_text()
+    assert sweep.main(inputs)["failed"] == 2, "not tried again by itself"
+    Path("maml/model.safetensors").write_bytes(Path("vanilla/model.safetensors").read_bytes())
+    assert sweep.main([*inputs, "--retry_failed"]) == {"finished": 4, "failed": 0, "left": 0}
+
+
+def test_a_killed_sweep_of_two_workers_goes_on(inputs, capfd):
+    pytest.importorskip("submitit")
+    slow = [*inputs, "--seeds", "1", "2", "3"]
+    command = [sys.executable, "-m", "pico_maml.recipes.sweep", *slow, "--workers", "2"]
+    worker = subprocess.Popen(command, start_new_session=True)
+    deadline = time.time() + 120
+    while len(list(Path("out/results").glob("*.json"))) < 2 and time.time() < deadline:
+        time.sleep(0.01)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    finished = results()
+    assert 2 <= len(finished) < 12
+    stamps = {name: Path(f"out/results/{name}.json").stat().st_mtime_ns for name in finished}
+    claimed = {path.name for path in Path("out/claims").iterdir()}
+    assert claimed, "the workers died with claims in their hands"
+    # What is left is done by two workers of submitit, each run once.
+    counts = sweep.main([*slow, "--workers", "2", "--launcher", "submitit-local"])
+    assert counts == {"finished": 12, "failed": 0, "left": 0}
+    logs = "".join(path.read_text() for path in Path("out/logs").rglob("*_log.out"))
+    for name in results():
+        assert logs.count(f"{name}: xx_a F1") == (name not in finished), name
+    assert {name: Path(f"out/results/{name}.json").stat().st_mtime_ns for name in finished} == stamps
+    # Killed between its result and the release: such a claim means nothing any more.
+    assert {path.name for path in Path("out/claims").iterdir()} <= set(finished)
+    # The same seed gives the same result, interrupted or not.
+    again = ["again" if argument == "out" else argument for argument in inputs]
+    sweep.main([*again, "--seeds", "1"])
+    for name, result in results("again").items():
+        assert result["entities"] == results()[name]["entities"], name
+
+
+def test_bad_sweeps_are_refused_before_anything_runs(inputs):
+    def refused(message: str, *changes: str) -> None:
+        with pytest.raises(InputError, match=message):
+            sweep.main([*inputs, *changes])
+        assert not Path("out").exists()
+
+    refused(r"a model is SIZE/PRETRAINING=PATH", "--models", "vanilla")
+    refused("two runs would be tiny-maml-full-xx_a-42", "--models", "tiny/maml=maml", "tiny/maml=vanilla")
+    refused("no tokenizer at 'nowhere'", "--models", "tiny/maml=nowhere")
+    refused("no file xx_c-ud-.*did you mean 'xx_", "--train_on", "xx_c")
+    refused("modes are head and full, got both", "--modes", "both")
+    refused("launcher must be one of", "--launcher", "ssh")
+    refused("workers must be at least 1", "--workers", "0")
+    refused("give --modes and --seeds instead", "--seed", "7")
+    Path("uner/xx_b-ud-train.iob2").unlink()
+    refused("xx_b has no train split, only validation, test", "--train_on", "xx_b")
+    Path("uner/xx_b-ud-test.iob2").unlink()
+    refused("xx_b has no test split, only validation", "--evaluate_on", "xx_b")
+
+
+def test_a_sweep_goes_on_only_as_it_began(inputs):
+    Path("out").mkdir()
+    Path("out/something").touch()
+    with pytest.raises(InputError, match="no sweep's folder and not empty"):
+        sweep.main(inputs)
+    Path("out/something").unlink()
+    folder = SweepFolder(Path("out"))
+    arguments = {"learning_rate": 1e-2, "models": ["a"], "seeds": [1]}
+    sweep.check_same_sweep(folder, arguments)
+    Path("out/arguments.json").write_text(json.dumps(arguments))
+    sweep.check_same_sweep(folder, {**arguments, "models": ["a", "b"], "seeds": [1, 2]})
+    with pytest.raises(InputError, match=r"learning_rate 0.01 -> 0.1; choose another output_dir"):
+        sweep.check_same_sweep(folder, {**arguments, "learning_rate": 0.1})
+
+
+def test_models_are_named_by_size_and_pretraining():
+    assert Model.parse("tiny/maml=me/model@main") == Model("tiny", "maml", "me/model", "main")
+    assert Model.parse("tiny/vanilla=/a/b.c-d") == Model("tiny", "vanilla", "/a/b.c-d")
+    runs = plan([Model("t", "m", "p")], ["head"], ["da_ddt", "all"], [1, 2])
+    assert [run.name for run in runs] == ["t-m-head-da_ddt-1", "t-m-head-da_ddt-2", "t-m-head-all-1", "t-m-head-all-2"]
+
+
+def test_time_is_estimated_from_the_pace_of_finished_runs():
+    model = Model("t", "m", "p")
+    runs = [Run(model, "head", name, 1) for name in ("a", "b", "c")]
+    costs = {run.name: cost for run, cost in zip(runs, (1e9, 2e9, 4e9), strict=True)}
+    finished = [{**runs[0].describe(), "seconds": 1800.0}]
+    text = estimate(runs[1:], costs, finished)
+    assert "2 runs left" in text
+    assert "6.0e+09 operations at most" in text
+    assert "about 3.00 hours" in text
+    assert estimate([], costs, finished) == "0 runs left"
+
+
+def test_parameters_leave_the_embedding_out(inputs, model):
+    body = PicoForCausalLM(model.config).pico_decoder
+    expected = sum(p.numel() for p in body.parameters()) - body.embedding_proj.weight.numel()
+    classifier = model.config.d_model * 7 + 7
+    counted = parameters(Model("tiny", "vanilla", "vanilla"))
+    assert 0 <= counted - expected <= classifier
+
+
+def test_the_command_line_of_a_sweep_is_all_a_worker_needs(inputs):
+    sweep_args, args = parse(TYPES, [*inputs, "--slurm", '{"timeout_min": 5}'])
+    assert sweep_args.slurm == {"timeout_min": 5}
+    assert (args.learning_rate, sweep_args.seeds) == (1e-2, [42])
+    with pytest.raises(InputError, match="slurm must be JSON"):
+        parse(TYPES, [*inputs, "--slurm", "gpu"])

@@ -1,0 +1,72 @@
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+from report_runs import SECONDS_A_STEP, TOKENS_A_STEP, write_run
+
+from pico_maml.trainers import InputError
+from pico_maml.trainers.runs.reader import labels, load_run, load_runs
+
+
+def test_axes_of_logs_and_evaluations(tmp_path):
+    run = load_run(write_run(tmp_path / "a", steps=100), "a")
+    evaluated = run.curve("eval_perplexity").set_index("step")
+    assert list(evaluated.index) == [0, 50, 100]
+    assert list(evaluated["tokens"]) == [0, 50 * TOKENS_A_STEP, 100 * TOKENS_A_STEP]
+    assert list(evaluated["seconds"]) == [0, 50 * SECONDS_A_STEP, 100 * SECONDS_A_STEP]
+    assert run.cost is not None
+    expected = run.cost.token * 50 * TOKENS_A_STEP + run.cost.episode * 100
+    assert evaluated.loc[100, "flops"] == pytest.approx(expected)
+    assert (run.status, run.notes) == ("finished", ["no learning dynamics were measured"])
+
+
+def test_dynamics_have_the_same_axes(tmp_path):
+    run = load_run(write_run(tmp_path / "a", dynamics=True), "a")
+    rows = run.dynamics[run.dynamics["step"] == 200]
+    assert set(rows["seconds"]) == {200 * SECONDS_A_STEP}
+    assert set(rows["tokens"]) == {200 * TOKENS_A_STEP}
+
+
+def test_a_crashed_run(tmp_path):
+    folder = write_run(tmp_path / "a", steps=50, finished=False)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('[1]\n{"no": "step"}\n{"step": 60, "next_token_loss": NaN}\n{"step": 70, "next_tok')
+    run = load_run(folder, "a")
+    assert run.status == "training"
+    assert "3 lines of metrics.jsonl could not be read and are left out" in run.notes
+    assert "results.json is missing" in run.notes
+    assert run.curve("next_token_loss")["step"].max() == 50
+    old = time.time() - 3600
+    os.utime(folder / "metrics.jsonl", (old, old))
+    assert load_run(folder, "a").status == "stopped"
+
+
+def test_a_resumed_run_counts_the_later_of_two_logs(tmp_path):
+    folder = write_run(tmp_path / "a", steps=50)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 40, "next_token_loss": 1.5}) + "\n")
+    curve = load_run(folder, "a").curve("next_token_loss").set_index("step")["value"]
+    assert curve[40] == 1.5
+    assert curve.index.is_monotonic_increasing
+
+
+def test_without_arguments_flops_are_unknown(tmp_path):
+    folder = write_run(tmp_path / "a")
+    (folder / "arguments.json").write_text("[]")
+    run = load_run(folder, "a")
+    assert run.cost is None
+    assert run.metrics["flops"].isna().all()
+    assert np.isfinite(run.metrics["seconds"]).all()
+
+
+def test_labels_are_the_shortest_ends_that_differ(tmp_path):
+    paths = [tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]
+    assert labels(paths) == ["x/run", "y/run", f"{tmp_path.name}/z"]
+    assert labels(paths[2:]) == ["z"]
+
+
+def test_no_runs():
+    with pytest.raises(InputError, match="no run given"):
+        load_runs([])

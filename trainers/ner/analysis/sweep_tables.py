@@ -1,0 +1,66 @@
+"""The tables of NER sweeps: F1, differences between two ways of pretraining, and the paper's tables beside ours."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...errors import InputError
+from ...runs.sweep_folder import SweepFolder
+from . import tables
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways of pretraining that are compared.
+
+    Attributes:
+        baseline, treatment: their names in the sweep's models.
+        bootstrap_samples: resamples behind each interval and p-value.
+        transfer_from: treebanks trained on that Table 6 averages over (None: all).
+    """
+
+    baseline: str
+    treatment: str
+    bootstrap_samples: int
+    transfer_from: list[str] | None = None
+
+
+def load_results(folders: list[Path]) -> list[dict[str, Any]]:
+    """The finished runs of sweeps.
+
+    Raises:
+        InputError: a folder without any, or the same run in two folders.
+    """
+    results: dict[tuple, dict[str, Any]] = {}
+    for folder in folders:
+        found = SweepFolder(folder).results()
+        if not found:
+            raise InputError(f"no finished run in {folder}: expected files in {folder / 'results'}")
+        for result in found:
+            name = tuple(result[column] for column in tables.RUN)
+            if name in results:
+                raise InputError(f"{'-'.join(map(str, name))} is in two folders, {folder} the second: leave one out")
+            results[name] = result
+    return list(results.values())
+
+
+def all_tables(results: list[dict[str, Any]], scores: pd.DataFrame, comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Every table by the name of its file; those of the paper with its own figures beside ours."""
+    pair = (comparison.baseline, comparison.treatment)
+    head, full = (tables.in_language_improvement(scores, mode, *pair) for mode in ("head", "full"))
+    paper = {number: tables.published(number) for number in range(3, 10)}
+    return {
+        "runs": scores.set_index(tables.RUN),
+        "seeds": tables.seeds(scores),
+        "differences": tables.differences(results, *pair, comparison.bootstrap_samples),
+        "table_3": tables.beside(tables.group_improvement(scores, *pair), paper[3]),
+        "table_4": tables.beside(head.filter(paper[4].columns), paper[4]),
+        "table_5": tables.beside(full.filter(paper[5].columns), paper[5]),
+        "table_6": tables.beside(tables.transfer_improvement(scores, *pair, comparison.transfer_from), paper[6]),
+        "table_7": tables.beside(tables.in_language(scores, "head"), paper[7]),
+        "table_7_full": tables.in_language(scores, "full"),
+        "table_8": tables.beside(head, paper[8]),
+        "table_9": tables.beside(full, paper[9]),
+    }

@@ -1,0 +1,151 @@
+"""The runs of a sweep, and the folder that holds what became of them."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .claim import Claim, acquire
+from .folder import save_json
+
+ARGUMENTS_FILE = "arguments.json"
+MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pretrained model: its row in the tables (size), its column (vanilla, maml, ...) and where it is."""
+
+    size: str
+    pretraining: str
+    path: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Model":
+        """From SIZE/PRETRAINING=PATH[@REVISION].
+
+        Raises:
+            InputError: another form.
+        """
+        match = MODEL.fullmatch(text)
+        if match is None:
+            raise InputError(f"a model is SIZE/PRETRAINING=PATH or ...=PATH@REVISION, got {text!r}")
+        return cls(**match.groupdict())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning."""
+
+    model: Model
+    mode: str
+    train_on: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its name, which is that of its files."""
+        return f"{self.model.size}-{self.model.pretraining}-{self.mode}-{Path(self.train_on).name}-{self.seed}"
+
+    def describe(self) -> dict[str, Any]:
+        """What its result file begins with."""
+        return {**asdict(self.model), "mode": self.mode, "train_on": self.train_on, "seed": self.seed}
+
+
+def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list[int]) -> list[Run]:
+    """Every combination, those of a model together.
+
+    Raises:
+        InputError: two runs of the same name.
+    """
+    runs = [Run(*combination) for combination in product(models, modes, train_on, seeds)]
+    names = [run.name for run in runs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two runs would be {twice[0]}: give every model its own SIZE/PRETRAINING, and nothing twice")
+    return runs
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """results/NAME.json of finished runs, failures/NAME.txt of failed ones, claims/NAME while a worker is at it."""
+
+    path: Path
+
+    @property
+    def features(self) -> Path:
+        """Hidden states that runs share."""
+        return self.path / "features"
+
+    def result_path(self, run: Run) -> Path:
+        """Where the result of a run stands once it is finished."""
+        return self.path / "results" / f"{run.name}.json"
+
+    def failure_path(self, run: Run) -> Path:
+        """Where the traceback of a failed run stands."""
+        return self.path / "failures" / f"{run.name}.txt"
+
+    def work_path(self, run: Run) -> Path:
+        """Checkpoints of a run while it goes on."""
+        return self.path / "work" / run.name
+
+    def claim(self, run: Run, stale_after: float) -> Claim | None:
+        """Claim a run, None where another worker has it."""
+        return acquire(self.path / "claims" / run.name, stale_after)
+
+    def finished(self, run: Run) -> bool:
+        """Whether its result is there."""
+        return self.result_path(run).exists()
+
+    def failed(self, run: Run) -> bool:
+        """Whether it failed and has not succeeded since."""
+        return self.failure_path(run).exists() and not self.finished(run)
+
+    def failure(self, run: Run) -> str:
+        """The last line of its traceback."""
+        return self.failure_path(run).read_text().strip().splitlines()[-1]
+
+    def forget_failures(self, runs: list[Run]) -> None:
+        """Let failed runs be tried again."""
+        for run in runs:
+            self.failure_path(run).unlink(missing_ok=True)
+
+    def counts(self, runs: list[Run]) -> dict[str, int]:
+        """How many runs are finished, failed and left."""
+        finished, failed = sum(map(self.finished, runs)), sum(map(self.failed, runs))
+        return {"finished": finished, "failed": failed, "left": len(runs) - finished - failed}
+
+    def save(self, run: Run, result: dict[str, Any]) -> None:
+        """Write the result of a run, atomically."""
+        save_json(self.result_path(run), {**run.describe(), **result}, indent=None)
+
+    def save_failure(self, run: Run, trace: str) -> None:
+        """Write why a run failed."""
+        self.failure_path(run).parent.mkdir(parents=True, exist_ok=True)
+        self.failure_path(run).write_text(trace)
+
+    def results(self) -> list[dict[str, Any]]:
+        """The results of all finished runs in the folder, by name."""
+        return [json.loads(path.read_text()) for path in sorted((self.path / "results").glob("*.json"))]
+
+
+def check_same_sweep(folder: SweepFolder, arguments: dict[str, Any]) -> None:
+    """Make sure that a sweep that goes on trains as it began; models, modes, treebanks and seeds may be added.
+
+    Raises:
+        InputError: a folder of something else, or arguments that differ (names each with both values).
+    """
+    path = folder.path / ARGUMENTS_FILE
+    if not path.exists():
+        if folder.path.is_file() or (folder.path.is_dir() and any(folder.path.iterdir())):
+            raise InputError(f"{folder.path} is no sweep's folder and not empty: choose another output_dir")
+        return
+    before, now = json.loads(path.read_text()), json.loads(json.dumps(arguments))
+    grown = {"models", "modes", "train_on", "seeds"}
+    changed = [name for name in now if name not in grown and before.get(name) != now[name]]
+    if changed:
+        differences = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in sorted(changed))
+        raise InputError(f"{folder.path} was started with other arguments: {differences}; choose another output_dir")
