@@ -11,7 +11,6 @@ from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from ...trainers import MAMLConfig
 from ...trainers.runs.safety.trackers import TolerantTracker
-from ..publish.card.facts import read_metrics
 
 PROJECT = "pico-maml"
 logger = logging.getLogger(__name__)
@@ -41,12 +40,14 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
         trainer: after training; on the main process.
         results: what results.json holds.
     """
-    # Here, because it loads matplotlib, for which training need not wait.
-    from ..publish.card.figures import draw_curves
+    # Imported here, because training need not wait for matplotlib.
+    from ...trainers.runs.reader import load_run
+    from ..report.figures import draw_run_curves
 
     with tempfile.TemporaryDirectory() as folder:
         curves = Path(folder) / "curves.png"
-        if not draw_curves(read_metrics(Path(str(trainer.args.output_dir)) / "metrics.jsonl"), curves):
+        run = Path(str(trainer.args.output_dir))
+        if not draw_run_curves(load_run(run, run.name), curves):
             return
         for callback in trainer.callback_handler.callbacks:
             if not isinstance(callback, TolerantTracker) or callback.failed:

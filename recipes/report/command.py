@@ -11,11 +11,11 @@ from ...trainers import InputError
 from ...trainers.ner.analysis.sweep_tables import Comparison
 from ...trainers.runs.reader import load_runs
 from ..arguments.parser import parse
-from .figures import figures, write_figures
 from .findings import find
 from .ner import ner_part
 from .output import check_output, write_output
 from .page import render
+from .paper_figures import paper_figures, write_figures
 from .tables import curve_table, write_table
 
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> Path:
 
     def write(folder: Path) -> None:
         if args.formats:
-            write_figures(folder / "figures", figures(runs, found.analysed), args.formats)
+            write_figures(folder / "figures", paper_figures(runs, found.analysed), args.formats)
             write_figures(folder / "figures", ner.figures.items() if ner else (), args.formats)
         tables = {
             "summary": found.summary,

@@ -1,58 +1,48 @@
-"""The curves of the learning dynamics: one a quantity, objective, module and layer, heads and sources averaged."""
+"""Curves of the learning dynamics: one a quantity, objective, module and layer, averaged over heads and sources."""
 
 from typing import NamedTuple
 
 import pandas as pd
 
+from ...trainers.runs.charts import QUANTITIES, Quantity
 from ...trainers.runs.reader import AXES, RunData
 
-# How quantities are called; others keep their own name.
-NAMES = {
-    "proportional_effective_rank": "Proportional effective rank",
-    "effective_rank": "Effective rank",
-    "activation_proportional_effective_rank": "Proportional effective rank of activations",
-    "activation_effective_rank": "Effective rank of activations",
-    "attention_entropy_normalised": "Attention entropy, normalised",
-    "attention_entropy": "Attention entropy (nats)",
-    "cka": "Linear CKA with an earlier checkpoint",
-    "perplexity": "Perplexity by source",
-    "bits_per_byte": "Bits per byte by source",
-}
 OBJECTIVES = {
     "next_token": "next-token gradient",
     "query": "query gradient",
     "sum": "gradient of both objectives",
 }
-# Of weights, or of gradients where an objective is named.
-OF_MATRICES = ("proportional_effective_rank", "effective_rank")
-# Those whose phases are analysed, layer by layer; the first is also ranked by layer.
-RANKED = "proportional_effective_rank"
-WITH_PHASES = (RANKED, "activation_proportional_effective_rank", "attention_entropy", "cka")
-
-
+# Module of the mean over all modules.
 ALL_MODULES = "all modules"
 
 
 class Kind(NamedTuple):
-    """What a family of curves measures."""
+    """A quantity and the objective whose gradient it was measured of ("": weights, activations or text)."""
 
     quantity: str
     objective: str
 
     @property
+    def entry(self) -> Quantity:
+        """Its entry in the catalogue; a quantity that has none keeps its own name as title."""
+        listed = [entry for entry in QUANTITIES if entry.name == self.quantity]
+        return listed[0] if listed else Quantity(self.quantity, self.quantity.replace("_", " "))
+
+    @property
     def title(self) -> str:
-        """For people."""
-        name = NAMES.get(self.quantity, self.quantity.replace("_", " "))
+        """The quantity and what it was measured of."""
         if self.objective:
-            return f"{name} of the {OBJECTIVES.get(self.objective, self.objective)}"
-        return f"{name} of weights" if self.quantity in OF_MATRICES else name
+            return f"{self.entry.title} of the {OBJECTIVES.get(self.objective, self.objective)}"
+        return f"{self.entry.title} of weights" if self.entry.of_matrices else self.entry.title
 
 
-def kinds(frames: list[pd.DataFrame]) -> list[Kind]:
-    """Every quantity and objective that any run measured; known ones first."""
-    found = {Kind(*pair) for frame in frames for pair in zip(frame["quantity"], frame["objective"], strict=True)}
-    order = list(NAMES)
-    return sorted(found, key=lambda kind: (order.index(kind.quantity) if kind.quantity in order else len(order), kind))
+def kinds(runs: list[RunData]) -> list[Kind]:
+    """Every quantity and objective that any run measured, in the order of the catalogue."""
+    measured = {
+        Kind(*pair) for run in runs for pair in zip(run.dynamics.quantity, run.dynamics.objective, strict=True)
+    }
+    order = {entry.name: i for i, entry in enumerate(QUANTITIES)}
+    return sorted(measured, key=lambda kind: (order.get(kind.quantity, len(order)), kind))
 
 
 def curves(run: RunData, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
@@ -60,25 +50,28 @@ def curves(run: RunData, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
 
     Layer -1 is the mean over layers, and module `ALL_MODULES` the mean over modules, where there are several.
     """
-    # Page, tables, figures and phases all ask for the same curves.
+    # The page, tables, figures and phases all read the same curves.
     if kind not in run.dynamics_curves:
         run.dynamics_curves[kind] = _curves(run.dynamics, kind)
     return run.dynamics_curves[kind]
 
 
 def _curves(frame: pd.DataFrame, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
+    columns = [*AXES, "value"]
     rows = frame[(frame["quantity"] == kind.quantity) & (frame["objective"] == kind.objective)]
     rows = rows.dropna(subset=["value"]).assign(module=rows["module"].where(rows["module"] != "", rows["source"]))
-    by_layer = rows.groupby(["module", "layer", "step"], as_index=False)[["value", *list(AXES)[1:]]].mean()
-    found = {
-        (str(module), int(layer)): part[[*AXES, "value"]].sort_values("step")
+
+    def mean(part: pd.DataFrame, *keys: str) -> pd.DataFrame:
+        return part.groupby([*keys, "step"], as_index=False)[columns[1:]].mean()
+
+    by_layer = mean(rows, "module", "layer")
+    by_name = {
+        (str(module), int(layer)): part[columns].sort_values("step")
         for (module, layer), part in by_layer.groupby(["module", "layer"])
     }
     for module, part in by_layer.groupby("module"):
         if part["layer"].nunique() > 1:
-            mean = part.groupby("step", as_index=False)[["value", *list(AXES)[1:]]].mean()
-            found[str(module), -1] = mean[[*AXES, "value"]]
+            by_name[str(module), -1] = mean(part)[columns]
     if by_layer["module"].nunique() > 1 and "" not in set(by_layer["module"]) and not rows["source"].any():
-        mean = by_layer.groupby("step", as_index=False)[["value", *list(AXES)[1:]]].mean()
-        found[ALL_MODULES, -1] = mean[[*AXES, "value"]]
-    return found
+        by_name[ALL_MODULES, -1] = mean(by_layer)[columns]
+    return by_name

@@ -6,8 +6,9 @@ import pandas as pd
 
 from ...callbacks.phases.false_alarms import FalseAlarms
 from ...callbacks.phases.layer_order import LayerOrder
+from ...trainers.runs.charts import RANKED
 from ...trainers.runs.reader import RunData
-from .dynamics import RANKED, Kind
+from .dynamics import Kind
 from .formats import join
 from .phase_tables import (
     AnalysedCurve,

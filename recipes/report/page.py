@@ -71,7 +71,7 @@ def render(runs: list[RunData], found: Findings, ner: NERPart | None, files: lis
         loader=PackageLoader("pico_maml.recipes.report"), autoescape=True, undefined=StrictUndefined
     )
     source = environment.loader.get_source  # type: ignore[union-attr]
-    charts = [chart_part(chart, runs) for chart in CHARTS if chart.shown_for(runs)]
+    charts = [chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)]
     mean, single = ([curve for curve in found.analysed if (curve.layer < 0) == wanted] for wanted in (True, False))
     longest = max((len(run.metrics) for run in runs), default=0)
     return environment.get_template("page.html").render(
@@ -199,7 +199,7 @@ def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
     """First and last value of each quantity and module, mean over layers; None where nothing was measured."""
     rows = []
     for run in runs:
-        for kind in kinds([run.dynamics]):
+        for kind in kinds([run]):
             found = curves(run, kind)
             for module, layer in sorted(found):
                 if layer == -1 or (module, -1) not in found:

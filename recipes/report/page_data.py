@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...trainers.runs.charts import CHARTS, chance
+from ...trainers.runs.charts import CHARTS, chance_level
 from ...trainers.runs.reader import AXES, RunData
 from .dynamics import curves, kinds
 from .palette import DARK, LIGHT
@@ -27,7 +27,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
                 "names": len(chart.series),
                 "percent": chart.percent,
                 "log": chart.log,
-                "chance": sorted({chance(run) for run in runs} - {None}, key=float) if chart.chance else [],
+                "chance": sorted({chance_level(run) for run in runs} - {None}, key=float) if chart.chance else [],
                 "series": [
                     {"run": i, "name": series.name, "dash": series.dash, **points(run.curve(series.metric))}
                     for i, run in enumerate(runs)
@@ -36,7 +36,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
                 ],
             }
             for chart in CHARTS
-            if chart.shown_for(runs)
+            if chart.has_data(runs)
         ],
         "dynamics": [
             {
@@ -47,7 +47,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
                     for (module, layer), curve in sorted(curves(run, kind).items())
                 ],
             }
-            for kind in kinds([run.dynamics for run in runs])
+            for kind in kinds(runs)
         ],
         "phases": [phase(curve, [run.label for run in runs].index(curve.run)) for curve in analysed],
     }

@@ -10,9 +10,9 @@ from ...callbacks.phases.across_runs import Relation, relate
 from ...callbacks.phases.curve import CurvePhases, Estimate, analyse
 from ...callbacks.phases.false_alarms import FalseAlarms, measure_false_alarms
 from ...callbacks.phases.layer_order import LayerOrder, order_layers
-from ...trainers.runs.charts import CHARTS
+from ...trainers.runs.charts import CHARTS, RANKED
 from ...trainers.runs.reader import RunData
-from .dynamics import ALL_MODULES, RANKED, WITH_PHASES, Kind, curves, kinds
+from .dynamics import ALL_MODULES, Kind, curves, kinds
 
 # Logged metrics whose phases are analysed: those of the paper's Figure 6, and the head's.
 METRICS = ("next_token_loss", "eval_perplexity", "query_accuracy", "support_accuracy", "head_weight_std")
@@ -43,8 +43,8 @@ def analyse_run(run: RunData) -> list[AnalysedCurve]:
         if len(data):
             name = f"{titles[metric]}, training" if metric == "next_token_loss" else titles[metric]
             found.append(AnalysedCurve(run.label, metric, "", "", -1, name, data, _phases(data)))
-    for kind in kinds([run.dynamics]):
-        if kind.quantity in WITH_PHASES:
+    for kind in kinds([run]):
+        if kind.entry.phases:
             for (module, layer), data in sorted(curves(run, kind).items()):
                 part = f"{module or 'all heads'}, {'mean over layers' if layer < 0 else f'layer {layer}'}"
                 name = f"{kind.title}, {part}"

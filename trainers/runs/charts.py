@@ -1,4 +1,8 @@
-"""Which curves are shown, how they are called, and which figure of the paper they are in the manner of."""
+"""The catalogue of charts: what the report's page, its figures, a model card and the trackers draw of a run.
+
+`CHARTS` draw metrics of metrics.jsonl, `QUANTITIES` are the rows of learning_dynamics.jsonl. A metric or quantity
+that is to be seen anywhere is added here, and only here.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +11,7 @@ from .reader import RunData
 
 @dataclass(frozen=True)
 class Series:
-    """One logged metric in a chart: its name in metrics.jsonl, in the legend, and its line (solid, dash or dot)."""
+    """A line of a chart: its metric in metrics.jsonl, its name in the legend, its style (solid, dash or dot)."""
 
     metric: str
     name: str
@@ -19,13 +23,15 @@ class Chart:
     """A chart of logged metrics over training.
 
     Attributes:
-        key: also the name of its figure's file.
-        title, unit: for people.
-        series: what is drawn for each run.
-        text: what is shown, in a sentence or two.
-        percent: values are shares.
+        key: identifies the chart on the page.
+        title, unit: shown above it and on its y axis.
+        series: lines of each run.
+        text: one or two sentences on what the chart shows.
+        percent: the values are shares.
         log: the y axis is logarithmic.
-        chance: a line at 1 / N.
+        chance: draw a line at 1 / N.
+        on_card: a model card and the trackers show it.
+        card_series: lines that only they show.
     """
 
     key: str
@@ -36,10 +42,12 @@ class Chart:
     percent: bool = False
     log: bool = False
     chance: bool = False
+    on_card: bool = False
+    card_series: tuple[Series, ...] = ()
 
-    def shown_for(self, runs: list[RunData]) -> bool:
-        """Whether any run has any of it."""
-        return any(run.last(series.metric) == run.last(series.metric) for run in runs for series in self.series)
+    def has_data(self, runs: list[RunData]) -> bool:
+        """True when any of the runs logged any of the metrics."""
+        return any(len(run.curve(series.metric)) for run in runs for series in self.series)
 
 
 CHARTS = (
@@ -48,7 +56,8 @@ CHARTS = (
         "Next-token loss",
         "nats a token",
         (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash")),
-        "Cross-entropy of the next token, never mixed with the loss of episodes.",
+        "Cross-entropy of the next token, without the loss of episodes.",
+        on_card=True,
     ),
     Chart(
         "perplexity",
@@ -57,26 +66,26 @@ CHARTS = (
         (Series("eval_perplexity", "held-out"),),
         "exp of the held-out next-token loss, on a logarithmic axis.",
         log=True,
+        on_card=True,
     ),
     Chart(
         "query_accuracy",
         "Query accuracy",
         "share correct",
-        (
-            Series("query_accuracy", "after the inner loop"),
-            Series("prototype_accuracy", "class prototypes", "dot"),
-        ),
-        "Training episodes, after the inner loop; beside it nearest class prototypes of the same features, which need "
-        "no head, and chance.",
+        (Series("query_accuracy", "after the inner loop"), Series("prototype_accuracy", "class prototypes", "dot")),
+        "Training episodes, after the inner loop. Two baselines: nearest class prototypes of the same features, which "
+        "need no head, and chance.",
         percent=True,
         chance=True,
+        on_card=True,
+        card_series=(Series("query_accuracy_before", "before the inner loop", "dash"),),
     ),
     Chart(
         "support_accuracy",
         "Support accuracy",
         "share correct",
         (Series("support_accuracy", "after the inner loop"),),
-        "The examples that the head was just adapted to.",
+        "Accuracy on the examples that the head was just adapted to.",
         percent=True,
         chance=True,
     ),
@@ -85,7 +94,7 @@ CHARTS = (
         "Adaptation gain",
         "difference of shares",
         (Series("adaptation_gain", "after minus before"),),
-        "Query accuracy after the inner loop minus before it: zero means that the inner loop does nothing.",
+        "Query accuracy after the inner loop minus before it. At zero the inner loop changes nothing.",
         percent=True,
     ),
     Chart(
@@ -93,7 +102,8 @@ CHARTS = (
         "Query loss",
         "nats",
         (Series("query_loss", "query loss"),),
-        "The outer loss of the episodes, at the adapted head.",
+        "Outer loss of the episodes, at the adapted head.",
+        on_card=True,
     ),
     Chart(
         "head_weight_mean",
@@ -114,21 +124,62 @@ CHARTS = (
         "Throughput",
         "tokens a second",
         (Series("tokens_per_second", "tokens a second"),),
-        "Tokens drawn from the corpus a second, evaluations in between included.",
+        "Tokens drawn from the corpus a second, with the time of evaluations.",
     ),
     Chart(
         "grad_norm",
         "Gradient norm",
         "2-norm",
         (Series("grad_norm", "before clipping"),),
-        "Norm of the mixed outer gradient.",
+        "Norm of the outer gradient of both objectives together, before clipping.",
         log=True,
     ),
 )
 
 
-def chance(run: RunData) -> float | None:
-    """1 / N of a run's episodes; None where it had none."""
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of the learning dynamics.
+
+    Attributes:
+        name: in learning_dynamics.jsonl.
+        title: shown above its charts.
+        unit: shown on the y axis of a model card.
+        of_matrices: it is measured of weights, and of gradients where a row names an objective.
+        phases: the phases of its curves are analysed.
+        on_card: a model card shows it.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    of_matrices: bool = False
+    phases: bool = False
+    on_card: bool = False
+
+
+# Phases of this quantity are also ranked by layer.
+RANKED = "proportional_effective_rank"
+QUANTITIES = (
+    Quantity(RANKED, "Proportional effective rank", "share of d", of_matrices=True, phases=True, on_card=True),
+    Quantity("effective_rank", "Effective rank", of_matrices=True),
+    Quantity(
+        "activation_proportional_effective_rank",
+        "Proportional effective rank of activations",
+        "share of d",
+        phases=True,
+        on_card=True,
+    ),
+    Quantity("activation_effective_rank", "Effective rank of activations"),
+    Quantity("attention_entropy_normalised", "Attention entropy, normalised", "share of maximum", on_card=True),
+    Quantity("attention_entropy", "Attention entropy (nats)", phases=True),
+    Quantity("cka", "Linear CKA with an earlier checkpoint", phases=True, on_card=True),
+    Quantity("perplexity", "Perplexity by source"),
+    Quantity("bits_per_byte", "Bits per byte by source"),
+)
+
+
+def chance_level(run: RunData) -> float | None:
+    """1 / N of a run's episodes; None when it logged none."""
     ways = run.arguments.get("n_way")
-    had = run.last("query_accuracy") == run.last("query_accuracy")
-    return 1 / ways if had and isinstance(ways, int) and ways > 0 else None
+    return 1 / ways if isinstance(ways, int) and ways > 0 and len(run.curve("query_accuracy")) else None

@@ -1,4 +1,4 @@
-"""A run's folder as the report sees it: finished, still training, or cut off anywhere."""
+"""The one reader of a run's folder, for the report, model cards and trackers: finished, in training, or broken off."""
 
 import json
 import time
@@ -12,30 +12,31 @@ import pandas as pd
 from ..cost import Cost, cost_of
 from ..errors import InputError
 from .folder import ARGUMENTS_FILE, RESULTS_FILE
-from .learning_dynamics import load_dynamics
+from .learning_dynamics import DTYPES, DYNAMICS_FILE, load_dynamics
 from .safety.safe_trainer import METRICS_FILE
 
-# The units that runs are compared over, and how the page calls them.
+# The units that runs are compared over, and their names on the page.
 AXES = {"step": "steps", "tokens": "tokens", "flops": "FLOPs", "seconds": "wall-clock"}
-# A run without its final results that wrote this recently is taken to be training.
+# A run without final results counts as training when its last log is no older than this.
 STILL_TRAINING_SECONDS = 600
 
 
 @dataclass
 class RunData:
-    """What one run left so far.
+    """Everything a run has logged so far.
 
     Attributes:
-        label: its name in the report, different for every run.
+        label: the run's name in the report, different for every run.
         path: its folder.
-        metrics: a row a log, with the columns of `AXES` (NaN where unknown) and whatever was logged.
-        dynamics: tidy rows of `load_dynamics` with the columns of `AXES`; empty where nothing was measured.
-        results: results.json, as far as it is written.
-        arguments: arguments.json, empty where it is missing.
-        cost: FLOPs of its parts, None where the arguments do not tell.
+        metrics: metrics.jsonl, one row a log, with the columns of `AXES` (NaN where unknown).
+        dynamics: rows of `load_dynamics` with the columns of `AXES`; empty when nothing was measured.
+        results: results.json; empty before the run has finished.
+        arguments: arguments.json; empty when it is missing.
+        ner: results.json of NER fine-tuning, by subfolder; a tagger's own under "".
+        cost: FLOPs of a token and of an episode; None when they cannot be computed from the arguments.
         status: `finished`, `training` or `stopped`.
-        notes: what was missing or could not be read.
-        dynamics_curves: those that were asked for already; see `dynamics.curves`.
+        notes: which files or lines were missing or could not be read.
+        dynamics_curves: cache of the report's `dynamics.curves`.
     """
 
     label: str
@@ -44,6 +45,7 @@ class RunData:
     dynamics: pd.DataFrame
     results: dict[str, Any]
     arguments: dict[str, Any]
+    ner: dict[str, dict[str, Any]]
     cost: Cost | None
     status: str
     notes: list[str] = field(default_factory=list)
@@ -51,40 +53,42 @@ class RunData:
 
     @property
     def steps(self) -> int:
-        """The last step that was logged."""
+        """The last logged step."""
         return int(self.metrics["step"].max()) if len(self.metrics) else 0
 
     def curve(self, name: str) -> pd.DataFrame:
-        """One logged metric: columns of `AXES` and `value`, by step; the later of two logs of a step counts."""
+        """One metric over training, with the columns of `AXES` and `value`; the later of two logs of a step counts."""
         if name not in self.metrics:
             return pd.DataFrame(columns=[*AXES, "value"], dtype=float)
         rows = self.metrics[[*AXES, name]].dropna(subset=[name]).rename(columns={name: "value"})
         return rows.drop_duplicates("step", keep="last").sort_values("step")
 
-    def last(self, name: str) -> float:
-        """The last logged value of a metric; NaN where there is none."""
+    def last(self, name: str, until: float = np.inf) -> float:
+        """The last value of a metric that was logged at or before step `until`; NaN when there is none."""
         curve = self.curve(name)
-        return float(curve["value"].iloc[-1]) if len(curve) else float("nan")
+        values = curve["value"][curve["step"] <= until]
+        return float(values.iloc[-1]) if len(values) else np.nan
 
 
 def load_runs(folders: list[str]) -> list[RunData]:
-    """Read runs, each under a name of its own.
+    """Read runs and give each its own label.
 
     Raises:
-        InputError: no folder given, one twice, or a folder that is no run.
+        InputError: no folder is given, one is given twice, or one is not a run.
     """
     if not folders:
-        raise InputError("no run given: name one or more folders of runs, each with its metrics.jsonl")
+        raise InputError("no run given: name one or more folders of pretraining runs")
     paths = [Path(folder) for folder in folders]
     resolved = [path.resolve() for path in paths]
     for i, path in enumerate(resolved):
         if path in resolved[:i]:
-            raise InputError(f"{folders[i]} is given twice: leave one out")
+            raise InputError(f"{folders[i]} is given twice: name it once")
+        check_run(paths[i])
     return [load_run(path, label) for path, label in zip(paths, labels(resolved), strict=True)]
 
 
 def labels(paths: list[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart."""
+    """The shortest ends of the paths that differ from each other."""
     for length in range(1, max(len(path.parts) for path in paths) + 1):
         ends = ["/".join(path.parts[-length:]) for path in paths]
         if len(set(ends)) == len(ends):
@@ -92,46 +96,63 @@ def labels(paths: list[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def load_run(path: Path, label: str) -> RunData:
-    """Read one run, and note what is not there.
+def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
+    """Read a run's folder, or a frozen copy of it; `notes` names the files that are missing.
 
-    Raises:
-        InputError: the folder is no run.
+    Args:
+        path: folder of the run.
+        label: its name.
+        checkpoint: folder whose learning dynamics are read when the run's folder has none.
     """
-    check_run(path)
     notes: list[str] = []
     arguments = read_json(path / ARGUMENTS_FILE, notes)
     results = read_json(path / RESULTS_FILE, notes)
     metrics = read_metrics(path / METRICS_FILE, notes)
     cost = cost_of(arguments, tokens_per_step(metrics))
     if cost is None:
-        notes.append("FLOPs unknown: arguments.json does not tell the model's shape and the episodes")
-    add_axes(metrics, arguments, cost)
-    finished = "steps" in results
-    recent = (path / METRICS_FILE).exists() and time.time() - (
-        path / METRICS_FILE
-    ).stat().st_mtime < STILL_TRAINING_SECONDS
-    status = "finished" if finished else "training" if recent else "stopped"
-    return RunData(label, path, metrics, read_dynamics(path, metrics, notes), results, arguments, cost, status, notes)
+        notes.append("FLOPs unknown: arguments.json lacks the shape of the model or the episodes")
+    add_axes(metrics, cost)
+    return RunData(
+        label=label,
+        path=path,
+        metrics=metrics,
+        dynamics=read_dynamics(path, checkpoint, metrics, notes),
+        results=results,
+        arguments=arguments,
+        ner=read_ner(path, results),
+        cost=cost,
+        status=status(path / METRICS_FILE, results),
+        notes=notes,
+    )
 
 
 def check_run(path: Path) -> None:
-    """Make sure that a folder is a run.
-
-    Raises:
-        InputError: it is not (names runs below it, if any).
-    """
+    """Raise InputError when a folder is not a run; the message names runs in its subfolders."""
     if (path / METRICS_FILE).is_file() or (path / ARGUMENTS_FILE).is_file():
         return
     if not path.is_dir():
-        raise InputError(f"{path} is no folder: name the output_dir of a pretraining run")
-    below = sorted(str(found.parent) for found in path.glob(f"*/{METRICS_FILE}"))
+        raise InputError(f"{path} is not a folder: name the output_dir of a pretraining run")
+    below = sorted(str(metrics.parent) for metrics in path.glob(f"*/{METRICS_FILE}"))
     hint = f"did you mean {' '.join(below[:4])}?" if below else "name the output_dir of a pretraining run"
-    raise InputError(f"{path} is no run, it has no {METRICS_FILE}: {hint}")
+    raise InputError(f"{path} is not a run, it has no {METRICS_FILE}: {hint}")
+
+
+def status(metrics: Path, results: dict[str, Any]) -> str:
+    """`finished` with final results, otherwise `training` or `stopped` by the age of metrics.jsonl."""
+    if "steps" in results:
+        return "finished"
+    recent = metrics.exists() and time.time() - metrics.stat().st_mtime < STILL_TRAINING_SECONDS
+    return "training" if recent else "stopped"
+
+
+def read_ner(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Results of NER fine-tuning in a run's subfolders; a tagger's own results under ""."""
+    below = {file.parent.name: read_json(file, []) for file in sorted(path.glob(f"*/{RESULTS_FILE}"))}
+    return {folder: entry for folder, entry in ({"": results} | below).items() if {"treebank", "scores"} <= set(entry)}
 
 
 def read_json(path: Path, notes: list[str]) -> dict[str, Any]:
-    """A JSON object; empty, with a note, where there is none."""
+    """A JSON object; empty, with a note, when it is missing or cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -141,7 +162,7 @@ def read_json(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
-    """The numbers of metrics.jsonl by step; lines that cannot be read, as one that is being written, are counted."""
+    """The numbers in metrics.jsonl by step, with a note of how many lines could not be read."""
     rows, bad = [], 0
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for line in text.splitlines():
@@ -152,7 +173,7 @@ def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
         except (ValueError, AttributeError, KeyError, OverflowError):
             bad += bool(line.strip())
     if bad:
-        notes.append(f"{bad} {'line' if bad == 1 else 'lines'} of {path.name} could not be read and are left out")
+        notes.append(f"{bad} {'line' if bad == 1 else 'lines'} of {path.name} could not be read")
     if not rows:
         notes.append(f"{path.name} holds no log yet")
     frame = pd.DataFrame(rows or {"step": np.empty(0)}).replace([np.inf, -np.inf], np.nan)
@@ -160,15 +181,15 @@ def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
 
 
 def tokens_per_step(metrics: pd.DataFrame) -> float:
-    """Of an optimizer step, over all processes; NaN where no log tells."""
+    """Tokens of an optimizer step over all processes; NaN when none were logged."""
     if "tokens_seen" not in metrics:
         return float("nan")
     logs = metrics.dropna(subset=["tokens_seen"]).query("step > 0")
     return float((logs["tokens_seen"] / logs["step"]).iloc[-1]) if len(logs) else float("nan")
 
 
-def add_axes(metrics: pd.DataFrame, arguments: dict[str, Any], cost: Cost | None) -> None:
-    """Add the columns of `AXES`; evaluations get theirs from the training logs around them."""
+def add_axes(metrics: pd.DataFrame, cost: Cost | None) -> None:
+    """Add the columns of `AXES`, for evaluations interpolated between the training logs around them."""
     columns = ["tokens_seen", "next_token_tokens", "episodes", "tokens_per_second"]
     known = [name for name in columns if name in metrics]
     logs = (
@@ -177,7 +198,7 @@ def add_axes(metrics: pd.DataFrame, arguments: dict[str, Any], cost: Cost | None
     step = np.append(0.0, logs["step"].to_numpy(float))
 
     def at_each(values: np.ndarray) -> np.ndarray:
-        """A quantity that is 0 at step 0, from the training logs to all rows; unknown beyond the last of them."""
+        """Interpolate a quantity that is 0 at step 0; NaN after the last training log."""
         if len(values) and not np.isfinite(values).any():
             return np.full(len(metrics), np.nan)
         if not len(values):
@@ -196,13 +217,13 @@ def add_axes(metrics: pd.DataFrame, arguments: dict[str, Any], cost: Cost | None
     )
 
 
-def read_dynamics(path: Path, metrics: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The learning dynamics, with the axes of the metrics."""
+def read_dynamics(path: Path, checkpoint: Path | None, metrics: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The learning dynamics with the columns of `AXES`, read from the checkpoint when the run has no file."""
     try:
-        rows = load_dynamics(path)
+        rows = load_dynamics(path if checkpoint is None or (path / DYNAMICS_FILE).exists() else checkpoint)
     except FileNotFoundError:
         notes.append("no learning dynamics were measured")
-        return pd.DataFrame(columns=["quantity", "objective", "module", "layer", "head", "source", "value", *AXES])
+        return pd.DataFrame(columns=[*DTYPES, "flops", "seconds"])
     known = metrics.dropna(subset=["tokens"]).drop_duplicates("step")
     for axis in ("flops", "seconds"):
         rows[axis] = np.interp(rows["step"], known["step"], known[axis], right=np.nan) if len(known) else np.nan

@@ -37,6 +37,7 @@ def test_page_figures_and_tables(reported):
         "figure_32-proportional_effective_rank_of_weights",
         "figure_33-proportional_effective_rank_by_run",
         "model_card-run_1",
+        "model_card-dynamics-run_1",
     }
     assert {path.suffix for path in (reported / "tables").iterdir()} == {".csv", ".tex"}
     summary = pd.read_csv(reported / "tables" / "summary.csv").set_index("run")
@@ -111,9 +112,9 @@ def test_bad_input_is_one_line(tmp_path, capsys):
     (foreign / "thesis.tex").write_text("years of work")
     cases = [
         ([], "no run given"),
-        ([str(tmp_path / "nowhere")], "is no folder"),
+        ([str(tmp_path / "nowhere")], "is not a folder"),
         ([str(tmp_path / "runs")], f"did you mean {folder}"),
-        ([str(foreign)], "is no run, it has no metrics.jsonl"),
+        ([str(foreign)], "is not a run, it has no metrics.jsonl"),
         ([str(folder), str(folder)], "is given twice"),
         ([str(folder), "--output", str(foreign)], "holds something else than a report"),
         ([str(folder), "--output", str(folder)], "holds something else than a report"),

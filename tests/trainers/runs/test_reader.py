@@ -7,6 +7,7 @@ import pytest
 from report_runs import SECONDS_A_STEP, TOKENS_A_STEP, write_run
 
 from pico_maml.trainers import InputError
+from pico_maml.trainers.runs.learning_dynamics import DynamicsFile
 from pico_maml.trainers.runs.reader import labels, load_run, load_runs
 
 
@@ -35,7 +36,7 @@ def test_a_crashed_run(tmp_path):
         file.write('[1]\n{"no": "step"}\n{"step": 60, "next_token_loss": NaN}\n{"step": 70, "next_tok')
     run = load_run(folder, "a")
     assert run.status == "training"
-    assert "3 lines of metrics.jsonl could not be read and are left out" in run.notes
+    assert "3 lines of metrics.jsonl could not be read" in run.notes
     assert "results.json is missing" in run.notes
     assert run.curve("next_token_loss")["step"].max() == 50
     old = time.time() - 3600
@@ -65,6 +66,39 @@ def test_labels_are_the_shortest_ends_that_differ(tmp_path):
     paths = [tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]
     assert labels(paths) == ["x/run", "y/run", f"{tmp_path.name}/z"]
     assert labels(paths[2:]) == ["z"]
+
+
+def test_a_value_at_or_before_a_step(tmp_path):
+    run = load_run(write_run(tmp_path / "a", steps=100), "a")
+    assert run.last("tokens_seen", until=59) == 50 * TOKENS_A_STEP
+    assert run.last("tokens_seen") == 100 * TOKENS_A_STEP
+    assert np.isnan(run.last("tokens_seen", until=5))
+
+
+def test_learning_dynamics_of_a_checkpoint_are_read_when_the_run_has_none(tmp_path):
+    run, checkpoint = write_run(tmp_path / "run"), tmp_path / "checkpoint-10"
+    DynamicsFile(write_run(tmp_path / "b", dynamics=True) / "learning_dynamics.jsonl").save(
+        checkpoint / "learning_dynamics"
+    )
+    assert load_run(run, "run").dynamics.empty
+    rows = load_run(run, "run", checkpoint).dynamics
+    assert set(rows.query("step == 200")["seconds"]) == {200 * SECONDS_A_STEP}
+
+
+def test_an_empty_folder_gives_an_empty_run(tmp_path):
+    run = load_run(tmp_path, "nothing")
+    assert (run.steps, run.arguments, run.results, run.ner) == (0, {}, {}, {})
+    assert "metrics.jsonl holds no log yet" in run.notes
+
+
+def test_results_of_ner_fine_tuning_are_read_from_subfolders_and_from_a_tagger(tmp_path):
+    folder = write_run(tmp_path / "a")
+    ner = {"treebank": "da_ddt", "scores": {"test": {"f1": 0.5}}}
+    for name, content in (("ner", json.dumps(ner)), ("torn", '{"treeb'), ("other", '{"steps": 3}')):
+        (folder / name).mkdir()
+        (folder / name / "results.json").write_text(content)
+    assert load_run(folder, "a").ner == {"ner": ner}
+    assert load_run(folder / "ner", "ner").ner == {"": ner}
 
 
 def test_no_runs():

@@ -1,0 +1,194 @@
+"""The report's figures for print, numbered after the paper's figures that they follow.
+
+`paper_figures` names every file. Logged metrics come from `CHARTS` (trainers/runs/charts.py), effective ranks from
+`dynamics.curves`, phases from `phase_tables.analyse_run`.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...trainers.runs.charts import CHARTS, RANKED, Chart
+from ...trainers.runs.reader import RunData
+from .dynamics import ALL_MODULES, OBJECTIVES, Kind, curves, kinds
+from .figures import FINE, GREY, draw_chance, format_y, run_curves, run_dynamics
+from .palette import colour_of, tint
+from .phase_tables import AnalysedCurve
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    # Names of runs are not formulas.
+    "text.parse_math": False,
+}
+BY_KEY = {chart.key: chart for chart in CHARTS}
+# File name: keys of the charts that it shows one above the other.
+STACKED = {
+    "figure_02-loss_and_perplexity": ("next_token_loss", "perplexity"),
+    "figure_04-support_and_query_accuracy": ("support_accuracy", "query_accuracy"),
+    "figure_05-head_weights": ("head_weight_std", "head_weight_mean"),
+    "figure_09-query_accuracy": ("query_accuracy",),
+    "figure_10-support_accuracy": ("support_accuracy",),
+    "figure_11-head_weight_mean": ("head_weight_mean",),
+    "figure_12-head_weight_std": ("head_weight_std",),
+}
+RANKS = {
+    "effective_rank": ("figure_29-effective_rank_of_gradients", "figure_31-effective_rank_of_weights"),
+    "proportional_effective_rank": (
+        "figure_30-proportional_effective_rank_of_gradients",
+        "figure_32-proportional_effective_rank_of_weights",
+    ),
+}
+DASHES: dict[str, Literal["-", "--", ":"]] = {"solid": "-", "dash": "--", "dot": ":"}
+
+
+def paper_figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the runs have data for, with the name of its file."""
+    for name, keys in STACKED.items():
+        charts = [BY_KEY[key] for key in keys if BY_KEY[key].has_data(runs)]
+        if charts:
+            yield name, stacked_charts(runs, charts)
+    for i, run in enumerate(runs):
+        suffix = f"-run_{i + 1}" if len(runs) > 1 else ""
+        own = [curve for curve in analysed if curve.run == run.label]
+        if own:
+            yield f"figure_06-phases{suffix}", phase_panels(run, own, colour_of(i))
+        for name, figure in (("model_card", run_curves(run)), ("model_card-dynamics", run_dynamics(run))):
+            if figure is not None:
+                yield f"{name}{suffix}", figure
+    for quantity, (gradients, weights) in RANKS.items():
+        measured = [kind for kind in kinds(runs) if kind.quantity == quantity]
+        of_gradients = [kind for kind in measured if kind.objective]
+        of_weights = [kind for kind in measured if not kind.objective]
+        for name, chosen in ((gradients, of_gradients), (weights, of_weights)):
+            if chosen:
+                yield name, by_layer(runs, chosen)
+        if quantity == RANKED and measured:
+            yield "figure_33-proportional_effective_rank_by_run", by_run(runs, of_gradients + of_weights)
+
+
+def stacked_panels(count: int, margin: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with panels one above the other over the same steps; `margin` and `height` of a panel in inches."""
+    figure = Figure(figsize=(6.2, margin + height * count), layout="constrained")
+    panels = list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+    panels[-1].set_xlabel("steps")
+    return figure, panels
+
+
+def stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
+    """Logged metrics, a panel a chart, a colour a run, one legend for all panels."""
+    figure, panels = stacked_panels(len(charts), 1.0, 2.3)
+    handles: dict[str, Line2D] = {}
+    for axes, chart in zip(panels, charts, strict=True):
+        for i, run in enumerate(runs):
+            if draw_chart(axes, chart, run, colour_of(i)):
+                handles[run.label] = Line2D([], [], color=colour_of(i))
+        format_y(axes, chart)
+        if len(chart.series) > 1:
+            handles |= {part.name: Line2D([], [], color=GREY, linestyle=DASHES[part.dash]) for part in chart.series}
+        if chart.chance:
+            draw_chance(axes, runs)
+            handles["chance"] = Line2D([], [], color=GREY, linewidth=0.9, linestyle=FINE)
+        axes.set(title=chart.title, ylabel=chart.unit)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower left", ncols=2)
+    return figure
+
+
+def draw_chart(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
+    """Draw a run's lines of one chart; False when it has none."""
+    lines = [(series, curve) for series in chart.series if len(curve := run.curve(series.metric))]
+    for series, curve in lines:
+        axes.plot(curve["step"], curve["value"], DASHES[series.dash], color=colour, marker=dots(curve))
+    return bool(lines)
+
+
+def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
+    """Figure 6: a run's logged curves, their fits, and the change points with their intervals as bands."""
+    shown = [curve for curve in own if curve.layer < 0 and curve.module in ("", ALL_MODULES)]
+    figure, panels = stacked_panels(len(shown), 0.8, 1.5)
+    for axes, curve in zip(panels, shown, strict=True):
+        data, phases = curve.data, curve.phases
+        axes.plot(data["step"], data["value"], color=tint(colour, 0.45), linewidth=1, marker=dots(data))
+        axes.plot(phases.x, phases.fitted, color=colour, linewidth=1.6)
+        for point in phases.change_points:
+            axes.axvspan(point.at.low, point.at.high, color="#999999", alpha=0.18, linewidth=0)
+            axes.axvline(point.at.value, color=GREY, linewidth=0.8)
+        knee = f"; knee at {phases.knee.at.value:,.0f}" if phases.knee else ", no knee"
+        count = len(phases.change_points)
+        text = phases.note or f"{count or 'no'} change point{'' if count == 1 else 's'}{knee}"
+        axes.set_title(f"{curve.name}\n{text}", fontsize=8, fontweight="normal")
+        axes.locator_params(axis="y", nbins=4)
+    figure.suptitle(f"Phases of {run.label}", x=0.01, ha="left", fontweight="bold", fontsize=10)
+    return figure
+
+
+def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
+    """Figures 29 to 32: a row a run and kind, a column a module, lines from the first layer (pale) to the last."""
+    rows = [(i, run, kind, own) for i, run in enumerate(runs) for kind in chosen if (own := curves(run, kind))]
+    modules = sorted({module for *_, own in rows for module, layer in own if layer >= 0})
+    figure = Figure(figsize=(1.0 + 2.5 * len(modules), 0.7 + 2.1 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), len(modules), sharex=True, sharey="row", squeeze=False)
+    for line, (i, run, kind, own) in zip(panels, rows, strict=True):
+        for axes, module in zip(line, modules, strict=True):
+            layers = sorted(layer for name, layer in own if name == module and layer >= 0)
+            for place, layer in enumerate(layers, 1):
+                data = own[module, layer]
+                colour = tint(colour_of(i), 0.3 + 0.7 * place / len(layers))
+                axes.plot(data["step"], data["value"], color=colour, label=f"layer {layer}", marker=dots(data))
+            axes.set_title(f"{run.label}\n{module}" if len(runs) > 1 else module, fontsize=8)
+        line[0].set_ylabel(OBJECTIVES.get(kind.objective, kind.objective) or "weights")
+        line[-1].legend(loc="best", fontsize=7)
+    for axes in panels[-1]:
+        axes.set_xlabel("steps")
+    return figure
+
+
+def by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
+    """Figure 33: means over layers and modules, a panel a kind, a line a run."""
+    figure, panels = stacked_panels(len(chosen), 0.7, 2.1)
+    for axes, kind in zip(panels, chosen, strict=True):
+        for i, run in enumerate(runs):
+            rows = run.dynamics
+            rows = rows[(rows["quantity"] == kind.quantity) & (rows["objective"] == kind.objective)]
+            mean = rows.dropna(subset=["value"]).groupby("step", as_index=False)["value"].mean()
+            if len(mean):
+                axes.plot(mean["step"], mean["value"], color=colour_of(i), label=run.label, marker=dots(mean))
+        axes.set(title=kind.title)
+        axes.legend(loc="best")
+    figure.suptitle("Means over layers and modules", x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def dots(data: pd.DataFrame) -> str:
+    """Marker of a curve's points: dots on a short curve, where a line alone would hide how few points there are."""
+    return "." if len(data) <= 12 else ""
+
+
+def write_figures(folder: Path, named: Iterable[tuple[str, Figure]], formats: list[str]) -> None:
+    """Save each figure in every format."""
+    folder.mkdir(exist_ok=True)
+    with mpl.rc_context(STYLE):
+        for name, figure in named:
+            # The layout takes longer than the drawing: compute it once for all formats.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            for kind in formats:
+                figure.savefig(folder / f"{name}.{kind}", dpi=150)
