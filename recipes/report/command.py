@@ -1,22 +1,24 @@
-"""A report of one or more pretraining runs: one page to look at, figures and tables to publish.
+"""A report of one or more pretraining runs: a page to read, figures and tables to publish.
 
 python -m pico_maml.recipes.report runs/demo runs/vanilla --output runs/report
 """
 
 import sys
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from ...trainers import InputError
 from ...trainers.ner.analysis.sweep_tables import Comparison
 from ...trainers.runs.reader import load_runs
 from ..arguments.parser import parse
-from .findings import find
-from .ner import ner_part
+from .analysis.findings import find
+from .analysis.tables import curve_table
+from .ner import NERPart, ner_part
 from .output import check_output, write_output
-from .page import render
+from .page.render import render
 from .paper_figures import paper_figures, write_figures
-from .tables import curve_table, write_table
+from .tables import write_table
 
 
 @dataclass
@@ -25,27 +27,30 @@ class ReportArguments:
 
     runs: list[str] = field(
         default_factory=list,
-        metadata={"help": "Folders of pretraining runs, finished or not; they may stand first, without --runs."},
+        metadata={"help": "Folders of pretraining runs, finished or not; may come first, without --runs."},
     )
     output: str = field(
-        default="runs/report", metadata={"help": "Folder for the report; an earlier one is refreshed."}
+        default="runs/report", metadata={"help": "Folder of the report; an earlier report in it is replaced."}
     )
     sweeps: list[str] = field(
-        default_factory=list, metadata={"help": "Folders of NER sweeps to show as well (none: no NER section)."}
+        default_factory=list, metadata={"help": "Folders of NER sweeps to add (none: no NER section)."}
     )
-    baseline: str = field(default="vanilla", metadata={"help": "Pretraining that the sweeps' tables compare with."})
-    treatment: str = field(default="maml", metadata={"help": "Pretraining that they compare."})
+    baseline: str = field(
+        default="vanilla", metadata={"help": "Pretraining that is the baseline in the sweeps' tables."}
+    )
+    treatment: str = field(default="maml", metadata={"help": "Pretraining that is compared with the baseline."})
     bootstrap_samples: int = field(
-        default=1000, metadata={"help": "Resamplings behind each interval and p-value of the sweeps."}
+        default=1000, metadata={"help": "Bootstrap samples for each interval and p-value of the sweeps."}
     )
     uner_dir: str | None = field(
         default=None,
         metadata={
-            "help": "Folder of the Universal NER files, for the sweeps' error analysis (unset: the cached ones)."
+            "help": "Folder of the Universal NER files, for the sweeps' error analysis (unset: the cached files)."
         },
     )
     formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"], metadata={"help": "Of the figures: png, pdf, svg; or none."}
+        default_factory=lambda: ["png", "pdf"],
+        metadata={"help": "Formats of the figures: png, pdf, svg (none: no figures)."},
     )
 
     def __post_init__(self) -> None:
@@ -55,13 +60,9 @@ class ReportArguments:
         if "none" in self.formats:
             self.formats = []
 
-    def comparison(self) -> Comparison:
-        """The two ways of pretraining that the sweeps' tables compare."""
-        return Comparison(self.baseline, self.treatment, self.bootstrap_samples)
-
 
 def arguments(argv: list[str] | None = None) -> ReportArguments:
-    """Read the command line, on which the runs may stand first."""
+    """Read the command line, on which the runs may come first, without --runs."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and not argv[0].startswith("-"):
         argv = ["--runs", *argv]
@@ -69,29 +70,30 @@ def arguments(argv: list[str] | None = None) -> ReportArguments:
 
 
 def main(argv: list[str] | None = None) -> Path:
-    """Run the recipe; returns the path of the page."""
+    """Write the report and return the path of its page."""
     args = arguments(argv)
     output = Path(args.output)
     check_output(output)
     runs = load_runs(args.runs)
-    ner = ner_part(args.sweeps, args.comparison(), args.uner_dir, runs) if args.sweeps else None
-    found = find(runs, ner.f1 if ner else {})
+    comparison = Comparison(args.baseline, args.treatment, args.bootstrap_samples)
+    ner = ner_part(args.sweeps, comparison, args.uner_dir, runs) if args.sweeps else NERPart()
+    findings = find(runs, ner.f1)
 
     def write(folder: Path) -> None:
         if args.formats:
-            write_figures(folder / "figures", paper_figures(runs, found.analysed), args.formats)
-            write_figures(folder / "figures", ner.figures.items() if ner else (), args.formats)
+            figures = chain(paper_figures(runs, findings.analysed), ner.figures.items())
+            write_figures(folder / "figures", figures, args.formats)
         tables = {
-            "summary": found.summary,
-            "phases": found.phases,
-            "layers": found.layers,
-            "relations": found.relations,
+            "summary": findings.summary,
+            "phases": findings.phases,
+            "layers": findings.layers,
+            "relations": findings.relations,
         }
-        for name, table in (tables | (ner.tables if ner else {})).items():
+        for name, table in (tables | ner.tables).items():
             write_table(folder / "tables", name, table)
         curve_table(runs).to_csv(folder / "tables" / "curves.csv", index=False, na_rep="n/a")
         files = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
-        (folder / "index.html").write_text(render(runs, found, ner, files), encoding="utf-8")
+        (folder / "index.html").write_text(render(runs, findings, ner, files), encoding="utf-8")
 
     write_output(output, write)
     print(f"{', '.join(run.label for run in runs)}: open {output / 'index.html'}")

@@ -1,4 +1,4 @@
-"""The NER part of the report: tables, heat maps and error analysis of sweeps."""
+"""The report's section on NER sweeps: tables, heat maps and error analysis (trainers/ner/analysis computes them)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,41 +28,48 @@ TITLES = {
 }
 
 
+ERRORS = {
+    "errors": "Recall by length and by whether training showed the entity",
+    "confusions": "Entities that were tagged as something else",
+    "longest_entities": "The longest entities",
+}
+
+
 @dataclass
 class NERPart:
-    """What the report shows of sweeps.
+    """What the report shows of sweeps; empty without any.
 
     Attributes:
         count: finished runs.
         tables: by the name of their files.
         heat_maps: F1 by treebank trained on and test set, by title.
         figures: for print, by the name of their files.
-        note: why there is no error analysis; empty where there is one.
-        f1: mean in-language F1 of the models that are a run of the report, by its label.
+        note: why there is no error analysis; empty when there is one.
+        f1: mean in-language F1 of the runs of the report that were fine-tuned, by label.
     """
 
-    count: int
-    tables: dict[str, pd.DataFrame]
-    heat_maps: dict[str, pd.DataFrame]
-    figures: dict[str, Figure]
+    count: int = 0
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    heat_maps: dict[str, pd.DataFrame] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     note: str = ""
     f1: dict[str, float] = field(default_factory=dict)
 
 
 def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, runs: list[RunData]) -> NERPart:
-    """Read sweeps and make what the report shows of them.
+    """Read sweeps and compute their tables, figures and error analysis.
 
     Raises:
-        InputError: a folder without finished runs.
+        InputError: a folder holds no finished run.
     """
     results = load_results([Path(folder) for folder in sweeps])
     scores = tables.scores_of(results)
-    made = all_tables(results, scores, comparison)
+    all_of_them = all_tables(results, scores, comparison)
     try:
-        made |= error_tables(results, uner_dir)
+        all_of_them |= error_tables(results, uner_dir)
         note = ""
     except InputError as error:
-        note = f"No error analysis, which reads the treebanks again: {error}"
+        note = f"No error analysis, because the treebanks could not be read: {error}"
     figures = {}
     bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
     if len(bars):
@@ -77,11 +84,11 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
         title = f"{size} {pretraining}, {mode} fine-tuning"
         heat_maps[title] = table
         figures[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, title)
-    return NERPart(len(results), made, heat_maps, figures, note, downstream_f1(results, runs))
+    return NERPart(len(results), all_of_them, heat_maps, figures, note, downstream_f1(results, runs))
 
 
 def downstream_f1(results: list[dict[str, Any]], runs: list[RunData]) -> dict[str, float]:
-    """Mean F1 on the treebank trained on, over modes, treebanks and seeds, of each run that was fine-tuned."""
+    """Mean in-language F1 over modes, treebanks and seeds, by label of the run that was fine-tuned."""
     paths = {run.path.resolve(): run.label for run in runs}
     rows = [
         {"run": paths[Path(result["path"]).resolve()], "f1": result["scores"][result["train_on"]]["f1"]}

@@ -1,7 +1,7 @@
 """The report's figures for print, numbered after the paper's figures that they follow.
 
 `paper_figures` names every file. Logged metrics come from `CHARTS` (trainers/runs/charts.py), effective ranks from
-`dynamics.curves`, phases from `phase_tables.analyse_run`.
+`dynamics.curves`, phases from `analysis.phases.analyse_run`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 
 from ...trainers.runs.charts import CHARTS, RANKED, Chart
 from ...trainers.runs.reader import RunData
-from .dynamics import ALL_MODULES, OBJECTIVES, Kind, curves, kinds
+from .analysis.phases import AnalysedCurve
+from .dynamics import OBJECTIVES, Kind, curves, kinds
 from .figures import FINE, GREY, draw_chance, format_y, run_curves, run_dynamics
 from .palette import colour_of, tint
-from .phase_tables import AnalysedCurve
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -122,7 +122,7 @@ def draw_chart(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
 
 def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
     """Figure 6: a run's logged curves, their fits, and the change points with their intervals as bands."""
-    shown = [curve for curve in own if curve.layer < 0 and curve.module in ("", ALL_MODULES)]
+    shown = [curve for curve in own if curve.of_model]
     figure, panels = stacked_panels(len(shown), 0.8, 1.5)
     for axes, curve in zip(panels, shown, strict=True):
         data, phases = curve.data, curve.phases

@@ -30,6 +30,7 @@ class Chart:
         percent: the values are shares.
         log: the y axis is logarithmic.
         chance: draw a line at 1 / N.
+        phases: the phases of its first line are analysed.
         on_card: a model card and the trackers show it.
         card_series: lines that only they show.
     """
@@ -42,6 +43,7 @@ class Chart:
     percent: bool = False
     log: bool = False
     chance: bool = False
+    phases: bool = False
     on_card: bool = False
     card_series: tuple[Series, ...] = ()
 
@@ -57,6 +59,7 @@ CHARTS = (
         "nats a token",
         (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash")),
         "Cross-entropy of the next token, without the loss of episodes.",
+        phases=True,
         on_card=True,
     ),
     Chart(
@@ -66,6 +69,7 @@ CHARTS = (
         (Series("eval_perplexity", "held-out"),),
         "exp of the held-out next-token loss, on a logarithmic axis.",
         log=True,
+        phases=True,
         on_card=True,
     ),
     Chart(
@@ -77,6 +81,7 @@ CHARTS = (
         "need no head, and chance.",
         percent=True,
         chance=True,
+        phases=True,
         on_card=True,
         card_series=(Series("query_accuracy_before", "before the inner loop", "dash"),),
     ),
@@ -88,6 +93,7 @@ CHARTS = (
         "Accuracy on the examples that the head was just adapted to.",
         percent=True,
         chance=True,
+        phases=True,
     ),
     Chart(
         "adaptation_gain",
@@ -118,6 +124,7 @@ CHARTS = (
         "weight",
         (Series("head_weight_std", "standard deviation"),),
         "Standard deviation over all weights of the episodes' head before adaptation.",
+        phases=True,
     ),
     Chart(
         "tokens_per_second",

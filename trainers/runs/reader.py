@@ -60,7 +60,7 @@ class RunData:
         """One metric over training, with the columns of `AXES` and `value`; the later of two logs of a step counts."""
         if name not in self.metrics:
             return pd.DataFrame(columns=[*AXES, "value"], dtype=float)
-        rows = self.metrics[[*AXES, name]].dropna(subset=[name]).rename(columns={name: "value"})
+        rows = self.metrics[[*AXES]].assign(value=self.metrics[name]).dropna(subset=["value"])
         return rows.drop_duplicates("step", keep="last").sort_values("step")
 
     def last(self, name: str, until: float = np.inf) -> float:
@@ -148,7 +148,11 @@ def status(metrics: Path, results: dict[str, Any]) -> str:
 def read_ner(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Results of NER fine-tuning in a run's subfolders; a tagger's own results under ""."""
     below = {file.parent.name: read_json(file, []) for file in sorted(path.glob(f"*/{RESULTS_FILE}"))}
-    return {folder: entry for folder, entry in ({"": results} | below).items() if {"treebank", "scores"} <= set(entry)}
+    return {
+        folder: entry
+        for folder, entry in ({"": results} | below).items()
+        if "treebank" in entry and isinstance(entry.get("scores"), dict)
+    }
 
 
 def read_json(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -4,15 +4,15 @@
   const byId = (id) => document.getElementById(id);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 40rem)");
-  // A finger that drags is scrolling the page.
+  // On a touch screen, dragging scrolls the page.
   const coarse = matchMedia("(pointer: coarse)");
   const state = { axis: "step", logX: false, logY: null, smoothing: 0, runs: new Set(data.runs.map((_, i) => i)), range: null };
   const charts = new Map();
-  // 1, 2 and 5 of each decade, which plotly has no word for.
+  // 1, 2 and 5 of each decade; plotly has no setting for this.
   const places = Array.from({ length: 60 }, (_, i) => [1, 2, 5][i % 3] * 10 ** (Math.floor(i / 3) - 4));
   const logTicks = { tickvals: places, ticktext: places.map((value) => Intl.NumberFormat("en", { notation: "compact" }).format(value)) };
 
-  // plotly reads a little HTML in names; ours are text.
+  // plotly interprets some HTML in names; names of runs are text.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colour = (run) => data.colours[dark.matches ? "dark" : "light"][run % data.colours.light.length];
@@ -23,7 +23,7 @@
     return `rgb(${parts(hex).map((part, i) => Math.round(page[i] + share * (part - page[i]))).join(",")})`;
   }
 
-  // Steps to the chosen unit, by the run's own logs; unknown beyond them.
+  // Converts steps to the chosen unit by interpolating the run's own logs; null outside of them.
   function toAxis(run, steps) {
     if (state.axis === "step") return steps;
     const from = data.runs[run].axes.step, to = data.runs[run].axes[state.axis];
@@ -37,7 +37,7 @@
     });
   }
 
-  // Exponential moving average, corrected for its start.
+  // Exponential moving average, corrected for its bias at the start.
   function smooth(values) {
     let mean = 0, weight = 0;
     return values.map((value) => {
@@ -180,7 +180,7 @@
       .map((edge) => ({ ...edge, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false }));
     const fit = { x: phase.x, y: phase.fitted, name: "fit, with its 95 % band", mode: "lines", line: { color: tone, width: 2.4 } };
     draw(byId("phase-chart"), phase.x.length ? [values, ...band, fit] : [values], { steps: true, shapes });
-    byId("phase-text").textContent = phase.said;
+    byId("phase-text").textContent = phase.text;
   }
 
   function drawAll() {
@@ -198,7 +198,7 @@
     select.replaceChildren(...names.map((name, i) => new Option(name, i)));
   }
 
-  // From the first to the last logged value of the runs shown, in the axis's own coordinates (log10 where logarithmic).
+  // From the first to the last logged value of the visible runs, in the axis's own coordinates (log10 on a logarithmic axis).
   function wholeRange() {
     let low = Infinity, high = -Infinity;
     for (const run of state.runs) {

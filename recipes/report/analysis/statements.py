@@ -1,0 +1,151 @@
+"""The report's findings in sentences, each with its uncertainty and the number of runs it rests on."""
+
+import numpy as np
+import pandas as pd
+
+from ....callbacks.phases.false_alarms import FalseAlarms
+from ....callbacks.phases.layer_order import LayerOrder
+from ....trainers.runs.charts import RANKED
+from ....trainers.runs.reader import RunData
+from ..formats import interval, join, plural
+from .phases import AnalysedCurve, LayerOrders
+from .tables import Relations
+
+
+def run_statements(runs: list[RunData], summary: pd.DataFrame) -> list[str]:
+    """Held-out loss, adaptation and NER, and how far the comparison goes."""
+    sentences = [held_out_statement(runs)]
+    sentences += [adaptation_statement(row) for _, row in summary.iterrows()]
+    sentences.append(ner_statement(summary))
+    compared = (
+        f"{len(runs)} runs are compared: a difference between them is not yet a difference between methods."
+        if len(runs) > 1
+        else "This is one run."
+    )
+    sentences.append(f"{compared} How much another seed would change was not measured here.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def held_out_statement(runs: list[RunData]) -> str:
+    """The run with the lowest held-out loss at the last step at which all were evaluated."""
+    curves = {run.label: run.curve("eval_next_token_loss").set_index("step")["value"] for run in runs}
+    # A run that was only evaluated before training has nothing to compare.
+    curves = {label: curve for label, curve in curves.items() if len(curve) and curve.index.max() > 0}
+    if not curves:
+        return ""
+    common = sorted(set.intersection(*(set(curve.index) for curve in curves.values())))
+    if len(curves) < 2 or not common:
+        label, curve = next(iter(curves.items()))
+        return (
+            f"{label}: held-out next-token loss {curve.iloc[0]:.3f} nats a token at step {curve.index[0]:,.0f}, "
+            f"{curve.iloc[-1]:.3f} at step {curve.index[-1]:,.0f}."
+        )
+    at = {label: curve[common[-1]] for label, curve in curves.items()}
+    best = min(at, key=lambda label: at[label])
+    others = ", ".join(f"{label} {at[label] - at[best]:+.3f}" for label in at if label != best)
+    return (
+        f"Lowest held-out next-token loss at step {common[-1]:,.0f}, the last step at which all runs were evaluated: "
+        f"{best}, {at[best]:.3f} nats a token. Compared with it: {others}. Only runs on the same corpus have the same "
+        "held-out text."
+    )
+
+
+def adaptation_statement(row: pd.Series) -> str:
+    """A run's head beside class prototypes and chance, on held-out words."""
+    if np.isnan(row["prototypes"]):
+        return ""
+    trained = not np.isnan(row["query accuracy"])
+    head = "trained head" if trained else "fresh head (it was never meta-trained)"
+    name = "query accuracy" if trained else "fresh head"
+    low, high = row[f"{name}, low"], row[f"{name}, high"]
+    if low > row["prototypes, high"]:
+        verdict = "ahead of its own class prototypes"
+    elif high < row["prototypes, low"]:
+        verdict = "behind its own class prototypes, which need no head"
+    else:
+        verdict = "not measurably different from its own class prototypes"
+    return (
+        f"{row['run']}: after the inner loop its {head} classifies {row[name]:.1%} [{low:.1%}, {high:.1%}] of the "
+        f"queries on held-out words correctly, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
+        f"{row['prototypes, high']:.1%}]); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} episodes, "
+        "95 % bootstrap intervals over episodes."
+    )
+
+
+def ner_statement(summary: pd.DataFrame) -> str:
+    """F1 of the NER models in the runs' folders, beside the baselines."""
+    scored = summary.dropna(subset=["NER F1"])
+    if not len(scored):
+        return ""
+    scores = ", ".join(f"{row['run']} {row['NER F1']:.3f}" for _, row in scored.iterrows())
+    row = scored.iloc[0]
+    return (
+        f"Test F1 of the NER models in the runs' own folders: {scores} ({row['NER entities']:.0f} entities). "
+        f"Baselines: {row['NER majority baseline']:.3f} with the most frequent tag for every word, "
+        f"{row['NER gazetteer baseline']:.3f} for a gazetteer."
+    )
+
+
+def phase_statements(
+    runs: list[RunData], analysed: list[AnalysedCurve], alarms: FalseAlarms | None, related: Relations
+) -> list[str]:
+    """Knees of each run, the rate of false alarms, and what knees tell across runs."""
+    sentences = [knee_statement(run, analysed, alarms) for run in runs]
+    if alarms:
+        sentences.append(
+            f"False alarms, measured for this report on {alarms.curves} curves of pure noise with {alarms.points} "
+            f"points and autocorrelation {alarms.autocorrelation:.2f}: a change point in {alarms.change_points}, a "
+            f"knee in {alarms.knees}."
+        )
+    if related:
+        enough = sum(relation.correlation is not None for relation in related.values())
+        outcome = (
+            f"{enough} of {len(related)} pairs have enough runs, see the table" if enough else "too few runs to say"
+        )
+        sentences.append(f"Relation of knees to query accuracy and F1 across {plural(len(runs), 'run')}: {outcome}.")
+    return sentences
+
+
+def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAlarms | None) -> str:
+    """Which of a run's curves have a knee, and how many would have one by chance."""
+    own = [curve for curve in analysed if curve.run == run.label and not curve.phases.note]
+    skipped = sum(curve.run == run.label for curve in analysed) - len(own)
+    note = f" {skipped} more had too few points or were constant." if skipped else ""
+    if not own or alarms is None:
+        return f"{run.label}: no curve could be analysed (1 run).{note}"
+    kneed = sorted((curve for curve in own if curve.phases.knee), key=lambda curve: curve.layer >= 0)
+    ranked = [curve for curve in own if curve.kind.quantity == RANKED]
+    kneed_ranks = sum(curve.phases.knee is not None for curve in ranked)
+    ranks = f" ({kneed_ranks} of {len(ranked)} of effective rank)" if ranked else ""
+    places = [f"{curve.name} at step {interval(curve.phases.knee.at)}" for curve in kneed if curve.phases.knee]
+    more = [f"and {len(kneed) - 5} more"] if len(kneed) > 5 else []
+    knees = f"a knee in {len(kneed)} of {len(own)} curves{ranks}: {'; '.join(places[:5] + more)}"
+    return (
+        f"{run.label}: {knees if kneed else f'no knee found in {len(own)} curves'}. The same number of noise curves "
+        f"would have {len(own) * alarms.knees / alarms.curves:.1f} (1 run).{note}"
+    )
+
+
+def order_statements(orders: LayerOrders) -> list[str]:
+    """A sentence a run and kind: which layer of each module specialises first and which reconverges last."""
+    parts: dict[tuple[str, str], list[str]] = {}
+    for (run, kind, module), order in orders.items():
+        parts.setdefault((run, kind.title), []).append(f"{module}: {describe_order(order)}")
+    return [f"{run}, {title} (1 run). {'; '.join(modules)}." for (run, title), modules in parts.items()]
+
+
+def describe_order(order: LayerOrder) -> str:
+    """The first and the last layer of an order, or why there is none."""
+    if not order.layers:
+        return f"no order, fewer than two of {order.examined} layers fall beyond noise"
+    first = max(order.layers, key=lambda times: times.first)
+    last = max(order.layers, key=lambda times: times.last)
+    moving = sorted(times.layer for times in order.layers if times.reconverges is None)
+    if last.reconverges is None:
+        end = f"layer {join(list(map(str, moving)))} not reconverged by the end"
+    else:
+        end = f"layer {last.layer} reconverges last (step {interval(last.reconverges)}, {last.last:.0%})"
+    return (
+        f"layer {first.layer} specialises first (step {interval(first.specialises)}, {first.first:.0%}), {end}; "
+        f"{len(order.layers)} of {order.examined} layers fall"
+    )

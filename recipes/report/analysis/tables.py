@@ -1,0 +1,152 @@
+"""The report's tables of runs; page, CSV and LaTeX show the same ones."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ....callbacks.phases.across_runs import Relation, relate
+from ....trainers.runs.charts import CHARTS, RANKED
+from ....trainers.runs.reader import AXES, RunData
+from ..dynamics import ALL_MODULES
+from ..formats import interval
+from .phases import AnalysedCurve, LayerOrders
+
+# By the name of a column in the table of relations.
+Relations = dict[tuple[str, str], Relation]
+
+
+def summary_table(runs: list[RunData]) -> pd.DataFrame:
+    """A row a run, in plain units; NaN where a figure is missing."""
+    return pd.DataFrame([summary_row(run) for run in runs])
+
+
+def summary_row(run: RunData) -> dict[str, Any]:
+    """A run's size, cost, losses, adaptation and NER scores."""
+    adapted, ner = run.results.get("adaptation") or {}, run.ner.get("ner", {})
+    trained, fresh = (adapted.get(name) or [{}] for name in ("trained", "fresh"))
+    test, baselines = ner.get("scores", {}).get("test", {}), ner.get("baselines", {})
+    held_out = run.curve("eval_next_token_loss")["value"]
+    return {
+        "run": run.label,
+        "status": run.status,
+        "parameters": run.cost.parameters if run.cost else np.nan,
+        "steps": run.steps,
+        "of steps": run.arguments.get("max_steps", np.nan),
+        "tokens": run.last("tokens"),
+        "next-token tokens": run.last("next_token_tokens"),
+        "episodes": run.last("episodes"),
+        "FLOPs": run.last("flops"),
+        "seconds": run.last("seconds"),
+        "held-out loss at first": float(held_out.iloc[0]) if len(held_out) else np.nan,
+        "held-out loss": run.last("eval_next_token_loss"),
+        "held-out perplexity": run.last("eval_perplexity"),
+        **accuracy("query accuracy", trained[-1]),
+        "before the inner loop": trained[0].get("mean", np.nan),
+        **accuracy("fresh head", fresh[-1]),
+        **accuracy("prototypes", adapted.get("prototypes") or {}),
+        "chance": adapted.get("chance", np.nan),
+        "held-out episodes": adapted.get("episodes", np.nan),
+        "NER F1": test.get("f1", np.nan),
+        "NER entities": test.get("support", np.nan),
+        "NER majority baseline": baselines.get("majority", np.nan),
+        "NER gazetteer baseline": baselines.get("gazetteer", np.nan),
+    }
+
+
+def accuracy(name: str, measured: dict[str, float]) -> dict[str, float]:
+    """Columns of an accuracy and the ends of its interval."""
+    columns = {name: "mean", f"{name}, low": "low", f"{name}, high": "high"}
+    return {column: measured.get(key, np.nan) for column, key in columns.items()}
+
+
+def phase_table(analysed: list[AnalysedCurve]) -> pd.DataFrame:
+    """A row a curve: its change points, where it rises and falls, and its knee, with 95 % intervals, in steps."""
+    rows = []
+    for curve in analysed:
+        phases = curve.phases
+        points = "; ".join(f"{interval(point.at)}, p = {point.p_value:.3f}" for point in phases.change_points)
+        rows.append(
+            {
+                "run": curve.run,
+                "curve": curve.name,
+                "points": phases.points,
+                "course": phases.note or ", then ".join(segment.trend for segment in phases.segments),
+                "change points": points or ("" if phases.note else "none found"),
+                "knee": interval(phases.knee.at) if phases.knee else "" if phases.note else "no knee found",
+            }
+        )
+    return pd.DataFrame(rows, columns=["run", "curve", "points", "course", "change points", "knee"])
+
+
+def layer_table(orders: LayerOrders) -> pd.DataFrame:
+    """A row a layer whose effective rank falls, the first to specialise first."""
+    rows = [
+        {
+            "run": run,
+            "curve": kind.title,
+            "module": module,
+            "layer": times.layer,
+            "specialises": interval(times.specialises),
+            "first in": f"{times.first:.0%}",
+            "reconverges": interval(times.reconverges) if times.reconverges else "not by the end",
+            "last in": f"{times.last:.0%}",
+        }
+        for (run, kind, module), order in orders.items()
+        for times in order.layers
+    ]
+    columns = ["run", "curve", "module", "layer", "specialises", "first in", "reconverges", "last in"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def relations(summary: pd.DataFrame, analysed: list[AnalysedCurve], downstream: dict[str, float]) -> Relations:
+    """Relate the knee of every mean effective rank to query accuracy and to F1, across runs.
+
+    Args:
+        summary: see `summary_table`.
+        analysed: curves of all runs.
+        downstream: F1 by label; of other runs the F1 of the summary counts.
+    """
+    by_run = summary.set_index("run")
+    outcomes = {
+        "query accuracy, held-out words": by_run["query accuracy"],
+        "downstream F1": pd.Series(by_run["NER F1"].to_dict() | downstream)[by_run.index],
+    }
+    knees: dict[str, pd.Series] = {}
+    for curve in analysed:
+        if curve.kind.quantity == RANKED and curve.module == ALL_MODULES:
+            steps = knees.setdefault(curve.name, pd.Series(np.nan, by_run.index))
+            steps[curve.run] = curve.phases.knee.at.value if curve.phases.knee else np.nan
+    return {
+        (name, outcome): relate(steps.to_numpy(float), values.to_numpy(float))
+        for name, steps in knees.items()
+        for outcome, values in outcomes.items()
+    }
+
+
+def relation_table(related: Relations) -> pd.DataFrame:
+    """A row a knee and outcome."""
+    rows = [
+        {
+            "knee of": knee,
+            "against": outcome,
+            "runs": relation.runs,
+            "rank correlation": interval(relation.correlation, ".2f") if relation.correlation else relation.note,
+            "p": "" if relation.p_value is None else f"{relation.p_value:.3f}",
+        }
+        for (knee, outcome), relation in related.items()
+    ]
+    return pd.DataFrame(rows, columns=["knee of", "against", "runs", "rank correlation", "p"])
+
+
+def curve_table(runs: list[RunData]) -> pd.DataFrame:
+    """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, and `value`."""
+    parts = [
+        run.curve(series.metric).assign(run=run.label, metric=series.metric)
+        for run in runs
+        for chart in CHARTS
+        for series in chart.series
+    ]
+    columns = ["run", "metric", *AXES, "value"]
+    parts = [part[columns] for part in parts if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

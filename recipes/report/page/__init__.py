@@ -1,0 +1,1 @@
+"""index.html: `render` fills templates/page.html, and templates/page.js draws the charts from the JSON of `data`."""

@@ -1,0 +1,113 @@
+"""What stands under the page's charts: each chart in words and as a table, and tables of everything else."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ....trainers.runs.charts import Chart
+from ....trainers.runs.reader import RunData
+from ..dynamics import curves, kinds
+from ..formats import number
+from ..ner import ERRORS, TITLES, NERPart
+
+ROWS_OF_A_CHART = 12
+DASHES = {"solid": "Solid", "dash": "dashed", "dot": "dotted"}
+
+
+@dataclass(frozen=True)
+class HTMLTable:
+    """Cells as text: rows of the head, rows of the body, and which columns are words."""
+
+    head: list[list[str]]
+    body: list[list[str]]
+    text: list[bool]
+
+
+def html_table(frame: pd.DataFrame) -> HTMLTable:
+    """A table as text; its index becomes a column unless it only counts rows."""
+    levels = [list(map(str, column)) if isinstance(column, tuple) else [str(column)] for column in frame.columns]
+    index = [] if isinstance(frame.index, pd.RangeIndex) else [str(name or "") for name in frame.index.names]
+    flat = frame.reset_index() if index else frame
+    depth = max(map(len, levels), default=1)
+    columns = [[*[""] * (depth - 1), name] for name in index] + levels
+    head = [[column[i] for column in columns] for i in range(depth)]
+    text = [pd.api.types.is_string_dtype(flat.iloc[:, i]) for i in range(flat.shape[1])]
+    return HTMLTable(head, [[number(cell) for cell in row] for row in flat.itertuples(index=False)], text)
+
+
+def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
+    """A chart's heading, a sentence a line, and its table."""
+    style = ".1%" if chart.percent else ".4g"
+    sentences: list[str] = []
+    columns = {}
+    for run, series in product(runs, chart.series):
+        curve = run.curve(series.metric)
+        if len(curve):
+            first, last = curve.iloc[0], curve.iloc[-1]
+            name = f"{run.label}, {series.name}" if len(chart.series) > 1 else run.label
+            sentences.append(
+                f"{name}: {first['value']:{style}} at step {first['step']:,.0f}, {last['value']:{style}} at step "
+                f"{last['step']:,.0f}, between {curve['value'].min():{style}} and {curve['value'].max():{style}}."
+            )
+            columns[name] = curve.set_index("step")["value"].map(lambda value: f"{value:{style}}")
+    table = pd.DataFrame(columns).rename_axis("step")
+    rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), ROWS_OF_A_CHART)).round().astype(int))
+    lines = [f"{DASHES[series.dash]}: {series.name}" for series in chart.series]
+    return {
+        "key": chart.key,
+        "title": chart.title,
+        "unit": chart.unit,
+        "text": f"{chart.text} {', '.join(lines)}." if len(lines) > 1 else chart.text,
+        "sentences": sentences,
+        "table": html_table(table.iloc[rows].fillna("").reset_index()),
+    }
+
+
+def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
+    """First and last value of each quantity and module, mean over layers; None when nothing was measured."""
+    rows = []
+    for run, kind in ((each, kind) for each in runs for kind in kinds([each])):
+        own = curves(run, kind)
+        for (module, layer), curve in sorted(own.items()):
+            if layer == -1 or (module, -1) not in own:
+                first, last = curve.iloc[0], curve.iloc[-1]
+                rows.append(
+                    {
+                        "run": run.label,
+                        "quantity": kind.title,
+                        "module": module,
+                        "measured at": f"{len(curve)} steps",
+                        "first": f"{first['value']:.4g} (step {first['step']:,.0f})",
+                        "last": f"{last['value']:.4g} (step {last['step']:,.0f})",
+                    }
+                )
+    return html_table(pd.DataFrame(rows)) if rows else None
+
+
+def ner_section(ner: NERPart) -> dict[str, Any]:
+    """Heat maps and tables of the NER sweeps."""
+    return {
+        "count": ner.count,
+        "note": ner.note,
+        "heat_maps": [heat_map(title, table) for title, table in ner.heat_maps.items()],
+        "tables": titled(ner, TITLES),
+        "errors": titled(ner, ERRORS),
+    }
+
+
+def heat_map(title: str, table: pd.DataFrame) -> dict[str, Any]:
+    """A heat map's title, columns, and rows with their names; None where a cell is missing."""
+    cells = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    return {
+        "title": title,
+        "columns": list(map(str, table.columns)),
+        "rows": list(zip(table.index, cells, strict=True)),
+    }
+
+
+def titled(ner: NERPart, titles: dict[str, str]) -> list[tuple[str, HTMLTable]]:
+    """The tables that have rows, with their titles."""
+    return [(title, html_table(ner.tables[name])) for name, title in titles.items() if len(ner.tables.get(name, ()))]
