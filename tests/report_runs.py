@@ -1,4 +1,4 @@
-"""Folders of runs as training leaves them, without any training: made-up figures, finished or cut off."""
+"""Writes run folders with invented figures, as training would leave them, finished or broken off."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ SECONDS_A_STEP = 0.5
 def write_run(
     folder: Path, steps: int = 300, episodes: bool = True, dynamics: bool = False, finished: bool = True, seed: int = 0
 ) -> Path:
-    """A run that logged every ten steps."""
+    """Write a run that logged every ten steps."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     (folder / "arguments.json").write_text(json.dumps(ARGUMENTS | {"hybrid_ratio": 0.5 if episodes else 0.0}))
@@ -67,7 +67,7 @@ def write_run(
 
 
 def write_dynamics(folder: Path, steps: int, rng: np.random.Generator) -> None:
-    """Effective ranks that rise and then fall, the first layer before the second, and entropies of two heads."""
+    """Write effective ranks that rise and then fall, the first layer first, and attention entropies of two heads."""
     file = DynamicsFile(folder / "learning_dynamics.jsonl")
     for step in range(0, steps + 1, 10):
         rows = []

@@ -1,4 +1,4 @@
-"""How the knee relates to what a run is worth in the end, over runs."""
+"""Rank correlation across runs, such as of knee and final accuracy."""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -10,10 +10,10 @@ from scipy.stats import rankdata
 from .curve import Estimate
 from .piecewise import Array
 
-# With five runs the smallest two-sided p-value that a permutation can have is 2/120; below that nothing can be shown.
+# With five runs the smallest two-sided p-value of a permutation test is 2/120; with fewer it is above 0.05.
 MINIMUM_RUNS = 5
 RESAMPLES = 2000
-# 7!: up to seven runs every order is tried, above that so many.
+# 7!: all orders of up to seven runs; of more runs, as many random orders.
 PERMUTATIONS = 5040
 
 
@@ -22,10 +22,10 @@ class Relation:
     """Spearman's rank correlation over runs.
 
     Attributes:
-        runs: that have both values.
-        correlation: with its bootstrap interval over runs; None where there are too few, or one side is constant.
-        p_value: two-sided, of the permutation test (exact up to seven runs).
-        note: why there is no correlation; empty where there is one.
+        runs: number of runs that have both values.
+        correlation: with its bootstrap interval over runs; None with too few runs or one constant side.
+        p_value: two-sided, from a permutation test that is exact up to seven runs.
+        note: why there is no correlation; empty when there is one.
     """
 
     runs: int
@@ -35,12 +35,11 @@ class Relation:
 
 
 def relate(first: Array, second: Array, seed: int = 0) -> Relation:
-    """Relate two values of each run; runs that lack one (NaN) are left out.
+    """Correlate two values of each run, such as the step of the knee and the query accuracy.
 
     Args:
-        first: (n,) such as the step of the knee.
-        second: (n,) such as the final query accuracy.
-        seed: of resampling and permuting.
+        first, second: (n,), NaN where a run lacks the value; such runs do not count.
+        seed: for resampling and permuting.
     """
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
@@ -50,7 +49,7 @@ def relate(first: Array, second: Array, seed: int = 0) -> Relation:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return Relation(n, None, None, "one of the two is the same in all runs")
     rng = np.random.default_rng(seed)
-    found = float(_spearman(first[None], second[None])[0])
+    correlation = float(_spearman(first[None], second[None])[0])
     picked = rng.integers(n, size=(RESAMPLES, n))
     resampled = _spearman(first[picked], second[picked])
     if factorial(n) <= PERMUTATIONS:
@@ -58,14 +57,14 @@ def relate(first: Array, second: Array, seed: int = 0) -> Relation:
     else:
         orders = np.array([rng.permutation(n) for _ in range(PERMUTATIONS)])
     null = _spearman(first[None], second[orders])
-    extreme = (np.abs(null) >= abs(found) - 1e-12).sum()
+    extreme = (np.abs(null) >= abs(correlation) - 1e-12).sum()
     exact = len(orders) == factorial(n)
     p_value = extreme / len(orders) if exact else (extreme + 1) / (len(orders) + 1)
-    return Relation(n, Estimate.from_draws(found, resampled[np.isfinite(resampled)]), float(p_value))
+    return Relation(n, Estimate.from_draws(correlation, resampled[np.isfinite(resampled)]), float(p_value))
 
 
 def _spearman(first: Array, second: Array) -> Array:
-    """Pearson's correlation of the ranks in each row, ties sharing theirs; NaN where one side is constant."""
+    """Spearman's correlation of each row, ties sharing their rank; NaN where one side is constant."""
     ranks = (rankdata(values, axis=1) for values in (first, second))
     a, b = (rank - rank.mean(1, keepdims=True) for rank in ranks)
     size = np.sqrt((a**2).sum(1) * (b**2).sum(1))

@@ -1,4 +1,4 @@
-"""Where one curve rises, falls and changes its course."""
+"""Where one curve rises and falls, with change points and a knee."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from .piecewise import Array, autocorrelation, coefficients, design, gains, noise
 
-# Below this many finite values nothing is said.
+# Shorter curves are not analysed.
 MINIMUM_POINTS = 10
-# Longer curves are averaged over neighbours down to this many points.
+# Longer curves are averaged over neighbours to this many points.
 MAXIMUM_POINTS = 100
 MAXIMUM_KNOTS = 4
-# A peak is called a knee when it stands out on both sides by this share of the fitted curve's range.
+# A knee rises before and falls after by at least this share of the fit's range.
 MINIMUM_PROMINENCE = 0.05
 ALPHA = 0.05
 ALPHA_OF_A_PAIR = 0.01
 RESAMPLES = 199
-# Of two knots that are looked for together, places that the first is tried at.
+# Places at which the first of two knots is tried.
 PAIRS = 6
 
 
@@ -32,19 +32,14 @@ class Estimate:
 
     @classmethod
     def from_draws(cls, value: float, draws: Array) -> "Estimate":
-        """Percentiles of the draws, and the value itself in any case."""
+        """The percentiles of bootstrap draws, widened to hold the value."""
         low, high = np.quantile(draws, (0.025, 0.975))
         return cls(float(value), float(min(low, value)), float(max(high, value)))
 
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """Where the slope changes.
-
-    Attributes:
-        at: position, in the unit of the curve's x.
-        p_value: of the test for this change point beside all others.
-    """
+    """A position at which the slope changes, and the p-value of the test for it beside all other change points."""
 
     at: Estimate
     p_value: float
@@ -52,7 +47,13 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece: from `start` to `end`, `slope` a unit of x; `trend`: see `_segment`."""
+    """A straight piece of the fit.
+
+    Attributes:
+        start, end: its positions.
+        slope: change of y for one unit of x.
+        trend: `rises` or `falls`; `level or uncertain` when the interval of the slope holds 0.
+    """
 
     start: float
     end: float
@@ -62,7 +63,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Knee:
-    """A change from rising to falling: where, and by how much the curve rose before and fell after."""
+    """A change from rising to falling: its position, the rise before it and the fall after it."""
 
     at: Estimate
     rise: Estimate
@@ -71,14 +72,16 @@ class Knee:
 
 @dataclass(frozen=True)
 class CurvePhases:
-    """What `analyse` found.
+    """The result of `analyse`.
 
     Attributes:
-        points: values the analysis rests on (finite ones, after averaging down to `MAXIMUM_POINTS`).
-        note: why there is no analysis; empty where there is one.
-        autocorrelation: estimated lag-1 autocorrelation of the noise.
+        points: number of finite values, after averaging to `MAXIMUM_POINTS`.
+        note: why the curve was not analysed; empty when it was.
+        autocorrelation: lag-1 autocorrelation of the noise.
+        change_points, segments: from left to right.
+        knee: None when there is none.
         x, fitted: (n,) the piecewise-linear fit.
-        draws: (RESAMPLES, n) fits to bootstrap resamples of the curve.
+        draws: (RESAMPLES, n) fits to bootstrap samples of the curve.
     """
 
     points: int
@@ -93,21 +96,21 @@ class CurvePhases:
 
 
 def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
-    """Fit a continuous piecewise-linear curve with as many change points as the noise allows to tell.
+    """Fit a continuous piecewise-linear curve with as many change points as a test finds in it.
 
-    Change points are added where they lower the residual sum of squares most, one at a time; at first two together
-    where one alone says nothing, as in a curve of the shape of an S. Each addition is tested against a bootstrap of
-    the curve without it, with noise that is autocorrelated as the curve's own is estimated to be (sup-F test, Andrews
-    1993, with an AR(1) sieve bootstrap, Buehlmann 1997), at the level `ALPHA`, or `ALPHA_OF_A_PAIR`. Those that fail
-    the test beside all others are then taken out again. Intervals are percentiles of `RESAMPLES` refits to the fit
-    plus such noise, each knot moved while the others stay. A knee is a peak of the fit whose rise before and fall
-    after are both above zero in 97.5 % of the refits and at least `MINIMUM_PROMINENCE` of the fit's range. How often
-    noise passes for one grows with its autocorrelation: see `measure_false_alarms`.
+    Change points are added one at a time where they lower the residual sum of squares most; the first two together
+    when a single one is not significant, as on an S-shaped curve. Each is tested against a bootstrap of the curve
+    without it (sup-F test, Andrews 1993) with noise of the curve's own autocorrelation (AR(1) sieve bootstrap,
+    Buehlmann 1997), at the level `ALPHA`, or `ALPHA_OF_A_PAIR` for two. Change points that fail the test beside all
+    others are then removed. Intervals are percentiles of `RESAMPLES` refits to the fit plus such noise, in which each
+    knot moves while the others stay. A knee is a peak of the fit whose rise before and fall after are above zero in
+    97.5 % of the refits and at least `MINIMUM_PROMINENCE` of the fit's range. False alarms grow with the
+    autocorrelation of the noise: see `measure_false_alarms`.
 
     Args:
         x: (n,) positions in rising order, usually steps.
-        y: (n,) values; those that are not finite are left out.
-        seed: of the resampling.
+        y: (n,) values; NaN and infinity do not count.
+        seed: for the resampling.
     """
     finite = np.isfinite(y) & np.isfinite(x)
     x, y = _thinned(x[finite].astype(float), y[finite].astype(float))
@@ -150,7 +153,7 @@ def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
 
 
 def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """Means of neighbours, so many that at most `MAXIMUM_POINTS` are left."""
+    """Average neighbours to at most `MAXIMUM_POINTS` points."""
     if len(x) <= MAXIMUM_POINTS:
         return x, y
     parts = np.array_split(np.arange(len(x)), MAXIMUM_POINTS)
@@ -158,9 +161,9 @@ def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tuple[Array, list[float]]:
-    """Knots from left to right, and the p-value of each beside the others."""
+    """Knots from left to right, and the p-value of each beside all others."""
     knots = np.empty(0)
-    # A knot more costs two parameters, its place and its slope.
+    # Each knot costs two parameters, its position and its slope.
     while len(knots) < MAXIMUM_KNOTS and len(x) - 2 * len(knots) > 6:
         p_value, places = _test_more(x, y, knots, phi, rng, firsts=None)
         if p_value > ALPHA and not len(knots):
@@ -169,7 +172,7 @@ def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tup
         if p_value > ALPHA:
             break
         knots = _settled(x, y, np.sort(np.append(knots, places)))
-    # The first ones may have stood in for later ones, and be of no use beside them.
+    # Early knots may have become superfluous beside later ones.
     while len(knots):
         p_values = [_test_more(x, y, np.delete(knots, i), phi, rng, firsts=None)[0] for i in range(len(knots))]
         if max(p_values) <= ALPHA:
@@ -181,7 +184,7 @@ def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tup
 def _test_more(
     x: Array, y: Array, knots: Array, phi: float, rng: np.random.Generator, firsts: Array | None
 ) -> tuple[float, list[float]]:
-    """The p-value of the best further knot, or of the best two, the first one among `firsts`; and their places."""
+    """The p-value and the positions of the best further knot, or of the best two with the first among `firsts`."""
     columns = design(x, knots)
     residual = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
     if residual @ residual < 1e-12 * (y @ y):
@@ -201,24 +204,20 @@ def _test_more(
             best = np.maximum(best, gain.max(0))
     if not len(places):
         return 1.0, []
-    statistic = _statistic(best, (left**2).sum(0))
+    # The share of the residual sum of squares that the knots remove, as an F ratio up to a constant.
+    statistic = best / np.maximum((left**2).sum(0) - best, 1e-300)
     return float((1 + (statistic[1:] >= statistic[0]).sum()) / (RESAMPLES + 1)), list(places)
 
 
 def _settled(x: Array, y: Array, knots: Array) -> Array:
-    """Knots after each has moved to its best place a few times."""
+    """Move each knot to its best position, three times over."""
     for _ in range(3):
         knots = _moved_knots(x, y[:, None], knots)[0]
     return knots
 
 
-def _statistic(gain: Array, before: Array) -> Array:
-    """The share of the residual sum of squares that a knot takes away, as an F ratio up to a constant."""
-    return gain / np.maximum(before - gain, 1e-300)
-
-
 def _candidates(x: Array, knots: Array) -> Array:
-    """Where a knot may be: on the points, a few of them away from the ends and from other knots."""
+    """Possible positions of a knot: on the points, a few points away from the ends and from other knots."""
     apart = max(3, len(x) // 20)
     taken = np.searchsorted(x, knots)
     inner = np.arange(apart - 1, len(x) - apart + 1)
@@ -226,7 +225,7 @@ def _candidates(x: Array, knots: Array) -> Array:
 
 
 def _moved_knots(x: Array, values: Array, knots: Array) -> Array:
-    """For each curve the best place of each knot while the others stay: (n, b) values and (k,) knots to (b, k)."""
+    """The best position of each knot while the others stay: (n, b) curves and (k,) knots to (b, k)."""
     moved = np.empty((values.shape[1], len(knots)))
     for i in range(len(knots)):
         others = np.delete(knots, i)
@@ -238,10 +237,8 @@ def _moved_knots(x: Array, values: Array, knots: Array) -> Array:
 
 
 def _deviation(x: Array, residual: Array, knots: Array, phi: float) -> float:
-    """Standard deviation of the noise: what the fit leaves, over the share of such noise that it is expected to leave.
-
-    The fit has bent towards the noise with its straight lines, and with the places of its knots (the steps here).
-    """
+    """Standard deviation of the noise: the residual over the share of noise that such a fit leaves on average."""
+    # The fit follows the noise with its lines and with the positions of its knots (the steps here).
     columns = np.concatenate([design(x, knots), x[:, None] > knots], axis=1)
     left = np.eye(len(x)) - columns @ np.linalg.pinv(columns)
     correlation = phi ** np.abs(np.subtract.outer(np.arange(len(x)), np.arange(len(x))))
@@ -250,20 +247,20 @@ def _deviation(x: Array, residual: Array, knots: Array, phi: float) -> float:
 
 
 def _place(x: Array, at: float, draws: Array) -> Estimate:
-    """An estimate on x; its interval is wider by half the way to the next points, between which nothing is known."""
+    """An estimate of a position; its interval is wider by half the distance between points, its resolution."""
     half = 0.5 * np.interp(at, (x[1:] + x[:-1]) / 2, np.diff(x))
     inner = Estimate.from_draws(at, draws)
     return Estimate(inner.value, max(float(x[0]), inner.low - half), min(float(x[-1]), inner.high + half))
 
 
 def _segment(start: float, end: float, slope: Estimate) -> Segment:
-    """`rises` or `falls` where the interval of the slope says so; `level or uncertain` where it holds 0."""
+    """A segment with its trend."""
     trend = "rises" if slope.low > 0 else "falls" if slope.high < 0 else "level or uncertain"
     return Segment(float(start), float(end), slope, trend)
 
 
 def _knee(x: Array, fitted: Array, draws: Array) -> Knee | None:
-    """The most prominent peak of the fit, if it is one in nearly all draws too."""
+    """The most prominent peak of the fit when it is a peak in 97.5 % of the draws too."""
     (peak,), (rise,), (fall,) = _prominence(fitted[None])
     peaks, rises, falls = _prominence(draws)
     knee = Knee(_place(x, x[peak], x[peaks]), Estimate.from_draws(rise, rises), Estimate.from_draws(fall, falls))
@@ -272,7 +269,7 @@ def _knee(x: Array, fitted: Array, draws: Array) -> Knee | None:
 
 
 def _prominence(curves: Array) -> tuple[NDArray[np.intp], Array, Array]:
-    """Of each curve (b, n) the point that stands highest above both sides, and its rise and fall."""
+    """The point of each curve (b, n) that is highest above both sides, and its rise and fall."""
     rises = curves - np.minimum.accumulate(curves, axis=1)
     falls = curves - np.minimum.accumulate(curves[:, ::-1], axis=1)[:, ::-1]
     peaks = np.minimum(rises, falls).argmax(1)

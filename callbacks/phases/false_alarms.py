@@ -1,4 +1,4 @@
-"""How often the analysis finds something where there is nothing, measured on noise like that of the curves at hand."""
+"""The rate of false alarms: how often `analyse` finds phases in noise that resembles the curves at hand."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,13 @@ from .piecewise import Array, noise
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """Of `curves` curves of pure AR(1) noise, with `autocorrelation` at lag 1 and `points` points, how many had a
-    change point, and how many a knee.
+    """How many of `curves` simulated AR(1) noise curves have a change point, and how many a knee.
+
+    Attributes:
+        curves: number of simulated curves.
+        points: points of each.
+        autocorrelation: of the noise, at lag 1.
+        change_points, knees: numbers of curves with at least one.
     """
 
     curves: int
@@ -23,12 +28,12 @@ class FalseAlarms:
 
 def measure_false_alarms(x: Array, autocorrelation: float, curves: int = 200, seed: int = 0) -> FalseAlarms:
     """Analyse noise around a flat line at the positions `x` (n,)."""
-    drawn = noise(autocorrelation, 1.0, (len(x), curves), np.random.default_rng(seed))
-    found = [analyse(x, drawn[:, i], seed=i) for i in range(curves)]
+    values = noise(autocorrelation, 1.0, (len(x), curves), np.random.default_rng(seed))
+    phases = [analyse(x, values[:, i], seed=i) for i in range(curves)]
     return FalseAlarms(
         curves=curves,
         points=len(x),
         autocorrelation=autocorrelation,
-        change_points=sum(bool(phases.change_points) for phases in found),
-        knees=sum(phases.knee is not None for phases in found),
+        change_points=sum(bool(each.change_points) for each in phases),
+        knees=sum(each.knee is not None for each in phases),
     )

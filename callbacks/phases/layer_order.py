@@ -1,4 +1,4 @@
-"""Which layers specialise first and which reconverge last, with the uncertainty of the ranks."""
+"""Which layers specialise first and which reconverge last, with the uncertainty of their ranks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import numpy as np
 from .curve import CurvePhases, Estimate
 from .piecewise import Array
 
-# A tenth of the way, as rise and settling times are usually given.
+# Rise and settling times are usually given for a tenth of the way.
 SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """When a layer's curve begins to fall, and when it has arrived.
+    """When a layer's curve begins to fall, and when it settles.
 
     Attributes:
-        specialises: where the fitted curve has come down a tenth of its greatest fall.
-        reconverges: from where on it stays within a tenth of its whole range of where it ends; None where that is in
-            the last tenth of the curve, which a curve that just goes on reaches too.
-        first, last: share of the resamplings in which it is the first to specialise, the last to reconverge; layers
-            that tie share.
+        specialises: position at which the fit has fallen by a tenth of its greatest fall.
+        reconverges: position after which the fit stays within a tenth of its range of its last value; None when that
+            is in the last tenth of the curve, as for a curve that is still falling.
+        first, last: shares of the bootstrap samples in which the layer is the first to specialise and the last to
+            reconverge; tied layers share.
     """
 
     layer: int
@@ -33,7 +33,7 @@ class LayerTimes:
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """The layers whose curve falls, from the first to specialise to the last; and how many were looked at in all."""
+    """The layers whose curve falls, the first to specialise first, and the number of layers examined."""
 
     layers: list[LayerTimes]
     examined: int
@@ -42,30 +42,29 @@ class LayerOrder:
 def order_layers(phases: Mapping[int, CurvePhases]) -> LayerOrder:
     """Rank the layers of one module by when their effective rank falls.
 
-    Only layers count whose curve falls in 97.5 % of its resamplings. Layers are resampled independently of each other.
-    With fewer than two such layers there is nothing to rank, and the list is empty.
+    Only layers whose curve falls in 97.5 % of its bootstrap samples count; with fewer than two of them the list is
+    empty. Layers are resampled independently of each other.
 
     Args:
-        phases: what `analyse` found for the curve of each layer.
+        phases: the phases of each layer's curve.
     """
-    falling = {layer: found for layer, found in phases.items() if len(found.x) and _falls(found)}
+    falling = {layer: curve for layer, curve in phases.items() if len(curve.x) and _falls(curve)}
     if len(falling) < 2:
         return LayerOrder([], len(phases))
-    onsets = {layer: times_of(found, onset) for layer, found in falling.items()}
-    ends = {layer: times_of(found, settling) for layer, found in falling.items()}
-    first = _shares(np.array([draws for _, draws in onsets.values()]))
-    last = _shares(-np.array([draws for _, draws in ends.values()]))
+    starts = [times_of(curve, onset) for curve in falling.values()]
+    ends = [times_of(curve, settling) for curve in falling.values()]
+    first = _shares(np.array([draws for _, draws in starts]))
+    last = _shares(-np.array([draws for _, draws in ends]))
     layers = []
-    for i, (layer, found) in enumerate(falling.items()):
-        end = Estimate.from_draws(*ends[layer])
-        still_moving = end.value > found.x[-1] - SHARE * np.ptp(found.x)
-        start = Estimate.from_draws(*onsets[layer])
+    for i, (layer, curve) in enumerate(falling.items()):
+        start, end = Estimate.from_draws(*starts[i]), Estimate.from_draws(*ends[i])
+        still_moving = end.value > curve.x[-1] - SHARE * np.ptp(curve.x)
         layers.append(LayerTimes(layer, start, None if still_moving else end, float(first[i]), float(last[i])))
     return LayerOrder(sorted(layers, key=lambda times: (times.specialises.value, -times.first)), len(phases))
 
 
 def onset(curve: Array) -> int:
-    """Index at which a curve (n,) has come down a tenth of its greatest fall, after the peak before that fall."""
+    """Index at which a curve (n,) has fallen by a tenth of its greatest fall from the peak before it."""
     falls = np.maximum.accumulate(curve) - curve
     trough = int(falls.argmax())
     peak = int(curve[: trough + 1].argmax())
@@ -74,23 +73,23 @@ def onset(curve: Array) -> int:
 
 
 def settling(curve: Array) -> int:
-    """Index from which on a curve (n,) stays within a tenth of its range of its last value."""
+    """Index from which a curve (n,) stays within a tenth of its range of its last value."""
     away = np.abs(curve - curve[-1]) > SHARE * np.ptp(curve)
     return int(np.flatnonzero(away).max()) + 1 if away.any() else 0
 
 
-def times_of(found: CurvePhases, index: Callable[[Array], int]) -> tuple[float, Array]:
-    """The position that `index` finds on the fit, and on each of its draws."""
-    return float(found.x[index(found.fitted)]), found.x[[index(draw) for draw in found.draws]]
+def times_of(phases: CurvePhases, index: Callable[[Array], int]) -> tuple[float, Array]:
+    """The position at an index of the fit, and of each bootstrap sample."""
+    return float(phases.x[index(phases.fitted)]), phases.x[[index(draw) for draw in phases.draws]]
 
 
 def _shares(times: Array) -> Array:
-    """Of (layers, draws) times, the share of draws in which each layer has the smallest one; ties are divided."""
+    """Share of draws in which each layer has the smallest time, of (layers, draws) times; ties are divided."""
     smallest = times == times.min(0)
     return np.asarray((smallest / smallest.sum(0)).mean(1))
 
 
-def _falls(found: CurvePhases) -> bool:
-    """Whether the curve falls in 97.5 % of its draws."""
-    falls = (np.maximum.accumulate(found.draws, axis=1) - found.draws).max(1)
+def _falls(phases: CurvePhases) -> bool:
+    """True when the curve falls in 97.5 % of its bootstrap samples."""
+    falls = (np.maximum.accumulate(phases.draws, axis=1) - phases.draws).max(1)
     return bool(np.quantile(falls, 0.025) > 0)

@@ -2,35 +2,28 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 Array = NDArray[np.float64]
-# A curve cannot be told from a random walk above this autocorrelation.
+# Above this autocorrelation, noise cannot be distinguished from a random walk.
 LARGEST_AUTOCORRELATION = 0.95
 
 
 def design(x: Array, knots: Array) -> Array:
-    """Columns 1, x and one hinge max(0, x - knot) a knot.
-
-    Args:
-        x: (n,) positions.
-        knots: (..., k) positions of the bends.
-
-    Returns:
-        (..., n, k + 2).
-    """
+    """Columns 1, x and a hinge max(0, x - knot) a knot: (n,) positions and (..., k) knots to (..., n, k + 2)."""
     hinges = np.maximum(0.0, x[:, None] - knots[..., None, :])
     lines = np.broadcast_to(np.stack([np.ones_like(x), x], axis=-1), (*hinges.shape[:-1], 2))
     return np.concatenate([lines, hinges], axis=-1)
 
 
 def gains(x: Array, values: Array, knots: Array, candidates: Array) -> Array:
-    """By how much one more knot lowers the residual sum of squares.
+    """How much a further knot lowers the residual sum of squares of each curve.
 
     Args:
         x: (n,) positions.
-        values: (n, b) curves, side by side.
-        knots: (k,) knots that are there already.
-        candidates: (c,) positions to try.
+        values: (n, b) curves.
+        knots: (k,) knots of the fit so far.
+        candidates: (c,) positions of the further knot.
 
     Returns:
         (c, b).
@@ -46,17 +39,17 @@ def gains(x: Array, values: Array, knots: Array, candidates: Array) -> Array:
 
 
 def coefficients(x: Array, values: Array, knots: Array) -> Array:
-    """Least squares for many curves, each with its own knots: (n, b) values and (b, k) knots to (b, k + 2)."""
+    """Least-squares fits of many curves, each with its own knots: (n, b) values and (b, k) knots to (b, k + 2)."""
     return np.einsum("bpn,nb->bp", np.linalg.pinv(design(x, knots)), values)
 
 
 def autocorrelation(x: Array, values: Array) -> float:
-    """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], one standard error high.
+    """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], plus one standard error.
 
-    A flexible curve is taken away: a quadratic spline, and bends where they help most. That also takes autocorrelation
-    away, by a known amount: the answer is the one whose residuals are expected to look like those that were found. A
-    standard error (Bartlett's, sqrt((1 - r^2) / n)) is added, because too little autocorrelation makes false alarms
-    and too much only silence.
+    A flexible curve is subtracted first: a quadratic spline with knots where they help most. This also removes some
+    autocorrelation, by a known amount: the estimate is the autocorrelation whose expected residuals match the
+    measured ones. Bartlett's standard error, sqrt((1 - r^2) / n), is added because too low an estimate causes false
+    alarms, and too high an estimate only fewer findings.
     """
     n = len(x)
     at = np.quantile(x, np.arange(1, min(6, n // 6) + 1) / (min(6, n // 6) + 1))
@@ -69,27 +62,24 @@ def autocorrelation(x: Array, values: Array) -> float:
     residual = left @ values
     if not residual.any():
         return 0.0
-    found = float(residual[1:] @ residual[:-1] / (residual @ residual))
-    found += np.sqrt((1 - found**2) / n)
+    measured = float(residual[1:] @ residual[:-1] / (residual @ residual))
+    measured += np.sqrt((1 - measured**2) / n)
     tried = np.linspace(0.0, LARGEST_AUTOCORRELATION, 39)
     powers = tried[:, None] ** np.arange(n)
     expected = (powers @ _lag_sums(left[:, 1:] @ left[:-1])) / (powers @ _lag_sums(left))
-    # Close to 1 the expectation may turn back; np.interp wants it to rise.
-    return float(np.interp(found, np.maximum.accumulate(expected), tried))
+    # np.interp needs rising values; close to 1 the expectation may fall again.
+    return float(np.interp(measured, np.maximum.accumulate(expected), tried))
 
 
 def _lag_sums(matrix: Array) -> Array:
-    """Sums of the entries that are 0, 1, 2, ... away from the diagonal."""
+    """Sums of a matrix's entries at distance 0, 1, 2, ... from the diagonal."""
     n = len(matrix)
     lags = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     return np.asarray(np.bincount(lags.ravel(), matrix.ravel(), minlength=n), dtype=np.float64)
 
 
 def noise(phi: float, sd: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Stationary Gaussian AR(1) noise of standard deviation `sd`: (n, b), each column a series."""
+    """Stationary Gaussian AR(1) noise with standard deviation `sd`: (n, b), each column a series."""
     shocks = rng.normal(size=shape)
-    series = np.empty(shape)
-    series[0] = shocks[0]
-    for i in range(1, shape[0]):
-        series[i] = phi * series[i - 1] + np.sqrt(1 - phi**2) * shocks[i]
-    return sd * series
+    shocks[1:] *= np.sqrt(1 - phi**2)
+    return sd * lfilter([1.0], [1.0, -phi], shocks, axis=0)

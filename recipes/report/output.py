@@ -1,4 +1,4 @@
-"""The report's folder: written whole, refreshed at will, and never one that holds something else."""
+"""The report's folder: a new report replaces an earlier one, all files at once; other files stay."""
 
 import json
 import os
@@ -12,39 +12,35 @@ MARKER = ".pico-maml-report.json"
 
 
 def check_output(folder: Path) -> None:
-    """Make sure that a report may be written.
-
-    Raises:
-        InputError: the folder holds something that is no report, or is a file.
-    """
+    """Raise InputError when the folder is a file, or holds anything but an earlier report."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file()):
-        raise InputError(f"{folder} holds something else than a report: choose another --output")
+        raise InputError(f"{folder} holds other files than a report: choose another --output")
 
 
 def write_output(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a folder, then put its files into place, index.html last; files of an earlier report go.
+    """Call `write` on a temporary folder, then move its files into `folder`, index.html last.
 
-    A file of the user's own that lies there stays. Whoever has the old page open can go on reading it.
+    Files that an earlier report wrote and the new one did not are deleted; all other files stay.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        made = Path(temporary)
-        write(made)
-        files = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+        source = Path(temporary)
+        write(source)
+        files = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file())
         folder.mkdir(exist_ok=True)
         before = _listed(folder)
-        # Both lists first, so that whatever stops this in between can be refreshed.
+        # Files of both reports are listed first: after an interruption the next report deletes the right ones.
         (folder / MARKER).write_text(json.dumps({"files": sorted({*before, *files})}))
         for name in sorted(files, key=lambda name: name == "index.html"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (made / name).replace(folder / name)
+            (source / name).replace(folder / name)
         for name in set(before) - set(files):
             (folder / name).unlink(missing_ok=True)
         (folder / MARKER).write_text(json.dumps({"files": files}))
 
 
 def _listed(folder: Path) -> list[str]:
-    """The files of the report that lies there, none outside the folder whatever the list says."""
+    """Files of the report in the folder; names that lead outside of it are ignored."""
     try:
         names = json.loads((folder / MARKER).read_text())["files"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -5,14 +5,14 @@ from scipy.stats import spearmanr
 from pico_maml.callbacks.phases.across_runs import MINIMUM_RUNS, relate
 
 
-def test_too_few_runs_are_said_to_be():
+def test_fewer_than_five_runs_have_a_note_instead_of_a_correlation():
     relation = relate(np.array([1.0, 2, 3, 4, np.nan, 6]), np.array([1.0, 2, 3, np.nan, 5, np.nan]))
     assert relation.runs == 3
     assert relation.correlation is None
     assert relation.note == f"too few runs: 3 with both values, at least {MINIMUM_RUNS} are needed"
 
 
-def test_correlation_is_scipys_and_its_interval_holds_it():
+def test_correlation_equals_scipys_and_lies_in_its_interval():
     rng = np.random.default_rng(0)
     first = rng.normal(size=12).round(1)
     second = first + rng.normal(size=12)
@@ -27,11 +27,11 @@ def test_permutation_of_five_runs_is_exact():
     assert relation.p_value == pytest.approx(2 / 120)
 
 
-def test_unrelated_runs_seldom_look_related():
+def test_unrelated_runs_are_rarely_significant():
     rng = np.random.default_rng(1)
-    found = [relate(rng.normal(size=6), rng.normal(size=6), seed=i).p_value for i in range(30)]
-    assert sum(p <= 0.05 for p in found if p is not None) <= 5
+    p_values = [relate(rng.normal(size=6), rng.normal(size=6), seed=i).p_value for i in range(30)]
+    assert sum(p <= 0.05 for p in p_values if p is not None) <= 5
 
 
-def test_one_side_the_same_in_all_runs():
+def test_a_constant_side_has_a_note_instead_of_a_correlation():
     assert relate(np.ones(8), np.arange(8.0)).note == "one of the two is the same in all runs"

@@ -11,16 +11,16 @@ CURVES = 60
 
 
 def curves(shape, phi, count=CURVES, n=50, seed=0):
-    """Noisy copies of a curve, of unit deviation, and what the analysis finds in each."""
+    """The phases of noisy copies of a curve, with noise of standard deviation 1."""
     x = np.arange(n) * 10.0
-    drawn = noise(phi, 1.0, (n, count), np.random.default_rng(seed))
-    return [analyse(x, shape(np.linspace(0, 1, n)) + drawn[:, i], seed=i) for i in range(count)]
+    samples = noise(phi, 1.0, (n, count), np.random.default_rng(seed))
+    return [analyse(x, shape(np.linspace(0, 1, n)) + samples[:, i], seed=i) for i in range(count)]
 
 
-def test_a_tent_has_its_knee_where_it_is_and_the_interval_covers_it():
-    found = curves(lambda t: 30 * np.minimum(t, 0.8 - t), phi=0.3)
-    assert sum(phases.knee is not None for phases in found) >= 0.97 * CURVES
-    knees = [phases.knee for phases in found if phases.knee]
+def test_knee_of_a_noisy_tent_lies_in_its_interval():
+    analysed = curves(lambda t: 30 * np.minimum(t, 0.8 - t), phi=0.3)
+    assert sum(phases.knee is not None for phases in analysed) >= 0.97 * CURVES
+    knees = [phases.knee for phases in analysed if phases.knee]
     at = 0.4 * 490
     assert np.mean([knee.at.low <= at <= knee.at.high for knee in knees]) >= 0.9
     assert np.median([knee.at.value for knee in knees]) == pytest.approx(at, abs=15)
@@ -29,11 +29,11 @@ def test_a_tent_has_its_knee_where_it_is_and_the_interval_covers_it():
 
 
 @pytest.mark.parametrize(("phi", "knees", "change_points"), [(0.0, 3, 6), (0.4, 3, 8), (0.8, 9, 14)])
-def test_noise_has_no_knee_but_for_a_few_false_alarms(phi, knees, change_points):
-    found = curves(lambda t: 0 * t, phi)
-    # Of 60 curves; noise that wanders deceives more often, which the report measures and says.
-    assert sum(phases.knee is not None for phases in found) <= knees
-    assert sum(bool(phases.change_points) for phases in found) <= change_points
+def test_pure_noise_gives_few_false_alarms(phi, knees, change_points):
+    analysed = curves(lambda t: 0 * t, phi)
+    # Of 60 curves; autocorrelated noise gives more false alarms, and the report measures how many.
+    assert sum(phases.knee is not None for phases in analysed) <= knees
+    assert sum(bool(phases.change_points) for phases in analysed) <= change_points
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_noise_has_no_knee_but_for_a_few_false_alarms(phi, knees, change_points)
     ],
     ids=["line", "decay", "saturation", "level, then falling"],
 )
-def test_curves_that_never_turn_have_no_knee(shape):
-    found = curves(shape, phi=0.3)
-    assert sum(phases.knee is not None for phases in found) <= 5
+def test_monotone_curves_have_no_knee(shape):
+    analysed = curves(shape, phi=0.3)
+    assert sum(phases.knee is not None for phases in analysed) <= 5
 
 
-def test_segments_say_where_a_curve_rises_and_falls():
+def test_segments_tell_where_a_curve_rises_and_falls():
     shape = np.interp(STEPS, [0, 150, 300, 490], [0.0, 9.0, 9.0, 0.0])
     phases = analyse(STEPS, shape + noise(0, 0.2, (50, 1), np.random.default_rng(0))[:, 0])
     assert [segment.trend for segment in phases.segments] == ["rises", "level or uncertain", "falls"]
@@ -65,7 +65,7 @@ def test_segments_say_where_a_curve_rises_and_falls():
     assert all(before[1] == after[0] for before, after in pairwise(ends))
 
 
-def test_a_tent_without_noise():
+def test_knee_of_a_tent_without_noise_is_exact():
     phases = analyse(STEPS, np.minimum(STEPS, 400 - STEPS))
     assert phases.knee is not None
     assert phases.knee.at.value == 200
@@ -78,7 +78,7 @@ def test_a_line_without_noise_has_no_change_point():
     assert [segment.trend for segment in phases.segments] == ["falls"]
 
 
-def test_scale_and_offset_change_nothing():
+def test_scale_and_offset_do_not_move_the_knee():
     y = np.minimum(STEPS, 400 - STEPS) + noise(0, 20, (50, 1), np.random.default_rng(0))[:, 0]
     plain, moved = analyse(STEPS, y), analyse(STEPS, 1e-6 * y + 7)
     assert plain.knee
@@ -98,14 +98,14 @@ def test_scale_and_offset_change_nothing():
         (np.full(50, np.nan), "too few points: 0"),
     ],
 )
-def test_when_there_is_nothing_to_say_it_says_so(y, note):
+def test_short_and_constant_curves_have_a_note_and_no_phases(y, note):
     phases = analyse(np.arange(len(y)) * 1.0, np.asarray(y, float))
     assert note in phases.note
     assert phases.knee is None
     assert phases.segments == []
 
 
-def test_values_that_are_not_finite_are_left_out():
+def test_values_that_are_not_finite_do_not_count():
     y = np.minimum(STEPS, 400 - STEPS)
     holes = y.copy()
     holes[[3, 20, 40]] = [np.nan, np.inf, -np.inf]
@@ -115,7 +115,7 @@ def test_values_that_are_not_finite_are_left_out():
     assert phases.knee.at.value == pytest.approx(200, abs=10)
 
 
-def test_long_curves_are_averaged_down():
+def test_long_curves_are_averaged_to_the_maximum_number_of_points():
     x = np.arange(2050.0)
     phases = analyse(x, np.minimum(x, 1600 - x) + noise(0.3, 50, (2050, 1), np.random.default_rng(0))[:, 0])
     assert phases.points == MAXIMUM_POINTS

@@ -15,7 +15,7 @@ def layer(begin, end, seed, sd=0.5):
     )
 
 
-def test_layers_are_ranked_by_when_they_fall_and_when_they_have_arrived():
+def test_layers_are_ranked_by_when_they_fall_and_when_they_settle():
     order = order_layers({0: layer(200, 300, 0), 1: layer(100, 400, 1), 2: layer(150, 250, 2)})
     assert [times.layer for times in order.layers] == [1, 2, 0]
     assert order.examined == 3
@@ -29,7 +29,7 @@ def test_layers_are_ranked_by_when_they_fall_and_when_they_have_arrived():
     assert sum(times.last for times in order.layers) == pytest.approx(1)
 
 
-def test_layers_that_fall_alike_share_the_first_place():
+def test_layers_that_fall_together_share_the_first_place():
     order = order_layers({i: layer(150, 300, 10 + i, sd=0.8) for i in range(4)})
     assert max(times.first for times in order.layers) < 0.95
 
@@ -48,7 +48,7 @@ def test_no_order_without_two_layers_that_fall():
     assert order.examined == 4
 
 
-def test_onset_and_settling_of_plain_curves():
+def test_onset_and_settling_of_curves_without_noise():
     curve = np.interp(np.arange(101), [0, 20, 70, 100], [0.0, 10.0, 0.0, 0.0])
     assert onset(curve) == 25
     assert settling(curve) == 65

@@ -6,40 +6,40 @@ from pico_maml.callbacks.phases.piecewise import autocorrelation, coefficients, 
 X = np.linspace(0, 1, 60)
 
 
-def test_gain_of_a_knot_is_what_least_squares_says():
+def test_gain_of_a_knot_equals_the_drop_of_the_least_squares_residual():
     y = np.random.default_rng(0).normal(size=60)
 
     def residual(knots):
         columns = design(X, np.array(knots))
         return ((y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]) ** 2).sum()
 
-    found = gains(X, y[:, None], np.array([0.2]), np.array([0.5, 0.7]))[:, 0]
+    gain = gains(X, y[:, None], np.array([0.2]), np.array([0.5, 0.7]))[:, 0]
     expected = [residual([0.2]) - residual([0.2, knot]) for knot in (0.5, 0.7)]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-    # A knot that is there already adds nothing.
+    np.testing.assert_allclose(gain, expected, rtol=1e-9)
+    # A knot that the fit already has adds nothing.
     assert gains(X, y[:, None], np.array([0.2]), np.array([0.2]))[0, 0] == pytest.approx(0, abs=1e-12)
 
 
-def test_coefficients_of_many_curves_each_with_its_own_knots():
+def test_coefficients_of_many_curves_with_different_knots():
     knots = np.array([[0.3, 0.6], [0.4, 0.8]])
-    wanted = np.array([[1.0, 2.0, -3.0, 1.0], [0.0, -1.0, 2.0, 5.0]])
-    values = np.stack([design(X, knots[i]) @ wanted[i] for i in range(2)], axis=1)
-    np.testing.assert_allclose(coefficients(X, values, knots), wanted, atol=1e-9)
+    expected = np.array([[1.0, 2.0, -3.0, 1.0], [0.0, -1.0, 2.0, 5.0]])
+    values = np.stack([design(X, knots[i]) @ expected[i] for i in range(2)], axis=1)
+    np.testing.assert_allclose(coefficients(X, values, knots), expected, atol=1e-9)
 
 
-def test_noise_has_the_variance_and_autocorrelation_asked_for():
+def test_noise_has_the_given_variance_and_autocorrelation():
     drawn = noise(0.7, 2.0, (50, 4000), np.random.default_rng(0))
     assert drawn.std() == pytest.approx(2.0, rel=0.03)
     assert (drawn[1:] * drawn[:-1]).mean() / (drawn**2).mean() == pytest.approx(0.7, abs=0.02)
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.8])
-def test_autocorrelation_is_found_around_a_curve_and_errs_upwards(phi):
+def test_autocorrelation_is_estimated_around_a_curve_with_an_upward_bias(phi):
     x = np.linspace(0, 1, 100)
     drawn = noise(phi, 1.0, (100, 100), np.random.default_rng(1))
-    found = [autocorrelation(x, 5 * np.exp(-4 * x) + drawn[:, i]) for i in range(100)]
-    assert phi <= np.mean(found) < phi + 0.25
-    assert np.mean(np.array(found) >= phi) > 0.6
+    estimates = [autocorrelation(x, 5 * np.exp(-4 * x) + drawn[:, i]) for i in range(100)]
+    assert phi <= np.mean(estimates) < phi + 0.25
+    assert np.mean(np.array(estimates) >= phi) > 0.6
 
 
 def test_a_curve_without_noise_has_no_autocorrelation():

@@ -20,7 +20,7 @@ def reported(tmp_path_factory) -> Path:
     return root / "out"
 
 
-def test_page_figures_and_tables(reported):
+def test_report_holds_page_figures_and_tables(reported):
     figures = {path.stem for path in (reported / "figures").glob("*.png")}
     assert figures >= {
         "figure_02-loss_and_perplexity",
@@ -53,7 +53,7 @@ def test_page_figures_and_tables(reported):
     assert "http://" not in page.split('<script type="application/json"')[0]
 
 
-def test_a_report_is_refreshed_and_keeps_what_is_not_its_own(tmp_path, capsys):
+def test_a_second_report_replaces_the_first_and_keeps_other_files(tmp_path, capsys):
     folder = write_run(tmp_path / "run", finished=False)
     arguments = [str(folder), "--output", str(tmp_path / "out"), "--formats", "png"]
     report.main(arguments)
@@ -69,20 +69,20 @@ def test_a_report_is_refreshed_and_keeps_what_is_not_its_own(tmp_path, capsys):
     assert str(page) in capsys.readouterr().out
 
 
-def test_a_real_run(pretrained, tmp_path):
+def test_report_of_a_pretrained_run(pretrained, tmp_path):
     page = report.main([str(pretrained), "--output", str(tmp_path / "out"), "--formats", "png"])
     assert "Finished, step 4 of 4" in page.read_text()
 
 
 @pytest.mark.parametrize("content", ["", '{"step": 10, "next_tok', '{"eval_perplexity": 400.0, "step": 0}\n'])
-def test_a_run_that_has_hardly_begun(tmp_path, content):
+def test_report_of_a_run_without_curves(tmp_path, content):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.jsonl").write_text(content)
     page = report.main([str(tmp_path / "run"), "--output", str(tmp_path / "out"), "--formats", "none"])
     assert "no learning dynamics were measured" in page.read_text()
 
 
-def test_sweeps_have_a_section(tmp_path, monkeypatch):
+def test_report_of_ner_sweeps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "demo")
     row = {"precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 3}
@@ -105,7 +105,7 @@ def test_sweeps_have_a_section(tmp_path, monkeypatch):
     assert {"table_9.csv", "table_9.tex", "heat_map-tiny-maml-full.png", "figure_03-difference_by_class.png"} <= names
 
 
-def test_bad_input_is_one_line(tmp_path, capsys):
+def test_wrong_arguments_raise_input_errors_and_write_nothing(tmp_path, capsys):
     folder = write_run(tmp_path / "runs" / "a", steps=20)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -116,9 +116,9 @@ def test_bad_input_is_one_line(tmp_path, capsys):
         ([str(tmp_path / "runs")], f"did you mean {folder}"),
         ([str(foreign)], "is not a run, it has no metrics.jsonl"),
         ([str(folder), str(folder)], "is given twice"),
-        ([str(folder), "--output", str(foreign)], "holds something else than a report"),
-        ([str(folder), "--output", str(folder)], "holds something else than a report"),
-        ([str(folder), "--output", str(foreign / "thesis.tex")], "holds something else than a report"),
+        ([str(folder), "--output", str(foreign)], "holds other files than a report"),
+        ([str(folder), "--output", str(folder)], "holds other files than a report"),
+        ([str(folder), "--output", str(foreign / "thesis.tex")], "holds other files than a report"),
         ([str(folder), "--formats", "bmp"], "formats must be png, pdf, svg or none, got bmp"),
         (["--output", str(tmp_path / "out"), str(folder)], "no argument takes"),
         ([str(folder), "--sweeps", str(foreign), "--output", str(tmp_path / "out")], "no finished run in"),

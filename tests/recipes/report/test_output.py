@@ -10,7 +10,7 @@ def write(folder):
     (folder / "index.html").write_text("new")
 
 
-def test_a_list_that_names_files_outside_removes_none(tmp_path):
+def test_files_outside_the_folder_are_never_removed(tmp_path):
     outside = tmp_path / "outside.txt"
     outside.write_text("not yours")
     folder = tmp_path / "out"
@@ -23,7 +23,7 @@ def test_a_list_that_names_files_outside_removes_none(tmp_path):
     assert json.loads((folder / MARKER).read_text()) == {"files": ["index.html"]}
 
 
-def test_an_error_while_writing_leaves_the_old_report(tmp_path):
+def test_an_error_while_writing_keeps_the_old_report(tmp_path):
     folder = tmp_path / "out"
     write_output(folder, write)
 
@@ -38,10 +38,10 @@ def test_an_error_while_writing_leaves_the_old_report(tmp_path):
     check_output(folder)
 
 
-def test_only_a_report_or_an_empty_folder_is_written_to(tmp_path):
+def test_a_folder_with_other_files_raises_an_error(tmp_path):
     check_output(tmp_path)
     check_output(tmp_path / "not there yet")
     (tmp_path / "file").write_text("x")
     for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(InputError, match="holds something else than a report"):
+        with pytest.raises(InputError, match="holds other files than a report"):
             check_output(path)

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: what a reader sees, and what never happens."""
+"""The page in headless Chromium."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian'
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Of a run with episodes and dynamics, a vanilla run, and a hostile one that crashed."""
+    """The page of a run with episodes and dynamics, a vanilla run, and a crashed run with a hostile name."""
     root = tmp_path_factory.mktemp("page")
     runs = [
         write_run(root / "demo", dynamics=True),
@@ -76,10 +76,10 @@ def wait(browser, script, seconds=30):
         if value := browser.execute_script(script):
             return value
         time.sleep(0.05)
-    raise AssertionError(f"never true: {script}")
+    raise AssertionError(f"not true after {seconds} s: {script}")
 
 
-def test_charts_are_drawn_without_errors_and_nothing_leaves_the_page(opened, page):
+def test_charts_are_drawn_without_errors_and_without_network(opened, page):
     browser = opened()
     drawn = browser.execute_script(
         "return [...document.querySelectorAll('.chart')].map(c => "
@@ -110,7 +110,7 @@ def test_hostile_names_are_shown_as_text(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_sideways_scrolling_and_text_that_can_be_read(opened, width, scheme):
+def test_page_fits_its_width_and_text_contrasts_with_the_background(opened, width, scheme):
     browser = opened(width, scheme)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     text, ground, plot = browser.execute_script(
@@ -127,7 +127,7 @@ def brightness(colour):
     return sum(map(float, colour.removeprefix("rgba").removeprefix("rgb").strip("()").split(",")[:3])) / 3
 
 
-def test_the_colour_scheme_may_change_while_the_page_is_open(opened):
+def test_charts_follow_a_change_of_the_colour_scheme(opened):
     browser = opened()
     features = [{"name": "prefers-color-scheme", "value": "dark"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -138,7 +138,7 @@ def test_the_colour_scheme_may_change_while_the_page_is_open(opened):
     )
 
 
-def test_controls_change_all_charts(opened):
+def test_axis_zoom_runs_smoothing_and_log_apply_to_all_charts(opened):
     browser = opened()
     state = "return (c => [c.layout.xaxis.title.text, c.layout.xaxis.type, c.data.length, c._fullLayout.xaxis.range])"
     loss = f"{state}(document.querySelector('[data-chart=next_token_loss]'))"
@@ -160,7 +160,7 @@ def test_controls_change_all_charts(opened):
     browser.execute_script(
         "const r = document.getElementById('smoothing'); r.value = 0.5; r.dispatchEvent(new Event('input'))"
     )
-    assert browser.execute_script(loss)[2] == 8, "smoothed curves keep the logged ones behind them"
+    assert browser.execute_script(loss)[2] == 8, "smoothed curves are drawn over the logged ones"
     browser.execute_script("document.getElementById('log-x').click()")
     assert browser.execute_script(loss)[1] == "log"
 
@@ -183,7 +183,7 @@ def test_quantities_layers_and_phases_can_be_chosen(opened):
     assert "Knee at step" in browser.execute_script("return document.getElementById('phase-text').textContent")
 
 
-def test_the_keyboard_reaches_everything_in_order(opened):
+def test_tab_reaches_all_controls_in_order(opened):
     from selenium.webdriver.common.keys import Keys
 
     browser = opened()
@@ -198,7 +198,7 @@ def test_the_keyboard_reaches_everything_in_order(opened):
         )
         if seen[-1] == "phase-curve":
             break
-    assert seen[:2] == ["#summary", "#summary"], "the way past the navigation comes first"
+    assert seen[:2] == ["#summary", "#summary"], "the link past the navigation comes first"
     order = [
         "#method",
         "run",
@@ -219,7 +219,7 @@ def test_the_keyboard_reaches_everything_in_order(opened):
     assert outline == "solid"
 
 
-def test_headings_landmarks_and_names(opened):
+def test_headings_are_nested_and_every_control_has_a_name(opened):
     browser = opened()
     levels = browser.execute_script("return [...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
     assert levels[0] == 1

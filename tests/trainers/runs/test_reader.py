@@ -11,7 +11,7 @@ from pico_maml.trainers.runs.learning_dynamics import DynamicsFile
 from pico_maml.trainers.runs.reader import labels, load_run, load_runs
 
 
-def test_axes_of_logs_and_evaluations(tmp_path):
+def test_evaluations_get_tokens_seconds_and_flops_of_the_logs_around_them(tmp_path):
     run = load_run(write_run(tmp_path / "a", steps=100), "a")
     evaluated = run.curve("eval_perplexity").set_index("step")
     assert list(evaluated.index) == [0, 50, 100]
@@ -23,14 +23,14 @@ def test_axes_of_logs_and_evaluations(tmp_path):
     assert (run.status, run.notes) == ("finished", ["no learning dynamics were measured"])
 
 
-def test_dynamics_have_the_same_axes(tmp_path):
+def test_learning_dynamics_get_tokens_and_seconds(tmp_path):
     run = load_run(write_run(tmp_path / "a", dynamics=True), "a")
     rows = run.dynamics[run.dynamics["step"] == 200]
     assert set(rows["seconds"]) == {200 * SECONDS_A_STEP}
     assert set(rows["tokens"]) == {200 * TOKENS_A_STEP}
 
 
-def test_a_crashed_run(tmp_path):
+def test_damaged_lines_and_missing_files_of_a_crashed_run_are_noted(tmp_path):
     folder = write_run(tmp_path / "a", steps=50, finished=False)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('[1]\n{"no": "step"}\n{"step": 60, "next_token_loss": NaN}\n{"step": 70, "next_tok')
@@ -44,7 +44,7 @@ def test_a_crashed_run(tmp_path):
     assert load_run(folder, "a").status == "stopped"
 
 
-def test_a_resumed_run_counts_the_later_of_two_logs(tmp_path):
+def test_the_later_of_two_logs_of_a_step_counts(tmp_path):
     folder = write_run(tmp_path / "a", steps=50)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 40, "next_token_loss": 1.5}) + "\n")
@@ -53,7 +53,7 @@ def test_a_resumed_run_counts_the_later_of_two_logs(tmp_path):
     assert curve.index.is_monotonic_increasing
 
 
-def test_without_arguments_flops_are_unknown(tmp_path):
+def test_flops_are_unknown_without_arguments(tmp_path):
     folder = write_run(tmp_path / "a")
     (folder / "arguments.json").write_text("[]")
     run = load_run(folder, "a")
@@ -62,7 +62,7 @@ def test_without_arguments_flops_are_unknown(tmp_path):
     assert np.isfinite(run.metrics["seconds"]).all()
 
 
-def test_labels_are_the_shortest_ends_that_differ(tmp_path):
+def test_labels_are_the_shortest_path_ends_that_differ(tmp_path):
     paths = [tmp_path / "x" / "run", tmp_path / "y" / "run", tmp_path / "z"]
     assert labels(paths) == ["x/run", "y/run", f"{tmp_path.name}/z"]
     assert labels(paths[2:]) == ["z"]
@@ -101,6 +101,6 @@ def test_results_of_ner_fine_tuning_are_read_from_subfolders_and_from_a_tagger(t
     assert load_run(folder / "ner", "ner").ner == {"": ner}
 
 
-def test_no_runs():
+def test_no_folder_raises_an_error():
     with pytest.raises(InputError, match="no run given"):
         load_runs([])
