@@ -1,4 +1,16 @@
-"""What training costs, in floating-point operations by formula."""
+"""FLOPs of training, by formula: the products of matrices and causal attention. A multiply-add is two operations.
+
+Matrices: a token times a matrix of n weights costs 2n. Its backward pass multiplies twice as much, once for the
+gradient of the token and once for that of the matrix: 4n. With N weights in the decoder's matrices and the LM head
+(the embedding is looked up, not multiplied) training costs 6N a token (Kaplan et al. 2020, section 2.1).
+
+Attention: the score of a pair of tokens costs 2d operations over all heads, and adding up the value another 2d. Heads
+that share keys and values (grouped queries) compute as many products. A token sees itself and what lies before it, T/2
+of T tokens on average: 2dT a token and layer, 2LdT in L layers, and 6LdT with the backward pass. Many authors count
+the whole square, twice as much (Chowdhery et al. 2022, appendix B).
+
+Episodes: see `episode_flops`. Norms, softmax, the optimizer, evaluations and accuracies are not counted.
+"""
 
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -14,23 +26,61 @@ from .maml_config import MAMLConfig
 FORMULA = (
     "A multiplication and an addition are two operations. With N weights in the matrices that a token passes (the "
     "decoder's and the LM head's, not the embedding), L layers of width d and a context of T tokens, a forward pass "
-    "costs 2N + 4LdT a token (Kaplan et al. 2020; attention over the whole square, as in Chowdhery et al. 2022), "
-    "training three times as much: 6N + 12LdT. An episode of n words, K shots and Q queries encodes nK support "
-    "windows of W tokens forward and nQ query windows forward and backward, without the LM head and with T = W; the "
-    "inner loop is 6H for each support example and inner step, H being the head's weights, and 6H a query example. "
-    "Where the support set gets a gradient it costs three times as much; episodes from the states of the next-token "
-    "pass cost the head alone. Evaluations, norms, softmax and the optimizer are left out."
+    "costs 2N + 2LdT a token (Kaplan et al. 2020; attention over the tokens before, half of the square), training "
+    "three times as much: 6N + 6LdT. An episode of n words, K shots and Q queries encodes nK support windows of W "
+    "tokens forward and nQ query windows forward and backward, without the LM head and with T = W. With H weights in "
+    "the head, h of them in its first layer, an inner step costs 6H - 2h a support example and the outer loss 6H a "
+    "query example. Where the support set gets a gradient its windows cost three times as much, and exact gradients "
+    "make an inner step three times as dear; episodes from the states of the next-token pass cost the head alone. "
+    "Evaluations, accuracies, norms, softmax and the optimizer are not counted."
 )
+# A forward and a backward pass cost three times a forward pass.
+TRAINING = 3
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a decoder costs.
+
+    Attributes:
+        decoder: weights in the matrices of the decoder's blocks.
+        lm_head: weights of the LM head.
+        parameters: weights of the model, without norms.
+        attention: L * d.
+    """
+
+    decoder: int
+    lm_head: int
+    parameters: int
+    attention: int
+
+    @classmethod
+    def of(cls, config: PicoConfig) -> "ModelCost":
+        """Count the weights of a configuration."""
+        width, kv_width = config.d_model, config.d_model * config.attention_n_kv_heads // config.attention_n_heads
+        attention = 2 * width * width + 2 * width * kv_width
+        decoder = config.n_layers * (attention + 3 * width * config.activation_hidden_dim)
+        lm_head = config.vocab_size * width
+        embeddings = lm_head * (1 if config.tie_word_embeddings else 2)
+        return cls(decoder, lm_head, decoder + embeddings, config.n_layers * width)
+
+    def forward(self, tokens: float, length: float, head: int = 0) -> float:
+        """FLOPs of a forward pass of `tokens` tokens in rows of `length`, with `head` weights behind the decoder."""
+        return 2.0 * tokens * (self.decoder + head + self.attention * length)
+
+    def next_token(self, tokens: float, block: float) -> float:
+        """FLOPs of training on `tokens` tokens in blocks of `block`."""
+        return TRAINING * self.forward(tokens, block, self.lm_head)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations of the parts of a run: `FORMULA`.
+    """What a run costs.
 
     Attributes:
-        parameters: all weights of the model, without the episodes' head.
-        token: of a token that next-token prediction is trained on.
-        episode: of one episode.
+        parameters: weights of the model, without norms and the episodes' head.
+        token: FLOPs of a token that next-token prediction is trained on.
+        episode: FLOPs of an episode.
     """
 
     parameters: int
@@ -38,59 +88,67 @@ class Cost:
     episode: float
 
     def total(self, next_token_tokens: np.ndarray, episodes: np.ndarray) -> np.ndarray:
-        """Of a run so far; both counts are over all processes."""
+        """FLOPs of a run up to each log; both counts are over all processes."""
         return self.token * next_token_tokens + (self.episode * episodes if episodes.any() else 0.0)
 
 
 def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) -> Cost | None:
-    """The cost of a run with these arguments (arguments.json); None where they do not tell.
+    """The cost of a run with these arguments (arguments.json), or None if they are incomplete.
 
-    An episode is counted once, not once a process: its rows are shared between the processes.
+    An episode is counted once, not once a process: the processes share its rows.
 
     Args:
-        arguments: of the run.
-        tokens_per_step: of one optimizer step over all processes; the published code's episodes grow with it.
+        arguments: of the run; those missing have their defaults.
+        tokens_per_step: tokens of an optimizer step over all processes, which `random_positions` episodes grow with.
     """
-    # What a run of an earlier version did not have to say is what it did by default.
     arguments = {f.name: f.default for f in fields(MAMLConfig)} | arguments
     try:
         shape = {f.name: arguments[f.name] for f in fields(PicoConfig) if arguments.get(f.name) is not None}
         config = PicoConfig.from_size(arguments["model_size"], **shape)
-        block, window = arguments["block_size"], arguments["episode_window"]
-        support, query = (arguments["n_way"] * arguments[name] for name in ("k_shot", "n_query"))
-        support_tokens, query_tokens = support * window, query * window
-        if arguments["episode_sampler"] == "random_positions":
-            # Positions in every row of a micro-batch, which is encoded whole, once for each set.
-            support_tokens = query_tokens = tokens_per_step / arguments["gradient_accumulation_steps"]
-            support, query = (support_tokens / block * arguments[name] for name in ("k_shot", "n_query"))
-            window = block
-        decoder, head = decoder_weights(config), head_weights(config.d_model, arguments)
-        lm_head = config.vocab_size * config.d_model
-        attention = 4 * config.n_layers * config.d_model
-        with_gradient = arguments["meta_algorithm"] != "maml" or not arguments["first_order"]
-        forward_passes = (3 if with_gradient else 1) * support_tokens + 3 * query_tokens
-        encoding = (
-            0 if arguments["episode_states"] == "stream" else forward_passes * (2 * decoder + attention * window)
-        )
-        steps = 0 if arguments["meta_algorithm"] == "protonet" else arguments["inner_steps"]
-        return Cost(
-            parameters=decoder + lm_head * (1 if config.tie_word_embeddings else 2),
-            token=3.0 * (2 * (decoder + lm_head) + attention * block),
-            episode=float(encoding + 6 * head * (support * steps + query)),
-        )
+        model = ModelCost.of(config)
+        token = model.next_token(1, arguments["block_size"])
+        episode = episode_flops(config, arguments, tokens_per_step)
     except (KeyError, TypeError, ValueError, InputError, StrictDataclassError):
         return None
+    return Cost(model.parameters, token, episode)
 
 
-def decoder_weights(config: PicoConfig) -> int:
-    """Weights in the matrices of the decoder's blocks."""
-    width, kv_width = config.d_model, config.d_model * config.attention_n_kv_heads // config.attention_n_heads
-    attention = 2 * width * width + 2 * width * kv_width
-    return config.n_layers * (attention + 3 * width * config.activation_hidden_dim)
+def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step: float) -> float:
+    """FLOPs of an episode.
+
+    The support set is encoded forward only, unless the query loss reaches it; the query set forward and backward.
+    An inner step trains the head on every support example: 6H, H being its weights, less 2h for the gradient of the
+    features, which nobody needs (h: weights of the first layer). Through an exact gradient the outer backward pass
+    multiplies each of these products twice more. Prototypes as a start cost 6H - 2l a support example (l: weights of
+    the last layer; the labels get no gradient), the outer loss 6H a query example.
+
+    Args:
+        config: of the model.
+        arguments: of the run, with every field of `MAMLConfig`.
+        tokens_per_step: see `cost_of`.
+    """
+    window = arguments["episode_window"]
+    support, query = (arguments["n_way"] * arguments[name] for name in ("k_shot", "n_query"))
+    support_tokens, query_tokens = support * window, query * window
+    if arguments["episode_sampler"] == "random_positions":
+        # Positions in every row of a micro-batch, which is encoded whole, once for each set.
+        window = arguments["block_size"]
+        support_tokens = query_tokens = tokens_per_step / arguments["gradient_accumulation_steps"]
+        support, query = (support_tokens / window * arguments[name] for name in ("k_shot", "n_query"))
+    exact, algorithm = not arguments["first_order"], arguments["meta_algorithm"]
+    layers = head_layers(config.d_model, arguments)
+    head = sum(layers)
+    steps = 0 if algorithm == "protonet" else arguments["inner_steps"]
+    start = 0 if algorithm == "maml" else 6 * head - 2 * layers[-1]
+    inner_loop = steps * (6 * head - 2 * layers[0]) * (3 if exact else 1)
+    flops = support * (start + inner_loop) + query * 6 * head
+    if arguments["episode_states"] == "windows":
+        passes = TRAINING if exact or algorithm != "maml" else 1
+        flops += ModelCost.of(config).forward(passes * support_tokens + TRAINING * query_tokens, window)
+    return float(flops)
 
 
-def head_weights(width: int, arguments: dict[str, Any]) -> int:
-    """Weights in the matrices of the episodes' head."""
+def head_layers(width: int, arguments: dict[str, Any]) -> list[int]:
+    """Weights in each matrix of the episodes' head, on a decoder of this width."""
     inner = [arguments["head_hidden_dim"]] * (arguments["head_layers"] - 1)
-    sizes = [width, *inner, arguments["n_way"]]
-    return sum(a * b for a, b in pairwise(sizes))
+    return [a * b for a, b in pairwise([width, *inner, arguments["n_way"]])]

@@ -1,4 +1,4 @@
-"""What an episode and its parts cost beside a next-token micro-batch, forward and backward."""
+"""Time episodes and their parts beside a next-token micro-batch, forward and backward."""
 
 from typing import Any
 
@@ -11,56 +11,91 @@ from ...modeling_pico import PicoForCausalLM
 from ...trainers import InputError, adapt_head, sample_episode
 from ...trainers.episodes import Episode, episode_generator, sample_stream_episode
 from ...trainers.maml_config import MAMLConfig
-from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
 from .shapes import Shape, zipf_text
 from .timing import Tasks, in_turn, report
 
-MASK_ID = 0
+MASK_ID, WAYS, SHOTS, QUERIES = 0, 32, 4, 1
 NEXT_TOKEN = "next-token micro-batch"
 
 
 def measure_episodes(shape: Shape, vocab_size: int, window: int, rounds: int) -> dict[str, Any]:
-    """Ratios to a next-token micro-batch on the same model."""
-    return report(in_turn(episode_tasks(shape, vocab_size, window), rounds), NEXT_TOKEN)
+    """Time of episodes and their parts, with ratios to a next-token micro-batch on the same model."""
+    setting = Setting(shape, vocab_size, window)
+    return report(in_turn(micro_batches(setting) | parts_of_an_episode(setting), rounds), NEXT_TOKEN)
 
 
-def episode_tasks(shape: Shape, vocab_size: int, window: int) -> Tasks:
-    """Micro-batches with and without episodes, and the parts of an episode.
+class Setting:
+    """A model, a pool of text and a micro-batch.
 
-    Raises:
-        InputError: the micro-batch is too small to draw episodes from.
+    Attributes:
+        pool: (R, T) token ids that episodes are drawn from.
+        ids: (B, T) token ids of the micro-batch.
+        targets: (B, T) the tokens that follow.
     """
-    torch.manual_seed(0)
-    config = shape.config(vocab_size)
-    head = {"ways": 32, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
-    model = PicoForMetaCausalLM.from_causal_lm(PicoForCausalLM(config), 0, **head, dropout=MAMLConfig.head_dropout)
-    text = zipf_text(MAMLConfig.episode_pool + shape.batch_size, shape.block_size + 1, vocab_size)
-    pool, batch = text[: -shape.batch_size, :-1], text[-shape.batch_size :]
-    ids, targets = batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
 
-    def sample() -> Episode:
-        return found(sample_episode(pool, MASK_ID, 32, 4, 1, episode_generator(0, 0, 0), window=window))
+    def __init__(self, shape: Shape, vocab_size: int, window: int) -> None:
+        torch.manual_seed(0)
+        head = {"ways": WAYS, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
+        decoder = PicoForCausalLM(shape.config(vocab_size))
+        self.model = PicoForMetaCausalLM.from_causal_lm(decoder, 0, **head, dropout=MAMLConfig.head_dropout)
+        text = zipf_text(MAMLConfig.episode_pool + shape.batch_size, shape.block_size + 1, vocab_size)
+        self.pool, batch = text[: -shape.batch_size, :-1], text[-shape.batch_size :]
+        self.ids, self.targets = batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
+        self.window = window
 
-    def sample_stream() -> Episode:
-        return found(sample_stream_episode(pool, ids, MASK_ID, 32, 4, 1, episode_generator(0, 0, 0), window=window))
+    def sample(self, stream: bool = False) -> Episode:
+        """Draw an episode, always the same one; with `stream` its query examples lie in the micro-batch.
 
-    def step(**inputs: Any) -> None:
-        model.zero_grad()
-        model(**inputs).loss.backward()
+        Raises:
+            InputError: the text is too short.
+        """
+        task = (MASK_ID, WAYS, SHOTS, QUERIES, episode_generator(0, 0, 0))
+        if stream:
+            episode = sample_stream_episode(self.pool, self.ids, *task, window=self.window)
+        else:
+            episode = sample_episode(self.pool, *task, window=self.window)
+        if episode is None:
+            raise InputError(
+                "too little text for 32-way episodes: give a shape with more or longer rows, or lower episode_window"
+            )
+        return episode
 
-    episode, stream = sample(), sample_stream()
+    def step(self, **inputs: Any) -> None:
+        """Forward and backward."""
+        self.model.zero_grad()
+        self.model(**inputs).loss.backward()
+
+
+def micro_batches(setting: Setting) -> Tasks:
+    """Whole micro-batches with and without episodes."""
+    next_token = {"input_ids": setting.ids, "shift_labels": setting.targets}
+    support = len(setting.sample(stream=True).support)
+    past = torch.randn(support, setting.model.config.d_model, generator=torch.Generator().manual_seed(0))
+    exact = InnerLoop(first_order=False)
+    return {
+        NEXT_TOKEN: lambda: setting.step(**next_token),
+        "episode": lambda: setting.step(episode=setting.sample(), dropout_seed=0),
+        "exact second-order episode": lambda: setting.step(episode=setting.sample(), dropout_seed=0, inner=exact),
+        "next-token micro-batch with a stream episode": lambda: setting.step(
+            **next_token, keep_states=True, episode=setting.sample(stream=True), dropout_seed=0, support_features=past
+        ),
+    }
+
+
+def parts_of_an_episode(setting: Setting) -> Tasks:
+    """Sampling, encoding the support set, the inner loop, and the query set forward and backward."""
+    model, episode = setting.model, setting.sample()
     with torch.no_grad():
         support = read_states(model(episode.support.ids, keep_states=True).states, episode.support, 0)
-    past = torch.randn(len(stream.support), config.d_model, generator=torch.Generator().manual_seed(0))
 
     def encode_support() -> None:
         with torch.no_grad():
             model(episode.support.ids, keep_states=True)
 
     def inner_loop() -> dict[str, Tensor]:
-        return adapt_head(model.meta_head, support, episode.support.labels, EpisodeConfig.inner_steps, 0.5)
+        return adapt_head(model.meta_head, support, episode.support.labels, MAMLConfig.inner_steps, 0.5)
 
     fast = {name: weight.detach().requires_grad_() for name, weight in inner_loop().items()}
 
@@ -70,34 +105,8 @@ def episode_tasks(shape: Shape, vocab_size: int, window: int) -> Tasks:
         F.cross_entropy(functional_call(model.meta_head, fast, (features,)), episode.query.labels).backward()
 
     return {
-        NEXT_TOKEN: lambda: step(input_ids=ids, shift_labels=targets),
-        "episode": lambda: step(episode=sample(), dropout_seed=0),
-        "exact second-order episode": lambda: step(
-            episode=sample(), dropout_seed=0, inner=InnerLoop(first_order=False)
-        ),
-        "next-token micro-batch with a stream episode": lambda: step(
-            input_ids=ids,
-            shift_labels=targets,
-            keep_states=True,
-            episode=sample_stream(),
-            dropout_seed=0,
-            support_features=past,
-        ),
-        "sampling": sample,
+        "sampling": setting.sample,
         "support encoding": encode_support,
         "inner loop": inner_loop,
         "query": query,
     }
-
-
-def found(episode: Episode | None) -> Episode:
-    """The episode.
-
-    Raises:
-        InputError: there is none, because the text is too short.
-    """
-    if episode is None:
-        raise InputError(
-            "too little text for 32-way episodes: give a shape with more or longer rows, or lower episode_window"
-        )
-    return episode

@@ -1,4 +1,4 @@
-"""Greedy generation with and without a cache, beside transformers' LLaMA of the same shape."""
+"""Time greedy generation with and without a cache, beside transformers' LLaMA of the same shape."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PROMPT, NEW_TOKENS = 64, 32
 
 
 def measure_generation(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
-    """Seconds for 32 tokens after a prompt of 64, one row."""
+    """Time 32 new tokens after a prompt of 64, batch size 1."""
     config = shape.config(vocab_size)
     torch.manual_seed(0)
     pico = PicoForCausalLM(config).eval()

@@ -1,4 +1,4 @@
-"""The shapes that are timed, and a text to time them on."""
+"""Model sizes with micro-batches, and random text to time them on."""
 
 import re
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
-        """Read `SIZE:ROWSxTOKENS`.
+        """Parse `SIZE:ROWSxTOKENS`.
 
         Raises:
-            InputError: it does not read so, or there is no such size.
+            InputError: another form, or an unknown size.
         """
-        found = re.fullmatch(r"(\w+):([1-9]\d*)x([1-9]\d*)", text)
-        if found is None or found[1] not in PICO_SIZES:
+        match = re.fullmatch(r"(\w+):([1-9]\d*)x([1-9]\d*)", text)
+        if match is None or match[1] not in PICO_SIZES:
             sizes = ", ".join(PICO_SIZES)
             raise InputError(f"shape {text!r} must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one of {sizes}")
-        return cls(found[1], int(found[2]), int(found[3]))
+        return cls(match[1], int(match[2]), int(match[3]))
 
     def __str__(self) -> str:
         return f"{self.size}:{self.batch_size}x{self.block_size}"
 
     def config(self, vocab_size: int) -> PicoConfig:
-        """The model of this shape."""
+        """Configuration of the model."""
         return PicoConfig.from_size(self.size, vocab_size=vocab_size, max_seq_len=max(2048, self.block_size))
 
 
 def zipf_text(rows: int, length: int, vocab_size: int) -> Tensor:
-    """(rows, length) ids without 0, the i-th as frequent as 1 / i, as words roughly are."""
+    """(rows, length) random ids, never 0; id i is ids with probability proportional to 1 / i (Zipf's law)."""
     weights = 1 / torch.arange(1, vocab_size, dtype=torch.float64)
-    drawn = torch.multinomial(weights, rows * length, replacement=True, generator=torch.Generator().manual_seed(0))
-    return drawn.view(rows, length) + 1
+    ids = torch.multinomial(weights, rows * length, replacement=True, generator=torch.Generator().manual_seed(0))
+    return ids.view(rows, length) + 1

@@ -1,4 +1,4 @@
-"""Seconds from a command to its first training step: the demo, and a streamed run that is resumed early or late."""
+"""Time from a command to its first training step: the demo, and a streamed run resumed early or late."""
 
 import random
 import subprocess
@@ -11,9 +11,9 @@ from typing import Any
 
 from ...trainers import InputError
 
-# Optimizer steps after which the two streamed runs are resumed, and rows of a step.
+# Optimizer steps after which the two streamed runs are resumed, and rows a step.
 EARLY, LATE, ROWS = 20, 2000, 8
-# A model for which a step takes milliseconds.
+# A model whose steps take milliseconds.
 MODEL = {
     "d_model": 32,
     "n_layers": 1,
@@ -24,19 +24,18 @@ MODEL = {
     "vocab_size": 400,
     "block_size": 32,
 }
-# The files of the stream: in the late one's place it stands some tens of files in.
+# Files of the stream: the late run resumes tens of files in.
 FILES, PARAGRAPHS = 60, 20
 
 
 def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
-    """Time the start of the demo, and in turn the resumption of a streamed run after `EARLY` and after `late` steps.
+    """Time the start of the demo, and resuming a streamed run after `EARLY` and after `late` steps.
 
     Returns:
-        `seconds`: from starting the process to what it logs right before its first step (the demo's held-out
-        perplexity) or right after it (a resumed run); medians. `rounds`: each of them. `late_beside_early`: the median
-        ratio of the two resumptions.
+        `seconds`: medians from starting the process to its first log, right before the first step (the demo's held-out
+        perplexity) or right after it (a resumed run). `rounds`: every round. `late_beside_early`: the median ratio.
     """
-    found: dict[str, list[float]] = {"demo": [], "resume early": [], "resume late": []}
+    seconds: dict[str, list[float]] = {"demo": [], "resume early": [], "resume late": []}
     with tempfile.TemporaryDirectory() as folder:
         corpus = write_corpus(Path(folder))
         runs = {name: Path(folder, name) for name in ("early", "late")}
@@ -46,23 +45,23 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
             first_log(streamed | {"output_dir": run, "max_steps": steps, "logging_steps": steps, "save_steps": steps})
         for i in range(1, rounds + 1):
             demo = {"config": "demo", "max_steps": 1, "eval_episodes": 0, "output_dir": Path(folder, f"demo-{i}")}
-            found["demo"].append(first_log(demo))
+            seconds["demo"].append(first_log(demo))
             for (name, run), steps in zip(runs.items(), (EARLY, late), strict=True):
                 more = {"output_dir": run, "max_steps": steps + i, "resume": True, "logging_steps": 1}
-                found[f"resume {name}"].append(first_log(streamed | more))
-    pairs = zip(found["resume late"], found["resume early"], strict=True)
+                seconds[f"resume {name}"].append(first_log(streamed | more))
+    pairs = zip(seconds["resume late"], seconds["resume early"], strict=True)
     return {
-        "seconds": {name: median(values) for name, values in found.items()},
-        "rounds": found,
+        "seconds": {name: median(values) for name, values in seconds.items()},
+        "rounds": seconds,
         "late_beside_early": median(late / early for late, early in pairs),
     }
 
 
 def first_log(options: dict[str, Any]) -> float:
-    """Pretrain in a process of its own; seconds until its first log.
+    """Seconds until the first log of a pretraining process.
 
     Raises:
-        InputError: it failed, which names its last line.
+        InputError: the process failed; ends with its last line.
     """
     arguments = [f"--{name}={value}" for name, value in {**options, "console": "json"}.items()]
     command = [sys.executable, "-m", "pico_maml.recipes.pretrain", *arguments]
@@ -76,14 +75,14 @@ def first_log(options: dict[str, Any]) -> float:
         seconds = time.perf_counter() - began
         process.communicate()
         errors.seek(0)
-        said = errors.read().strip().splitlines()
+        message = errors.read().strip().splitlines()
     if process.returncode or not line:
-        raise InputError(f"a run of the benchmark failed: {said[-1] if said else 'it printed nothing'}")
+        raise InputError(f"a run of the benchmark failed: {message[-1] if message else 'it printed nothing'}")
     return seconds
 
 
 def write_corpus(folder: Path) -> Path:
-    """Files of invented words."""
+    """Write files of invented words; returns their folder."""
     draw = random.Random(0)
     words = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
     corpus = folder / "corpus"

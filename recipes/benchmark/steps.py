@@ -1,9 +1,8 @@
-"""A step of next-token training beside that of transformers' LLaMA of the same shape: time, memory, utilisation.
+"""Measure a step of next-token training beside transformers' LLaMA of the same shape: time, memory, utilisation.
 
-python -m pico_maml.recipes.benchmark.steps "Pico, fp32" tiny:4x256 50304    # peak memory alone, in this process
+python -m pico_maml.recipes.benchmark.steps "Pico, fp32" tiny:4x256 50304    # peak memory of two steps, in bytes
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,22 +15,23 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from ...modeling_pico import PicoConfig, PicoForCausalLM
+from ...modeling_pico import PicoForCausalLM
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict
+from ...trainers.cost import ModelCost
 from .shapes import Shape, zipf_text
 from .timing import Tasks, in_turn, report
 
 LLAMA, PICO, BF16, COMPILED = "LlamaForCausalLM, fp32", "Pico, fp32", "Pico, bf16 autocast", "Pico, fp32, compiled"
-# A product large enough that nothing but the arithmetic counts.
+# Products so large that only their arithmetic takes time: they tell what the machine can do.
 CUBE, PRODUCTS = 1024, 16
 FP32_PRODUCTS, BF16_PRODUCTS = "products alone, fp32", "products alone, bf16"
 
 
 def training_step(model: nn.Module, batch: Tensor, bf16: bool = False) -> Callable[[], Tensor]:
-    """Forward, loss, backward, clipping and AdamW on (B, T + 1) ids; returns the loss."""
+    """A function that trains on (B, T + 1) ids (forward, loss, backward, clipping, AdamW) and returns the loss."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     ids, targets = batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
-    # LLaMA takes targets that are shifted already only beside labels.
+    # LLaMA reads shifted targets only if labels are given too.
     inputs = {"input_ids": ids, "shift_labels": targets, "use_cache": False}
     if isinstance(model, LlamaForCausalLM):
         inputs["labels"] = targets
@@ -49,7 +49,7 @@ def training_step(model: nn.Module, batch: Tensor, bf16: bool = False) -> Callab
 
 
 def step_tasks(shape: Shape, vocab_size: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
-    """The same step on the same rows, each with a model of its own that starts from the same weights."""
+    """The training step of each model by name, on the same rows and from the same weights."""
     config = shape.config(vocab_size)
     batch = zipf_text(shape.batch_size, shape.block_size + 1, vocab_size)
     torch.manual_seed(0)
@@ -71,7 +71,7 @@ def step_tasks(shape: Shape, vocab_size: int, compiled: bool) -> dict[str, Calla
 
 
 def products(dtype: torch.dtype) -> Callable[[], None]:
-    """Sixteen 1024-cube products, which tell what the machine can do in the same minute."""
+    """A function that multiplies 1024 x 1024 matrices sixteen times."""
     a, b = torch.randn(CUBE, CUBE).to(dtype), torch.randn(CUBE, CUBE).to(dtype)
 
     def multiply() -> None:
@@ -81,30 +81,21 @@ def products(dtype: torch.dtype) -> Callable[[], None]:
     return multiply
 
 
-def step_flops(config: PicoConfig, tokens: int, block_size: int) -> float:
-    """Operations of the matrix products of a step: 6 a weight and token, and causal attention (half the square)."""
-    with torch.device("meta"):
-        model = PicoForCausalLM(config)
-    weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
-    attention = 6 * config.n_layers * config.d_model * block_size
-    return float(tokens * (6 * weights + attention))
-
-
 def measure_steps(shape: Shape, vocab_size: int, rounds: int, compiled: bool) -> dict[str, Any]:
-    """Time, losses, peak memory and model FLOPs utilisation of a shape."""
+    """Time, first losses, peak memory, and utilisation: the model's FLOPs a second over those of products alone."""
     tasks = step_tasks(shape, vocab_size, compiled)
     losses = {name: task().item() for name, task in tasks.items()}
     plain: Tasks = {**tasks, FP32_PRODUCTS: products(torch.float32), BF16_PRODUCTS: products(torch.bfloat16)}
-    found = report(in_turn(plain, rounds), LLAMA)
-    flops = step_flops(shape.config(vocab_size), shape.batch_size * shape.block_size, shape.block_size)
-    cpu = found["cpu_seconds"]
+    timings = report(in_turn(plain, rounds), LLAMA)
+    flops = ModelCost.of(shape.config(vocab_size)).next_token(shape.batch_size * shape.block_size, shape.block_size)
+    cpu, rounds_of = timings["cpu_seconds"], timings["rounds"]
     rates = {name: PRODUCTS * 2 * CUBE**3 / cpu[BF16_PRODUCTS if name == BF16 else FP32_PRODUCTS] for name in tasks}
-    return found | {
+    return timings | {
         "first_loss": losses,
         "speed_up": {
             name: {
                 "of": base,
-                "cpu": median(b[1] / a[1] for a, b in zip(found["rounds"][name], found["rounds"][base], strict=True)),
+                "cpu": median(b[1] / a[1] for a, b in zip(rounds_of[name], rounds_of[base], strict=True)),
             }
             for name, base in ((PICO, LLAMA), (BF16, PICO), (COMPILED, PICO))
             if name in tasks
@@ -117,15 +108,11 @@ def measure_steps(shape: Shape, vocab_size: int, rounds: int, compiled: bool) ->
 
 
 def peak_memory(kind: str, shape: Shape, vocab_size: int) -> int | None:
-    """Bytes above the weights at the peak of two steps (gradients and optimizer included), in a fresh process.
-
-    None where the system does not tell (only Linux does).
-    """
+    """Peak bytes of two steps above the weights (with gradients and optimizer), in a fresh process; Linux only."""
     if sys.platform != "linux":
         return None
     command = [sys.executable, "-m", __spec__.name, kind, str(shape), str(vocab_size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def _peak_memory(kind: str, shape: Shape, vocab_size: int) -> int:
@@ -136,7 +123,7 @@ def _peak_memory(kind: str, shape: Shape, vocab_size: int) -> int:
     before = psutil.Process().memory_info().rss
     for _ in range(2):
         step()
-    # The kernel's own high-water mark; that of getrusage is handed down from the process that started this one.
+    # Not getrusage, whose peak includes that of the parent process.
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024 - before
 

@@ -1,4 +1,4 @@
-"""Things timed in turn within one run, and what they cost beside each other."""
+"""Time tasks in turn within one run, and compare them."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ Tasks = dict[str, Callable[[], Any]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one run: by the clock, and of all CPU threads together."""
+    """Seconds of one run of a task: wall clock, and CPU time of all threads."""
 
     wall: float
     cpu: float
@@ -31,7 +31,7 @@ def timed(task: Callable[[], Any]) -> Timing:
 
 
 def in_turn(tasks: Tasks, rounds: int) -> dict[str, list[Timing]]:
-    """Run all tasks one after the other, `rounds` times after one to warm up: a noisy machine is fair to all."""
+    """Time all tasks in turn, `rounds` times after a warm-up round, so that noise hits all of them alike."""
     for task in tasks.values():
         task()
     timings: dict[str, list[Timing]] = {name: [] for name in tasks}
@@ -42,7 +42,7 @@ def in_turn(tasks: Tasks, rounds: int) -> dict[str, list[Timing]]:
 
 
 def ratio(timings: dict[str, list[Timing]], name: str, base: str) -> dict[str, Any]:
-    """How many times as long one thing takes as another: the median over rounds, and the middle half of them."""
+    """Time of one task over that of another in the same round: median and quartiles over rounds."""
     pairs = list(zip(timings[name], timings[base], strict=True))
     return {
         "what": name,
@@ -55,13 +55,13 @@ def ratio(timings: dict[str, list[Timing]], name: str, base: str) -> dict[str, A
 
 
 def quartiles(values: list[float]) -> list[float]:
-    """The ends of the middle half of the values."""
+    """First and third quartile."""
     values = sorted(values)
     return [values[len(values) // 4], values[(3 * len(values)) // 4]]
 
 
 def report(timings: dict[str, list[Timing]], base: str) -> dict[str, Any]:
-    """Medians, ratios to `base`, and every single round."""
+    """Median seconds of each task, ratios to `base`, and (wall, CPU) seconds of every round."""
     return {
         "seconds": {name: median(timing.wall for timing in runs) for name, runs in timings.items()},
         "cpu_seconds": {name: median(timing.cpu for timing in runs) for name, runs in timings.items()},
@@ -70,12 +70,12 @@ def report(timings: dict[str, list[Timing]], base: str) -> dict[str, Any]:
     }
 
 
-def table(title: str, found: dict[str, Any]) -> str:
-    """What `report` found, a line a task."""
+def table(title: str, timings: dict[str, Any]) -> str:
+    """A report as text, one line a task."""
     lines = [f"{title:46}{'seconds':>9}{'CPU':>9}{'ratio':>9}{'middle half':>16}{'ratio, CPU':>12}"]
-    ratios = {entry["what"]: entry for entry in found["ratios"]}
-    for name, seconds in found["seconds"].items():
-        line = f"{name:46}{seconds:9.4f}{found['cpu_seconds'][name]:9.4f}"
+    ratios = {entry["what"]: entry for entry in timings["ratios"]}
+    for name, seconds in timings["seconds"].items():
+        line = f"{name:46}{seconds:9.4f}{timings['cpu_seconds'][name]:9.4f}"
         if name in ratios:
             low, high = ratios[name]["wall_quartiles"]
             line += f"{ratios[name]['wall']:9.3f}{f'{low:.3f}..{high:.3f}':>16}{ratios[name]['cpu']:12.3f}"
@@ -84,7 +84,7 @@ def table(title: str, found: dict[str, Any]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Hardware and library versions of this machine."""
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.exists() else ""
     models = [line for line in text.splitlines() if "model name" in line]

@@ -1,4 +1,4 @@
-"""What surrounds the step in a real run: reading data, measuring learning dynamics, saving, beside the step itself."""
+"""Time what a run does beside its steps: reading data, measuring learning dynamics, saving checkpoints."""
 
 import tempfile
 import time
@@ -21,29 +21,26 @@ STEPS, MEASURED_EVERY, CADENCE = 9, 4, 100
 
 
 def measure_trainer(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
-    """Shares of the time of a step, each the median over rounds: of CPU seconds, and by the clock for saving.
+    """Time relative to a training step: CPU seconds, wall clock for saving.
 
     Returns:
-        `data`: reading a batch. `dynamics`: one measurement at the default settings, spread over 100 steps.
-        `saving`: one checkpoint, in steps.
+        `shares`, medians over rounds, and `rounds`. `data`: reading a batch; `dynamics`: one measurement with default
+        settings every 100 steps; `saving`: one checkpoint.
     """
-    found: dict[str, list[float]] = {"data": [], "dynamics": [], "saving": []}
+    shares: dict[str, list[float]] = {"data": [], "dynamics": [], "saving": []}
     for _ in range(rounds):
         plain = _train(shape, vocab_size, dynamics=False)
         watched = _train(shape, vocab_size, dynamics=True)
         step = plain["train"] / STEPS
         measurements = 1 + STEPS // MEASURED_EVERY
-        found["data"].append(plain["data"] / plain["train"])
-        found["dynamics"].append((watched["train"] - plain["train"]) / measurements / (CADENCE * step))
-        found["saving"].append(plain["save"] * STEPS / plain["clock"])
-    return {
-        "shares": {name: median(values) for name, values in found.items()},
-        "rounds": found,
-    }
+        shares["data"].append(plain["data"] / plain["train"])
+        shares["dynamics"].append((watched["train"] - plain["train"]) / measurements / (CADENCE * step))
+        shares["saving"].append(plain["save"] * STEPS / plain["clock"])
+    return {"shares": {name: median(values) for name, values in shares.items()}, "rounds": shares}
 
 
 def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
-    """Seconds that a short run of next-token prediction spent: CPU in training and reading, by the clock in saving."""
+    """Seconds of a short run of next-token prediction: CPU (`train`, `data`), wall clock (`clock`, `save`)."""
     disable_progress_bars()
     torch.manual_seed(0)
     spent = {"data": 0.0, "save": 0.0}
@@ -76,7 +73,7 @@ def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
 
 
 def _timed(function: Callable, spent: dict[str, float], name: str, clock: Callable[[], float]) -> Callable:
-    """The function, which adds what it takes to `spent`."""
+    """Wrap the function to add its time to `spent[name]`."""
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         began = clock()

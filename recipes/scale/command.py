@@ -1,4 +1,4 @@
-"""What the paper's four models cost on GPUs nobody has measured yet: by formula, each assumption named.
+"""Estimate what the paper's four models cost on GPUs, by formula and stated assumptions.
 
 python -m pico_maml.recipes.scale --output runs/scale --benchmark runs/benchmark/benchmark.json
 """
@@ -30,7 +30,7 @@ class ScaleArguments:
     output: str = field(metadata={"help": "Folder for scale.csv, growth.csv and growth.png."})
     benchmark: str | None = field(
         default=None,
-        metadata={"help": "A benchmark.json: the plot then shows seconds at its measured rate (unset: operations)."},
+        metadata={"help": "A benchmark.json, whose measured rate turns the plot into seconds (unset: operations)."},
     )
     utilisation: float = field(
         default=0.3, metadata={"help": "Assumed share of the GPUs' bf16 peak that training reaches, in (0, 1]."}
@@ -42,17 +42,14 @@ class ScaleArguments:
 
 
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
-    """Run the recipe; returns the rows of scale.csv."""
+    """Run the command; returns the rows of scale.csv."""
     (args,) = parse((ScaleArguments,), argv, prog="scale")
     rate = measured_rate(Path(args.benchmark)) if args.benchmark else None
-    rows = []
-    for size in PICO_SIZES:
-        for machine in MACHINES:
-            rows.append(
-                {"model": size}
-                | estimate(recipe(size), machine, args.utilisation)
-                | {"paper_hours": PAPER_HOURS[size]}
-            )
+    rows = [
+        {"model": size, **estimate(recipe(size), machine, args.utilisation), "paper_hours": PAPER_HOURS[size]}
+        for size in PICO_SIZES
+        for machine in MACHINES
+    ]
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(output / "scale.csv", index=False)
@@ -73,15 +70,14 @@ def recipe(size: str) -> dict[str, Any]:
 
 
 def measured_rate(path: Path) -> float:
-    """Operations a second that the largest shape of a benchmark reached in fp32.
+    """Operations a second of the largest shape in a benchmark, in fp32.
 
     Raises:
-        InputError: it is no benchmark.json with a step in it.
+        InputError: the file is no benchmark.json, or holds no training step.
     """
     try:
         measured = json.loads(path.read_text())["measured"]
-        steps = [part for part in measured.values() if "flops" in part]
-        largest = max(steps, key=lambda part: part["flops"])
+        largest = max((part for part in measured.values() if "flops" in part), key=lambda part: part["flops"])
         return largest["flops"] / largest["seconds"]["Pico, fp32"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no benchmark.json with a measured step: run the benchmark first") from error

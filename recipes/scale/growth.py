@@ -1,4 +1,4 @@
-"""How the cost of a token and of an episode grows with the model, the sequence and the number of ways."""
+"""Cost of a token and of an episode against the model's width, the block size and the number of ways."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ TITLES = {"d_model": "width of the model", "block_size": "tokens of a block", "n
 
 
 def growth(arguments: dict[str, Any]) -> pd.DataFrame:
-    """Operations a token and an episode, one argument varied at a time around a recipe.
+    """FLOPs around a recipe, varying one argument at a time.
 
     Returns:
-        Columns `argument`, `value`, `token` (a token of next-token prediction), `micro_batch` (all tokens of one) and
-        `episode`.
+        Columns `argument`, `value`, `token` (one token of next-token prediction), `micro_batch` (all tokens of one on
+        one process) and `episode`.
     """
     rows = []
     for name, values in GRID.items():
@@ -32,21 +32,14 @@ def growth(arguments: dict[str, Any]) -> pd.DataFrame:
             changed["max_seq_len"] = max(changed["block_size"], 2048)
             cost = cost_of(changed)
             assert cost is not None  # every value of the grid makes a model
-            tokens = changed["per_device_train_batch_size"] * changed["block_size"]
-            rows.append(
-                {
-                    "argument": name,
-                    "value": value,
-                    "token": cost.token,
-                    "micro_batch": cost.token * tokens,
-                    "episode": cost.episode,
-                }
-            )
+            micro_batch = cost.token * changed["per_device_train_batch_size"] * changed["block_size"]
+            flops = {"token": cost.token, "micro_batch": micro_batch, "episode": cost.episode}
+            rows.append({"argument": name, "value": value, **flops})
     return pd.DataFrame(rows)
 
 
 def plot_growth(grown: pd.DataFrame, path: Path, rate: float | None) -> None:
-    """One panel an argument; with a measured rate in seconds of that machine, else in operations."""
+    """Plot a panel for each argument: in seconds at `rate` operations a second, or in operations without one."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     unit = "operations" if rate is None else "seconds at the measured rate"
     for axes, (name, part) in zip(

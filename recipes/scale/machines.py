@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ...trainers.cost import cost_of
+from ...modeling_pico import PicoConfig
+from ...trainers.cost import ModelCost, cost_of
 from ..arguments.model import ModelArguments
+from .fsdp import Units
 
 # fp32 weight, gradient, and AdamW's two moments.
 STATE_BYTES = 4 + 4 + 8
-WEIGHT_BYTES = 4
-# What autograd keeps of a decoder layer, in bytes a token and unit of width. In fp32 110 were measured (peak memory of
-# tiny:2x1024); under bf16 autocast the residual stream and the norms stay in fp32, the matrices' inputs do not.
-KEPT_BYTES = 64
+FP32_BYTES, BF16_BYTES = 4, 2
+# What autograd stores of a decoder layer, in bytes a token and unit of width. In fp32 110 were measured (peak memory
+# of tiny:2x1024); under bf16 autocast the residual stream and the norms stay in fp32, the matrices' inputs do not.
+STORED_BYTES = 64
+# The recipes are written for so many GPUs.
+RECIPE_GPUS = 4
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class Machine:
     """GPUs that train together.
 
     Attributes:
-        name: how many, of which, and how the model lies on them.
+        name: how many, of which, and how the model is distributed.
         gpus: how many.
         peak: bf16 operations a second of each (the vendor's figure, dense).
         link: bytes a second that each GPU sends to its neighbours (NVLink, one direction).
-        sharded: whether weights, gradients and optimizer are in shards (FSDP2) or whole on each (DDP).
+        sharded: weights, gradients and optimizer in shards (FSDP2), or whole on each GPU (DDP).
     """
 
     name: str
@@ -34,13 +38,16 @@ class Machine:
 
     @staticmethod
     def assumptions(utilisation: float) -> str:
-        """What the estimates rest on, for a reader."""
+        """The assumptions of the estimates, as a sentence for the reader."""
         return (
             f"{utilisation:.0%} of the vendor's bf16 peak (312e12 an A100, 989e12 an H100) in every product; NVLink "
             "at 300 and 450 GB/s a direction; communication not hidden behind computation; data, evaluation and "
-            f"saving free; fp32 weights, gradients and AdamW moments; {KEPT_BYTES} bytes of activations a token, "
-            "layer and unit of width, without checkpointing; a chunk of logits instead of all; FSDP2 gathers the "
-            "weights twice a micro-batch and scatters gradients once."
+            f"saving free; fp32 weights, gradients and AdamW moments; {STORED_BYTES} bytes of activations a token, "
+            "layer and unit of width, without checkpointing; a chunk of logits instead of all; DDP all-reduces fp32 "
+            "gradients once a step, from a copy of them in buckets; FSDP2 in bf16 gathers embedding and layers for "
+            "every forward and every backward pass (an episode: support forward, query forward and backward, and one "
+            "layer in vain), LM head and episodes' head once a micro-batch, and scatters gradients once a step, until "
+            "when they are whole on every GPU."
         )
 
 
@@ -52,7 +59,7 @@ MACHINES = [
 
 
 def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) -> dict[str, Any]:
-    """Hours, memory and communication of a recipe.
+    """Hours, memory and communication of a recipe whose episodes take the place of next-token prediction.
 
     Args:
         arguments: of the recipe. Its batch is shared out: on more GPUs fewer micro-batches are accumulated.
@@ -60,31 +67,57 @@ def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) ->
         utilisation: share of the peak that is reached.
 
     Returns:
-        petaflops of one optimizer step, hours of computation and of communication for all steps, GB of memory a GPU
-        and GB that each GPU sends a step.
+        petaflops of an optimizer step, hours of computation and of communication for all steps, GB of memory a GPU
+        (state; buffers of DDP, or weights and gradients that FSDP2 holds whole; activations) and GB that each GPU
+        sends a step.
     """
-    rows, accumulated = arguments["per_device_train_batch_size"], arguments["gradient_accumulation_steps"]
-    block, ratio, gpus = arguments["block_size"], arguments["hybrid_ratio"], machine.gpus
-    # The recipes are written for four GPUs.
-    micro_batches = 4 * accumulated / gpus
+    config = model_config(arguments)
+    rows, block, ratio = (arguments[n] for n in ("per_device_train_batch_size", "block_size", "hybrid_ratio"))
+    micro_batches = RECIPE_GPUS * arguments["gradient_accumulation_steps"] / machine.gpus
     cost = cost_of(arguments)
-    if cost is None:
-        raise ValueError("the arguments name no model")
-    tokens = rows * block * gpus * micro_batches * (1 - ratio)
+    assert cost is not None  # a recipe names its model
+    tokens = rows * block * machine.gpus * micro_batches * (1 - ratio)
     operations = cost.token * tokens + cost.episode * micro_batches * ratio
-    weights = cost.parameters * WEIGHT_BYTES
-    share = (gpus - 1) / gpus
-    sent = 3 * micro_batches * weights * share if machine.sharded else 2 * weights * share
-    state = cost.parameters * STATE_BYTES / (gpus if machine.sharded else 1)
-    config = ModelArguments(**{name: arguments[name] for name in ModelArguments.__dataclass_fields__}).config()
-    activations = rows * block * config.d_model * config.n_layers * KEPT_BYTES
+    sent, buffers = sharded_bytes(config, micro_batches, ratio) if machine.sharded else whole_bytes(config)
+    sent *= (machine.gpus - 1) / machine.gpus
+    state = cost.parameters * STATE_BYTES / (machine.gpus if machine.sharded else 1)
     steps = arguments["max_steps"]
     return {
         "machine": machine.name,
         "petaflop_a_step": operations / 1e15,
-        "compute_hours": steps * operations / (machine.peak * utilisation * gpus) / 3600,
+        "compute_hours": steps * operations / (machine.peak * utilisation * machine.gpus) / 3600,
         "communication_hours": steps * sent / machine.link / 3600,
         "state_gb_a_gpu": state / 1e9,
-        "activations_gb_a_gpu": activations / 1e9,
+        "buffers_gb_a_gpu": buffers / 1e9,
+        "activations_gb_a_gpu": rows * block * config.d_model * config.n_layers * STORED_BYTES / 1e9,
         "sent_gb_a_step": sent / 1e9,
     }
+
+
+def model_config(arguments: dict[str, Any]) -> PicoConfig:
+    """The configuration of the model with the episodes' head."""
+    config = ModelArguments(**{name: arguments[name] for name in ModelArguments.__dataclass_fields__}).config()
+    names = {"ways": "n_way", "layers": "head_layers", "hidden_dim": "head_hidden_dim", "dropout": "head_dropout"}
+    config.meta_head = {name: arguments[argument] for name, argument in names.items()}
+    return config
+
+
+def whole_bytes(config: PicoConfig) -> tuple[float, float]:
+    """Under DDP: bytes that a ring all-reduce of the gradients moves a step, and those of the buckets it works on."""
+    gradients = ModelCost.of(config).parameters * FP32_BYTES
+    return 2 * gradients, gradients
+
+
+def sharded_bytes(config: PicoConfig, micro_batches: float, ratio: float) -> tuple[float, float]:
+    """Under FSDP2 in bf16: bytes gathered and scattered a step, and those of the weights and gradients held whole.
+
+    Args:
+        config: of the model.
+        micro_batches: accumulated in a step; with one alone the gradients of a unit are scattered at once.
+        ratio: share of episodes among them.
+    """
+    units = Units.of(config)
+    gathered = micro_batches * ((1 - ratio) * sum(units.gathers(1)) + ratio * sum(units.gathers(2)))
+    gradients = sum(units.scatters())
+    whole = units.held() + (gradients if micro_batches > 1 else 0)
+    return (gathered + gradients) * BF16_BYTES, whole * BF16_BYTES

@@ -10,7 +10,7 @@ from pico_maml.trainers import InputError
 SMALL = ["--vocab_size", "2000", "--episode_window", "8", "--rounds", "3"]
 
 
-def test_every_part_is_measured_and_written(tmp_path, capsys, monkeypatch):
+def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypatch):
     # Each model's peak is taken in a process of its own; one is enough here.
     monkeypatch.setattr(steps, "peak_memory", lambda name, *shape: peak_memory(name, *shape) if name == PICO else None)
     episode = main(["--output", str(tmp_path), *SMALL, "--parts", "episode", "--small_shape", "tiny:8x128"])
@@ -39,7 +39,7 @@ def test_every_part_is_measured_and_written(tmp_path, capsys, monkeypatch):
     assert results["machine"]["torch"]
 
 
-def test_startup(monkeypatch):
+def test_startup_times_the_demo_and_resumes_early_and_late_in_turn(monkeypatch):
     began = []
 
     def faked(options):
@@ -54,7 +54,7 @@ def test_startup(monkeypatch):
     assert [options["resume"] for options in began[:5]] == [None, None, None, True, True]
 
 
-def test_seconds_until_a_run_logs(corpus, tmp_path):
+def test_first_log_times_a_run_and_reports_its_error(corpus, tmp_path):
     options = startup.MODEL | {"dataset": corpus, "output_dir": tmp_path / "run", "max_steps": 1, "eval_episodes": 0}
     assert 0 < startup.first_log(options | {"hybrid_ratio": 0.0}) < 200
     assert (tmp_path / "run" / "model.safetensors").exists()
@@ -72,6 +72,6 @@ def test_seconds_until_a_run_logs(corpus, tmp_path):
         (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
     ],
 )
-def test_bad_arguments(arguments, message, tmp_path):
+def test_wrong_arguments_are_errors(arguments, message, tmp_path):
     with pytest.raises(InputError, match=message):
         main(["--output", str(tmp_path), *arguments])

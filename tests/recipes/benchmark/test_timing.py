@@ -1,14 +1,14 @@
 from pico_maml.recipes.benchmark.timing import Timing, in_turn, ratio
 
 
-def test_ratios_are_of_the_same_round():
+def test_ratio_compares_times_of_the_same_round():
     timings = {"a": [Timing(2, 4), Timing(30, 3), Timing(4, 2)], "b": [Timing(1, 2), Timing(10, 2), Timing(2, 2)]}
     found = ratio(timings, "a", "b")
     assert (found["wall"], found["cpu"]) == (2, 1.5)
     assert found["wall_quartiles"] == [2, 3]
 
 
-def test_things_take_turns_after_a_round_to_warm_up():
+def test_tasks_run_in_turn_after_a_warm_up_round():
     order: list[str] = []
     timings = in_turn({name: lambda name=name: order.append(name) for name in "ab"}, 2)
     assert order == ["a", "b"] * 3

@@ -7,7 +7,7 @@ from pico_maml.recipes.scale.command import main
 from pico_maml.trainers import InputError
 
 
-def test_the_four_sizes_on_every_machine(tmp_path, capsys):
+def test_estimates_cover_the_four_sizes_on_every_machine(tmp_path, capsys):
     rows = main(["--output", str(tmp_path)])
     assert len(rows) == len(pd.read_csv(tmp_path / "scale.csv")) == 16
     large = {row["machine"]: row for row in rows if row["model"] == "large"}
@@ -19,10 +19,18 @@ def test_the_four_sizes_on_every_machine(tmp_path, capsys):
     assert large["4 x A100, DDP"]["state_gb_a_gpu"] == pytest.approx(569_808_384 * 16 / 1e9, rel=1e-3)
     assert large["4 x A100, FSDP2"]["state_gb_a_gpu"] == pytest.approx(large["4 x A100, DDP"]["state_gb_a_gpu"] / 4)
     assert large["4 x A100, DDP"]["sent_gb_a_step"] == pytest.approx(1.5 * 4 * 569_808_384 / 1e9, rel=1e-3)
+    assert large["4 x A100, DDP"]["buffers_gb_a_gpu"] == pytest.approx(4 * 569_808_384 / 1e9, rel=1e-3)
+    # bf16. Half of 64 micro-batches gather embedding and layers twice, the others, episodes, three times.
+    lm_head, layer = 50_304 * 1536, (569_808_384 - 2 * 50_304 * 1536) / 12
+    gathered = 64 * (2.5 * (569_808_384 - lm_head) + lm_head + 0.5 * layer)
+    fsdp = large["4 x A100, FSDP2"]
+    assert fsdp["sent_gb_a_step"] == pytest.approx(0.75 * 2 * (gathered + 569_808_384) / 1e9, rel=2e-3)
+    # Gradients are whole until the last micro-batch; beside them the LM head, the embedding and a layer.
+    assert fsdp["buffers_gb_a_gpu"] == pytest.approx(2 * (569_808_384 + 2 * lm_head + layer) / 1e9, rel=2e-3)
     assert "30% of the vendor's bf16 peak" in capsys.readouterr().out
 
 
-def test_growth_around_a_recipe(tmp_path):
+def test_cost_of_an_episode_grows_with_its_ways_and_that_of_a_token_with_the_block(tmp_path):
     main(["--output", str(tmp_path)])
     grown = pd.read_csv(tmp_path / "growth.csv").set_index(["argument", "value"])
     assert grown.loc[("n_way", 64), "token"] == grown.loc[("n_way", 32), "token"]
@@ -32,7 +40,7 @@ def test_growth_around_a_recipe(tmp_path):
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
 
-def test_a_measured_rate_and_bad_input(tmp_path):
+def test_benchmark_gives_the_rate_and_wrong_input_is_an_error(tmp_path):
     measured = {"step, tiny:4x256": {"flops": 4e10, "seconds": {"Pico, fp32": 0.5}}}
     benchmark = tmp_path / "benchmark.json"
     benchmark.write_text(json.dumps({"measured": measured}))
