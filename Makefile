@@ -18,7 +18,7 @@ lint: .venv/installed-dev
 # The package is this folder, whatever its name; the link gives mypy the name that importers use.
 types: .venv/installed-dev
 	mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/pico_maml
-	MYPYPATH=.venv/typed $(BIN)/mypy --config-file pyproject.toml $(FOLDERS:%=-p pico_maml.%)
+	MYPYPATH=.venv/typed:launcher $(BIN)/mypy --config-file pyproject.toml -m pico_maml_launcher $(FOLDERS:%=-p pico_maml.%)
 
 # One test process more than cores, because some tests wait; one thread each.
 unit: .venv/installed-dev

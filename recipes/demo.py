@@ -1,9 +1,9 @@
-"""The whole way in a few minutes: pretrain, load, generate, fine-tune, and say what was learned.
+"""Pretrain a small model, generate text, fine-tune it for NER and print what it learned, in a few minutes.
 
     python -m pico_maml.recipes.demo                     # next-token prediction and episodes
     python -m pico_maml.recipes.demo --hybrid_ratio 0    # the same without episodes
 
-Arguments are those of the pretrain recipe, on top of configs/demo.yaml.
+Takes the arguments of `pretrain`; they override those of the shipped recipe `demo`.
 """
 
 import sys
@@ -18,16 +18,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from . import finetune
 from .arguments.parser import parse, run
 from .pretrain import command as pretrain
+from .pretrain.arguments import TYPES
 
 PROMPT = "The function returns"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the demo."""
+    """Run the command."""
     started = time.perf_counter()
     argv = sys.argv[1:] if argv is None else argv
     arguments = ["--config", "demo", "--output_dir", str(free_folder(Path("runs/demo"))), *argv]
-    output_dir = Path(parse(pretrain.TYPES, arguments)[-1].output_dir)
+    output_dir = Path(parse(TYPES, arguments, prog="demo")[-1].output_dir)
     pretrained = pretrain.main(arguments)
     text = generate(output_dir)
     ner_dir = output_dir / "ner"
@@ -39,13 +40,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def free_folder(path: Path) -> Path:
-    """The path, or with the first number behind it that is free: a run is never written over."""
+    """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
     names = chain([path], (path.with_name(f"{path.name}-{i}") for i in count(2)))
     return next(name for name in names if not name.exists())
 
 
 def generate(folder: Path) -> str:
-    """A line of text from a saved model."""
+    """One line of text sampled from a saved model."""
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(0)
@@ -57,7 +58,7 @@ def generate(folder: Path) -> str:
 def summary(
     folder: Path, ner_folder: Path, pretrained: dict[str, Any], text: str, ner: dict[str, Any], seconds: float
 ) -> str:
-    """What was learned and where it lies."""
+    """What the model learned, and which files hold it."""
     first, last = pretrained["held_out"][0], pretrained["held_out"][-1]
     adapted = pretrained["adaptation"]
     entities = ner["scores"]["test"]
@@ -66,16 +67,16 @@ def summary(
         f"Done in {seconds:.0f} s: {pretrained['steps']} steps, {pretrained['tokens_seen']:,} tokens, "
         f"{pretrained['episodes']} episodes ({pretrained['episodes_skipped']} skipped).",
         "",
-        "On held-out text",
+        "On held-out text, before and after training",
         f"  perplexity             {first['eval_perplexity']:>8,.1f}  ->  {last['eval_perplexity']:,.1f}",
     ]
     if adapted is not None:
         curve = adapted["trained"] or adapted["fresh"]
-        head = "the trained head" if adapted["trained"] else "a fresh head"
+        head = "trained head" if adapted["trained"] else "fresh head"
         lines += [
-            f"  query accuracy         {curve[0]['mean']:>8.1%}  ->  {curve[-1]['mean']:.1%} on held-out words, "
-            f"after the inner loop of {head}",
-            f"    beside it: chance {adapted['chance']:.1%}, a fresh head {adapted['fresh'][-1]['mean']:.1%}, "
+            "On episodes of held-out words, before and after the inner loop",
+            f"  query accuracy         {curve[0]['mean']:>8.1%}  ->  {curve[-1]['mean']:.1%} ({head})",
+            f"    for comparison: chance {adapted['chance']:.1%}, fresh head {adapted['fresh'][-1]['mean']:.1%}, "
             f"class prototypes {adapted['prototypes']['mean']:.1%}",
         ]
     lines += [
@@ -84,8 +85,8 @@ def summary(
         f"It writes: {text}",
         "",
         f"  {folder}    the model: AutoModelForCausalLM.from_pretrained({str(folder)!r}) after `import pico_maml`",
-        f"  {folder / 'metrics.jsonl'}    every metric over the steps",
-        f"  {folder / 'results.json'}    the figures above",
+        f"  {folder / 'metrics.jsonl'}    every metric, by step",
+        f"  {folder / 'results.json'}    perplexity and query accuracy, as above",
         f"  {ner_folder}    the NER model and its scores",
     ]
     return "\n".join(lines)

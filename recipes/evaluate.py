@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint on held-out text: perplexity, and adaptation to words and text it was not trained on.
+"""Evaluate a checkpoint on held-out text: perplexity, and adaptation to held-out words.
 
 python -m pico_maml.recipes.evaluate --model runs/demo --block_size 128 --episodes 200 --n_way 5 16 32 --k_shot 1 4
 """

@@ -16,8 +16,7 @@ from transformers import AutoTokenizer
 from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.recipes.arguments.dynamics import DynamicsArguments
-from pico_maml.recipes.pretrain.command import add_dynamics
+from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
 from pico_maml.trainers.corpus import WordTable
 from pico_maml.trainers.episode_source import EpisodeSource

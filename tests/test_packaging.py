@@ -31,7 +31,7 @@ def test_every_package_is_listed():
     assert listed_packages() == source_packages()
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
+def test_the_wheel_holds_the_package_and_its_launcher_alone(tmp_path):
     # From a copy, because building leaves folders behind that the next wheel would pick up.
     source = tmp_path / "source"
     left_out = {str(ROOT): {"build", "dist", "runs", *(path.name for path in ROOT.glob(".*"))}}
@@ -51,22 +51,25 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"pico_maml"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"pico_maml", "pico_maml_launcher.py"}
     assert {
         "pico_maml/py.typed",
         "pico_maml/recipes/configs/recipes/demo.yaml",
         "pico_maml/recipes/configs/episodes/paper.yaml",
         "pico_maml/recipes/configs/lm_eval/held_out.yaml",
         "pico_maml/recipes/configs/accelerate/ddp.yaml",
+        "pico_maml/recipes/configs/slurm/pretrain.sbatch",
         "pico_maml/trainers/data/sample-train.iob2",
         "pico_maml/trainers/data/uner.json",
         "pico_maml/trainers/data/published_ner.csv",
         "pico_maml/recipes/configs/recipes/uner-sweep.yaml",
     } <= set(names)
     assert not [name for name in names if "tests" in name or "conftest" in name]
-    code = "import pico_maml, pico_maml.recipes.pretrain; print(pico_maml.__file__)"
+    code = "import pico_maml, pico_maml.recipes.pretrain, pico_maml_launcher; print(pico_maml.__file__)"
     unpacked = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(unpacked)
+    (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
+    assert "pico-maml = pico_maml_launcher:main" in entry_points.read_text()
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(unpacked)!r}); {code}"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Which text a recipe reads, and how it becomes blocks."""
+"""Arguments of the corpus, and the steps from its text to blocks."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ...trainers import InputError
+from ...trainers.checks import check_at_least
 from ...trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
 
 MAX_SOURCES = 200
@@ -26,61 +27,58 @@ class CorpusArguments:
     dataset: str = field(
         default="python-prose",
         metadata={
-            "help": "`python-prose` (the docs inside Python, no download), a .txt, .jsonl, .parquet or .arrow file, "
-            "a folder of them, or a Hub data set."
+            "help": "File, folder or Hub data set, or python-prose. "
+            "Files are .txt, .jsonl, .parquet or .arrow; python-prose is the docs inside Python, without a download."
         },
     )
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set."})
     dataset_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a Hub data set."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a Hub data set (unset: main)."})
     text_column: str = field(
-        default="text", metadata={"help": "Column of the text; a column `input_ids` is taken as tokenised instead."}
+        default="text",
+        metadata={"help": "Column of the text. A column `input_ids` is read as token ids instead."},
     )
     streaming: bool = field(
-        default=False, metadata={"help": "Read while training instead of preparing a memory-mapped copy first."}
+        default=False,
+        metadata={"help": "Read the corpus while training. Otherwise it is first tokenized to a copy on disk."},
     )
     skip_bad_files: bool = field(
         default=False,
-        metadata={"help": "Leave out corpus files that cannot be read (each is read once to know), else an error."},
+        metadata={"help": "Skip corpus files that cannot be read (otherwise: an error). Each is read once to check."},
     )
     shuffle_blocks: int = field(
-        default=1,
-        metadata={
-            "help": "Blocks of a streamed corpus that are read ahead and shuffled (1: the order of the corpus)."
-        },
+        default=1, metadata={"help": "Blocks of a stream that are read ahead and shuffled (1: not shuffled)."}
     )
     eval_dataset: str | None = field(
-        default=None, metadata={"help": "Corpus to evaluate on; by default a share of `dataset` is held out."}
+        default=None, metadata={"help": "Corpus to evaluate on (unset: eval_fraction of dataset is held out)."}
     )
-    eval_split: str = field(default="train", metadata={"help": "Split of a Hub `eval_dataset`."})
+    eval_split: str = field(default="train", metadata={"help": "Split of a Hub eval_dataset."})
     eval_source_column: str | None = field(
         default=None,
-        metadata={"help": "Column of `eval_dataset` that names a row's source: perplexity of each source, too."},
+        metadata={"help": "Column of eval_dataset by which perplexity is also split (unset: none)."},
     )
     eval_sources: list[str] = field(
         default_factory=list,
-        metadata={"help": "Files, folders or Hub data sets whose perplexity is measured one by one, by their name."},
+        metadata={"help": "Files, folders or Hub data sets whose perplexity is logged one by one."},
     )
     eval_fraction: float = field(
-        default=0.05, metadata={"help": "Share of the documents held out of `dataset` (without `eval_dataset`)."}
+        default=0.05, metadata={"help": "Share of the documents that is held out, without eval_dataset."}
     )
-    eval_blocks: int = field(default=256, metadata={"help": "Held-out blocks to evaluate at most."})
-    block_size: int = field(default=2048, metadata={"help": "T, tokens a block predicts; a block holds one more."})
-    num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise (unset: one)."})
+    eval_blocks: int = field(default=256, metadata={"help": "Held-out blocks to evaluate on, at most."})
+    block_size: int = field(default=2048, metadata={"help": "Tokens that a block predicts, T; it holds T + 1."})
+    num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenize (unset: one)."})
 
     def __post_init__(self) -> None:
         if not 0 < self.eval_fraction < 1:
             raise InputError(f"eval_fraction must be between 0 and 1, got {self.eval_fraction}")
-        for name in ("eval_blocks", "block_size"):
-            if self.__dict__[name] < 2:
-                raise InputError(f"{name} must be at least 2, got {self.__dict__[name]}")
+        check_at_least(2, eval_blocks=self.eval_blocks, block_size=self.block_size)
+        check_at_least(1, shuffle_blocks=self.shuffle_blocks)
         if self.eval_source_column is not None and self.eval_dataset is None:
-            raise InputError("eval_source_column names a column of eval_dataset, which is not given")
-        if self.shuffle_blocks < 1:
-            raise InputError(f"shuffle_blocks must be at least 1, got {self.shuffle_blocks}")
+            raise InputError("eval_source_column names a column of eval_dataset: set that too")
         if self.shuffle_blocks > 1 and not self.streaming:
             raise InputError(
-                "shuffle_blocks is for a streamed corpus, any other is shuffled whole: leave it, or stream"
+                f"shuffle_blocks is {self.shuffle_blocks} but the corpus is not streamed, and so shuffled whole: "
+                "remove it, or set --streaming"
             )
 
     def documents(self) -> tuple:
@@ -96,39 +94,39 @@ class CorpusArguments:
         )
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction)
-        # Evaluation reads a bounded number of blocks, so there is no need to download the rest.
+        # Streamed, because evaluation reads only the first blocks.
         held_out = load_documents(
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True
         )
         return documents, held_out
 
     def own_tokenizer(self) -> str:
-        """The folder of the tokenizer that a corpus made by `recipes.prepare` brings with it.
+        """Folder of the tokenizer in a corpus that the command `prepare` wrote.
 
         Raises:
-            InputError: it has none.
+            InputError: the corpus has none.
         """
-        place = Path(self.dataset)
-        if not place.exists():
-            place = Path(
+        corpus = Path(self.dataset)
+        if not corpus.exists():
+            corpus = Path(
                 snapshot_download(
                     self.dataset, repo_type="dataset", revision=self.dataset_revision, allow_patterns="tokenizer/*"
                 )
             )
-        for folder in (place / "tokenizer", place.parent / "tokenizer"):
+        for folder in (corpus / "tokenizer", corpus.parent / "tokenizer"):
             if (folder / "tokenizer.json").exists():
                 return str(folder)
-        raise InputError("the corpus is tokenised already: name its tokenizer with --tokenizer")
+        raise InputError(f"{self.dataset} holds token ids but no tokenizer: name its tokenizer with --tokenizer")
 
     def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int) -> Dataset | BlockStream:
-        """Blocks to train on; the seed is that of a stream's order."""
+        """Blocks to train on; the seed decides the order of a shuffled stream."""
         return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-        """Up to `eval_blocks` blocks of held-out text: (R, T + 1) int64.
+        """Up to `eval_blocks` blocks of held-out text, (R, T + 1) int64.
 
         Raises:
-            InputError: the held-out documents do not fill a block.
+            InputError: the held-out documents fill no block.
         """
         try:
             blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
@@ -136,18 +134,18 @@ class CorpusArguments:
         except InputError as error:
             raise InputError(f"held-out text: {error}, or raise eval_fraction") from error
         if not rows:
-            raise InputError("no document was held out: raise eval_fraction or give more documents")
+            raise InputError(f"eval_fraction {self.eval_fraction} holds out no document: raise it or add documents")
         return torch.as_tensor(np.stack(rows), dtype=torch.long)
 
     def source_blocks(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
-        """Held-out blocks of each source that is to be evaluated apart, up to `eval_blocks` of each, by name.
+        """Up to `eval_blocks` blocks of each source whose perplexity is measured by itself, by its name.
 
         Raises:
-            InputError: two sources share a name, or one does not fill a block.
+            InputError: two sources have the same name, or one fills no block.
         """
         documents: dict[str, Any] = {}
         if self.eval_source_column is not None:
-            documents = self._by_column(self.eval_source_column)
+            documents = self._rows_by_source(self.eval_source_column)
         for path in self.eval_sources:
             name = Path(path).stem if Path(path).exists() else path
             if name in documents:
@@ -161,20 +159,23 @@ class CorpusArguments:
                 raise InputError(f"source {name!r}: {error}") from error
         return blocks
 
-    def _by_column(self, column: str) -> dict[str, Dataset]:
-        """The rows of `eval_dataset` by source, of each as many as `eval_blocks` blocks can need."""
+    def _rows_by_source(self, column: str) -> dict[str, Dataset]:
+        """Rows of `eval_dataset` by the value of a column, enough of each for `eval_blocks` blocks."""
         assert self.eval_dataset is not None
         rows = load_documents(
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True, beside=column
         )
-        found: dict[str, list[Any]] = defaultdict(list)
+        # Characters or token ids. A token hardly ever has more than 16 characters.
+        enough = 16 * self.eval_blocks * (self.block_size + 1)
+        by_source: dict[str, list[Any]] = defaultdict(list)
         sizes: dict[str, int] = defaultdict(int)
         for row in rows:
-            name = str(row.pop(column))
-            # A token is hardly ever longer than 16 characters; of ids, one is one.
-            if sizes[name] < 16 * self.eval_blocks * (self.block_size + 1):
-                found[name].append(row)
-                sizes[name] += len(next(iter(row.values())) or ())
-            if len(found) > MAX_SOURCES:
-                raise InputError(f"eval_source_column {column!r} has more than {MAX_SOURCES} values: is it a source?")
-        return {name: Dataset.from_list(found[name]) for name in sorted(found)}
+            source = str(row.pop(column))
+            if sizes[source] < enough:
+                by_source[source].append(row)
+                sizes[source] += len(next(iter(row.values())) or ())
+            if len(by_source) > MAX_SOURCES:
+                raise InputError(
+                    f"eval_source_column {column!r} has more than {MAX_SOURCES} values: name a column of sources"
+                )
+        return {source: Dataset.from_list(by_source[source]) for source in sorted(by_source)}

@@ -1,4 +1,4 @@
-"""What is measured of learning dynamics, and the callbacks that do it."""
+"""Arguments of learning dynamics, and the callbacks that measure them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,47 +18,46 @@ from ...callbacks import (
 )
 from ...callbacks.measures import Selected, select_modules
 from ...trainers import InputError, MAMLTrainer
+from ...trainers.checks import check_at_least
 from ...trainers.runs.learning_dynamics import DYNAMICS_FILE, DynamicsFile
 
 
 @dataclass
 class MeasureArguments:
-    """What is measured of a model."""
+    """Arguments of learning dynamics."""
 
     dynamics_modules: list[str] = field(
         default_factory=lambda: ["attention.v_proj", "attention.o_proj", "swiglu.w_2"],
         metadata={
-            "help": "Matrices whose weights, activations and (in training) gradients are measured: names within a "
-            "layer, globs (`attention.*`) or regular expressions (`re:.*_proj`)."
+            "help": "Matrices to measure. "
+            "Names within a layer, globs (`attention.*`) or regular expressions (`re:.*_proj`)."
         },
     )
     dynamics_layers: list[int] | None = field(
-        default=None, metadata={"help": "Layers to measure, from 0, or from -1 backwards (unset: all)."}
+        default=None, metadata={"help": "Layers to measure, counted from 0, or from -1 backwards (unset: all)."}
     )
     dynamics_probe_rows: int = field(
         default=2,
-        metadata={"help": "Held-out blocks on which activations and attention entropies are measured (0: neither)."},
+        metadata={"help": "Held-out blocks to measure activations and attention on (0: do not)."},
     )
     dynamics_probe_tokens: int = field(
         default=512,
-        metadata={"help": "Of their tokens, how many the activations are looked at for, at most; spread evenly."},
+        metadata={"help": "Most tokens of these blocks whose activations are measured. They are spread evenly."},
     )
     dynamics_ov_circuits: bool = field(
         default=False,
-        metadata={"help": "Measure o_proj times v_proj of each attention head (needs both in dynamics_modules)."},
+        metadata={"help": "Measure o_proj times v_proj of each head. Both must be in dynamics_modules."},
     )
 
     def __post_init__(self) -> None:
-        if self.dynamics_probe_rows < 0:
-            raise InputError(f"dynamics_probe_rows must be at least 0, got {self.dynamics_probe_rows}")
-        if self.dynamics_probe_tokens < 2:
-            raise InputError(f"dynamics_probe_tokens must be at least 2, got {self.dynamics_probe_tokens}")
+        check_at_least(0, dynamics_probe_rows=self.dynamics_probe_rows)
+        check_at_least(2, dynamics_probe_tokens=self.dynamics_probe_tokens)
 
     def modules(self, model: nn.Module) -> list[Selected]:
-        """The chosen modules of a model.
+        """The modules to measure.
 
         Raises:
-            InputError: there are none of that name, or no such layer.
+            InputError: the model has no module or layer of that name.
         """
         try:
             return select_modules(model, self.dynamics_modules, self.dynamics_layers)
@@ -66,26 +65,26 @@ class MeasureArguments:
             raise InputError(f"dynamics_modules or dynamics_layers: {error}") from error
 
     def ov_circuits(self, modules: list[Selected]) -> list[tuple[Selected, Selected]]:
-        """Output and value projection of each chosen layer, where they are asked for.
+        """Output and value projection of each layer whose OV circuits are measured.
 
         Raises:
-            InputError: one of both is not chosen.
+            InputError: one of the two projections is not among the modules.
         """
         if not self.dynamics_ov_circuits:
             return []
         projections = {name: [s for s in modules if s.name.endswith(name)] for name in ("o_proj", "v_proj")}
-        missing = [name for name, found in projections.items() if not found]
+        missing = [name for name, selected in projections.items() if not selected]
         if missing:
             raise InputError(f"dynamics_ov_circuits needs {' and '.join(missing)} in dynamics_modules")
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
     def callbacks(self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor) -> list[DynamicsCallback]:
-        """What measures the model.
+        """The callbacks that measure weights, activations and attention entropies.
 
         Args:
-            dynamics: when and where to.
-            model: the model.
-            held_out: (R, T + 1) token ids, of which the first rows are the probe.
+            dynamics: when to measure, and the file to write to.
+            model: the model to measure.
+            held_out: (R, T + 1) token ids; the first rows are the probe.
         """
         modules = self.modules(model)
         ov_circuits = self.ov_circuits(modules)
@@ -100,41 +99,44 @@ class MeasureArguments:
 
 @dataclass
 class DynamicsArguments(MeasureArguments):
-    """What a training run measures of itself, and how often."""
+    """Arguments of learning dynamics during training."""
 
     dynamics_steps: int = field(
-        default=100, metadata={"help": "Steps between two measurements of the learning dynamics (0: none)."}
+        default=100, metadata={"help": "Steps between two measurements of learning dynamics (0: never)."}
     )
     dynamics_gradients: bool = field(
-        default=True, metadata={"help": "Measure the gradients of both objectives, each apart."}
+        default=True, metadata={"help": "Measure the gradients of next-token and query loss separately."}
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dynamics_steps < 0:
-            raise InputError(f"dynamics_steps must be at least 0, got {self.dynamics_steps}")
+        check_at_least(0, dynamics_steps=self.dynamics_steps)
 
     def check(self, model: nn.Module) -> None:
-        """Refuse what does not fit the model, before anything is written."""
+        """Raise InputError if the model lacks a module, layer or projection to measure."""
         if self.dynamics_steps:
             self.ov_circuits(self.modules(model))
-
-    def gradients(self, dynamics: Dynamics, model: nn.Module, separable: bool) -> GradientSpectraCallback | None:
-        """What measures the gradients, or None; see `GradientSpectraCallback`."""
-        return GradientSpectraCallback(dynamics, self.modules(model), separable) if self.dynamics_gradients else None
 
 
 def add_dynamics(
     trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Tensor, checkpoint: Path | None
 ) -> Dynamics:
-    """Have the trainer's model measured, and the measurements kept in checkpoints and taken back from one."""
+    """Attach the callbacks that log learning dynamics, and save their state in checkpoints.
+
+    Args:
+        trainer: the trainer.
+        arguments: what to measure.
+        held_out: (R, T + 1) token ids; the first rows are the probe.
+        checkpoint: the checkpoint that training resumes from, whose state the callbacks load.
+    """
     args = trainer.args
     file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))
     dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
     callbacks = arguments.callbacks(dynamics, trainer.model, held_out)
-    # A compiled backward pass runs once, and fp16 scales the losses after they are seen here.
-    gradients = arguments.gradients(dynamics, trainer.model, separable=not (args.compile_backbone or args.fp16))
-    if gradients is not None:
+    if arguments.dynamics_gradients:
+        # A compiled backward pass runs only once, and fp16 scales the losses after the watcher has seen them.
+        separable = not (args.compile_backbone or args.fp16)
+        gradients = GradientSpectraCallback(dynamics, arguments.modules(trainer.model), separable)
         trainer.loss_watchers.append(gradients.before_backward)
         callbacks.append(gradients)
     for callback in callbacks:

@@ -1,6 +1,7 @@
 """Arguments of the model and its tokenizer."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ...trainers import InputError
@@ -11,36 +12,52 @@ from ...trainers.loading import load_weights
 class ModelArguments:
     """Arguments of the model and its tokenizer."""
 
-    model_size: str = field(default="tiny", metadata={"help": f"One of {', '.join(PICO_SIZES)}."})
-    d_model: int | None = field(default=None, metadata={"help": "Width, instead of the named size's."})
-    n_layers: int | None = field(default=None, metadata={"help": "Decoder blocks."})
-    attention_n_heads: int | None = field(default=None, metadata={"help": "Query heads."})
-    attention_n_kv_heads: int | None = field(default=None, metadata={"help": "Key/value heads."})
-    activation_hidden_dim: int | None = field(default=None, metadata={"help": "Inner width of SwiGLU."})
-    max_seq_len: int | None = field(default=None, metadata={"help": "Longest sequence the model is meant for."})
+    model_size: str = field(default="tiny", metadata={"help": f"Shape of the model: {', '.join(PICO_SIZES)}."})
+    d_model: int | None = field(default=None, metadata={"help": "Width of the residual stream (unset: the size's)."})
+    n_layers: int | None = field(default=None, metadata={"help": "Decoder layers (unset: the size's)."})
+    attention_n_heads: int | None = field(default=None, metadata={"help": "Query heads (unset: the size's)."})
+    attention_n_kv_heads: int | None = field(default=None, metadata={"help": "Key/value heads (unset: the size's)."})
+    activation_hidden_dim: int | None = field(
+        default=None, metadata={"help": "Inner width of SwiGLU (unset: the size's)."}
+    )
+    max_seq_len: int | None = field(
+        default=None, metadata={"help": "Longest sequence, in tokens (unset: the size's)."}
+    )
     vocab_size: int | None = field(
-        default=None, metadata={"help": "Rows of the embedding; also the size of a tokenizer trained here."}
+        default=None,
+        metadata={"help": "Rows of the embedding (unset: the size's). A tokenizer trained here has as many tokens."},
     )
     tokenizer: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub name; unset: that of init_from, or a byte-level BPE trained on the corpus."},
+        metadata={
+            "help": "Folder or Hub name (unset: that of init_from or of the corpus, or a new one). "
+            "A new one is a byte-level BPE, trained on the corpus."
+        },
     )
     init_from: str | None = field(
         default=None,
-        metadata={"help": "Checkpoint to take the weights from, nothing else: optimizer, schedule and data are new."},
+        metadata={
+            "help": "Checkpoint whose weights training starts from (unset: random weights). "
+            "Optimizer, schedule and data are new."
+        },
     )
+
+    def shape(self) -> dict[str, Any]:
+        """The fields of `PicoConfig` among these arguments; None where the size decides."""
+        names = {f.name for f in fields(PicoConfig)}
+        return {name: value for name, value in asdict(self).items() if name in names}
 
     def config(self) -> PicoConfig:
         """The model's configuration."""
-        shape = {f.name: self.__dict__[f.name] for f in fields(PicoConfig) if f.name in self.__dict__}
+        given = {name: value for name, value in self.shape().items() if value is not None}
         try:
-            return PicoConfig.from_size(self.model_size, **{k: v for k, v in shape.items() if v is not None})
+            return PicoConfig.from_size(self.model_size, **given)
         except ValueError as error:
             raise InputError(str(error)) from error
 
     def model(self, config: PicoConfig) -> PicoForCausalLM:
-        """A new model of this configuration, or the one of `init_from`, which must be of the same shape."""
+        """A new model, or that of `init_from`, which must have the shape of the configuration."""
         if self.init_from is None:
             return PicoForCausalLM(config)
-        shape = {f.name: config.to_dict()[f.name] for f in fields(PicoConfig) if f.name in self.__dict__}
-        return load_weights(self.init_from, shape)
+        settings = config.to_dict()
+        return load_weights(self.init_from, {name: settings[name] for name in self.shape()})

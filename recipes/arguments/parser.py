@@ -1,4 +1,4 @@
-"""Arguments of a recipe: a YAML file, overridden by the command line, checked against dataclasses."""
+"""Arguments of a command: YAML files, overridden by the command line, checked against dataclasses."""
 
 import argparse
 import json
@@ -17,33 +17,32 @@ from transformers import HfArgumentParser
 
 from ...trainers import InputError
 from ...trainers.errors import PublishError
+from .help import help_text
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 class Parser(HfArgumentParser):
-    """transformers' parser of dataclasses, whose mistakes are exceptions and which takes no shortened names."""
+    """transformers' parser of dataclasses, which raises InputError and accepts no abbreviated names."""
 
-    def __init__(self, types: Sequence[type], **kwargs: Any) -> None:
-        super().__init__(types, allow_abbrev=False, **kwargs)
-        self.add_argument(
-            "--config",
-            nargs="+",
-            help="YAML file of arguments or a shipped one (see recipes/configs); of several the last wins.",
-        )
+    def __init__(self, types: Sequence[type]) -> None:
+        super().__init__(types, allow_abbrev=False, add_help=False)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments."""
+        """Raise the message as an InputError."""
         raise InputError(message)
 
 
-def parse(types: Sequence[type], argv: list[str] | None = None, prog: str | None = None) -> tuple[Any, ...]:
-    """Fill dataclasses from `--config FILE [FILE ...]`, later files first, and the command line, which wins.
+def parse(types: Sequence[type], argv: list[str] | None = None, prog: str = "COMMAND") -> tuple[Any, ...]:
+    """Fill dataclasses from `--config FILE [FILE ...]` and the command line.
+
+    Later files override earlier ones, and the command line overrides them all. `--help` and `--help_all` print the
+    arguments and exit.
 
     Args:
         types: the dataclasses; their fields are the arguments.
         argv: the command line without the program; by default that of the process.
-        prog: the program's name for `--help`.
+        prog: the command's name, for the help.
 
     Returns:
         One instance of each type.
@@ -51,30 +50,33 @@ def parse(types: Sequence[type], argv: list[str] | None = None, prog: str | None
     Raises:
         InputError: an unknown argument (names the nearest valid one), a value of the wrong type, or no such file.
     """
-    parser = Parser(types, prog=prog)
     argv = sys.argv[1:] if argv is None else argv
+    if {"-h", "--help", "--help_all"} & set(argv):
+        print(help_text(types, prog, "--help_all" in argv))
+        sys.exit()
+    parser = Parser(types)
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     config.add_argument("--config", nargs="+", action="extend", default=[])
     named, rest = config.parse_known_args(argv)
-    valid = {action.dest for action in parser._actions} - {"help", "config"}
+    valid = {action.dest for action in parser._actions}
     rest = [*(argument for name in named.config for argument in yaml_arguments(config_path(name), valid)), *rest]
     for argument in rest:
         name = argument.removeprefix("--").split("=")[0].replace("-", "_")
-        if argument.startswith("--") and name.removeprefix("no_") not in valid | {"help"}:
+        if argument.startswith("--") and name.removeprefix("no_") not in valid:
             raise InputError(unknown(argument.split("=")[0], name, valid, "--"))
     try:
         *parsed, stray = parser.parse_args_into_dataclasses(rest, True, look_for_args_file=False)
-        if stray:
-            raise InputError(f"no argument takes {' '.join(stray)!r}: values follow their --name")
-        return tuple(parsed[: len(types)])
     except InputError:
         raise
     except (TypeError, ValueError, ImportError) as error:
         raise InputError(str(error)) from error
+    if stray:
+        raise InputError(f"no argument takes {' '.join(stray)!r}: values follow their --name")
+    return tuple(parsed)
 
 
 def config_path(name: str) -> Path:
-    """The file of `--config`: a path, or the bare name of a shipped recipe."""
+    """The file that `--config NAME` means: a path, or the name of a shipped file."""
     shipped = shipped_configs()
     for path in (Path(name), shipped.get(name, Path(name))):
         if path.is_file():
@@ -83,7 +85,7 @@ def config_path(name: str) -> Path:
 
 
 def shipped_configs() -> dict[str, Path]:
-    """The YAML files that `--config` takes by name: recipes as NAME, the rest as episodes/NAME and studies/NAME."""
+    """The YAML files that `--config` takes by name: recipes as NAME, others as episodes/NAME and studies/NAME."""
     recipes = {path.stem: path for path in (CONFIGS / "recipes").glob("*.yaml")}
     return recipes | {
         f"{kind}/{path.stem}": path for kind in ("episodes", "studies") for path in (CONFIGS / kind).glob("*.yaml")
@@ -91,12 +93,12 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def yaml_arguments(path: Path, valid: set[str]) -> list[str]:
-    """The file as command-line arguments, so that both are read and checked by the same rules."""
+    """Turn a file into command-line arguments, so that both are parsed and checked by the same rules."""
     try:
-        # BaseLoader keeps every scalar as it is written: YAML 1.1 would make 3e-4 a string and `no` a boolean.
+        # BaseLoader leaves every scalar a string: YAML 1.1 would read 3e-4 as a string and `no` as a boolean.
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines")
     arguments = []
@@ -113,30 +115,25 @@ def yaml_arguments(path: Path, valid: set[str]) -> list[str]:
 
 
 def unknown(subject: str, name: str, valid: set[str], prefix: str) -> str:
-    """The message for a name that is no argument."""
+    """Error message for a name that is not an argument."""
     near = get_close_matches(name, valid, 1)
-    hint = f"did you mean {prefix}{near[0]}?" if near else "see --help for the valid ones"
+    hint = f"did you mean {prefix}{near[0]}?" if near else "see --help_all for the valid ones"
     return f"{subject} is not an argument: {hint}"
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Run a recipe; what the user can put right becomes one line and an exit code (PICO_MAML_DEBUG=1: a traceback).
+    """Run a command; an error that the user can fix is printed as one line (PICO_MAML_DEBUG=1: with a traceback).
 
-    The code is 2, as argparse's, where something given is wrong, and 3 where all is done but not all is on the Hub.
+    Exit codes: 2 if an input is wrong, as argparse does; 3 if the command is done but not everything is on the Hub.
     """
     try:
         main()
-    except (InputError, StrictDataclassError, OSError, PublishError) as error:
+    except (InputError, StrictDataclassError, OSError, PublishError, ArrowInvalid, DatasetGenerationError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        message = str(error)
+        if isinstance(error, ArrowInvalid | DatasetGenerationError):
+            reason = error.__cause__ or error
+            message = f"a corpus file cannot be read ({reason}): repair or remove it, or set --skip_bad_files"
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(3 if isinstance(error, PublishError) else 2)
-    except (ArrowInvalid, DatasetGenerationError) as error:
-        if os.environ.get("PICO_MAML_DEBUG") == "1":
-            raise
-        reason = " ".join(str(error.__cause__ or error).split())
-        print(
-            f"error: a corpus file cannot be read ({reason}): mend or remove it, or take --skip_bad_files",
-            file=sys.stderr,
-        )
-        sys.exit(2)

@@ -1,1 +1,1 @@
-"""`benchmark`: times training steps, episodes, generation and start-up in turn, and reports ratios."""
+"""Time training steps, episodes, generation and start-up, and report ratios."""

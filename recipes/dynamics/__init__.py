@@ -1,1 +1,1 @@
-"""`dynamics`: measures learning dynamics of a series of saved checkpoints."""
+"""Measure learning dynamics of a series of saved checkpoints."""

@@ -1,1 +1,1 @@
-"""`export`: writes a checkpoint in the format another program reads."""
+"""Write a checkpoint in the format that another program reads."""

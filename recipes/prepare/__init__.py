@@ -1,1 +1,1 @@
-"""`prepare`: tokenizes a corpus once, into packed parquet shards."""
+"""Tokenize a corpus once, into packed parquet shards."""

@@ -1,1 +1,1 @@
-"""`pretrain`: trains a model with next-token prediction and episodes."""
+"""Pretrain a model with next-token prediction and MAML episodes."""

@@ -1,1 +1,1 @@
-"""`publish`: uploads a run's checkpoints to the Hub, one revision each."""
+"""Upload the checkpoints of a run to the Hub, one revision each."""

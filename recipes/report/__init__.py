@@ -1,4 +1,4 @@
-"""`report`: one HTML page, figures and tables of one or more pretraining runs.
+"""Write one HTML page, figures and tables of one or more pretraining runs.
 
 Where a chart, a figure or a sentence comes from:
 

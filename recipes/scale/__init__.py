@@ -1,1 +1,1 @@
-"""`scale`: estimates hours and memory of the recipes on GPUs, by formula."""
+"""Estimate hours and memory of the recipes on GPUs, by formula."""

@@ -1,1 +1,1 @@
-"""`sweep`: fine-tunes many models on many treebanks."""
+"""Fine-tune many models on many treebanks."""

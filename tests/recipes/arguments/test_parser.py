@@ -2,6 +2,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pico_maml.recipes.arguments import parser
 from pico_maml.recipes.arguments.parser import parse, run, shipped_configs
 from pico_maml.trainers import InputError, MAMLConfig
 
@@ -28,7 +29,7 @@ def file(tmp_path):
     return write
 
 
-def test_yaml_then_command_line(file):
+def test_command_line_overrides_yaml(file):
     config = file("rate: 3e-4\nsteps: 7\nflag: true\nnames: [a, b]\nstrategy: no\nlimit: null\n")
     (small,) = parse([Small], ["--config", config, "--steps", "9"])
     assert small == Small(rate=3e-4, steps=9, flag=True, names=["a", "b"], strategy="no", limit=None)
@@ -43,11 +44,11 @@ def test_yaml_then_command_line(file):
         ("steps: many", "argument --steps: invalid int value: 'many'"),
         ("flag: perhaps", "perhaps"),
         ("- steps", "must hold `key: value` lines"),
-        ("steps: [1", "is no YAML file"),
-        ("zzz: 1", "see --help for the valid ones"),
+        ("steps: [1", "is not a YAML file"),
+        ("zzz: 1", "see --help_all for the valid ones"),
     ],
 )
-def test_mistakes_in_yaml(file, text, message):
+def test_wrong_yaml_raises_input_error(file, text, message):
     with pytest.raises(InputError, match=message):
         parse([Small], ["--config", file(text)])
 
@@ -59,10 +60,12 @@ def test_mistakes_in_yaml(file, text, message):
         (["--step", "7"], r"--step is not an argument: did you mean --steps\?"),
         (["--steps", "x"], "invalid int value: 'x'"),
         (["--config", "demoo"], "no config file 'demoo': give a path, or one of demo, episodes/added,"),
+        (["--config", "accelerate/ddp"], "no config file 'accelerate/ddp'"),
+        (["--config", "lm_eval/held_out"], "no config file 'lm_eval/held_out'"),
         (["stray"], "stray"),
     ],
 )
-def test_mistakes_on_the_command_line(argv, message):
+def test_wrong_command_line_raises_input_error(argv, message):
     with pytest.raises(InputError, match=message):
         parse([Small], argv)
 
@@ -86,13 +89,13 @@ def test_mistakes_on_the_command_line(argv, message):
         ({"eval_strategy": "sometimes"}, "sometimes"),
     ],
 )
-def test_values_out_of_range(values, message, tmp_path):
+def test_value_out_of_range_raises_input_error(values, message, tmp_path):
     argv = ["--output_dir", str(tmp_path)] + [part for name, value in values.items() for part in (f"--{name}", value)]
     with pytest.raises(InputError, match=message):
         parse([MAMLConfig], argv)
 
 
-def test_errors_are_one_line_and_exit_code_2(capsys, monkeypatch):
+def test_run_prints_an_error_as_one_line_and_exits_with_2(capsys, monkeypatch):
     def fail():
         raise InputError("two\nlines")
 
@@ -105,7 +108,21 @@ def test_errors_are_one_line_and_exit_code_2(capsys, monkeypatch):
         run(fail)
 
 
-def test_shipped_recipes_are_found_by_name():
+def test_later_config_files_override_earlier_ones(file, tmp_path):
+    (tmp_path / "b.yaml").write_text("rate: 5\n")
+    (small,) = parse([Small], ["--config", file("rate: 3\nsteps: 7\n"), str(tmp_path / "b.yaml")])
+    assert (small.rate, small.steps) == (5, 7)
+
+
+def test_config_resolves_recipes_episodes_and_studies_only(monkeypatch, tmp_path):
+    monkeypatch.setattr(parser, "CONFIGS", tmp_path)
+    for folder in ("recipes", "episodes", "studies", "accelerate", "lm_eval"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.yaml").write_text("steps: 3")
+    assert set(shipped_configs()) == {"a", "episodes/a", "studies/a"}
+
+
+def test_shipped_recipes_are_named_after_their_files():
     assert {name for name in shipped_configs() if not name.startswith("episodes/")} == {"demo", "uner-sweep"} | {
         f"{kind}-{size}"
         for kind in ("pico-maml-decoder", "pico-decoder")

@@ -12,7 +12,7 @@ from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
 
 
-def test_a_run_leaves_model_metrics_results_and_arguments(pretrained):
+def test_run_writes_model_metrics_results_and_arguments(pretrained):
     model = AutoModelForCausalLM.from_pretrained(pretrained)
     tokenizer = AutoTokenizer.from_pretrained(pretrained)
     assert model.generate(**tokenizer("ab cd", return_tensors="pt"), max_new_tokens=3).shape[1] > 3
@@ -26,7 +26,7 @@ def test_a_run_leaves_model_metrics_results_and_arguments(pretrained):
     assert AutoModelForCausalLM.from_pretrained(pretrained / "checkpoint-2").config.vocab_size == 400
 
 
-def test_the_same_run_again_refuses_and_resume_goes_on(pretrained, corpus, tmp_path):
+def test_starting_again_is_an_error_and_resume_after_kill_gives_same_weights(pretrained, corpus, tmp_path):
     with pytest.raises(InputError, match="is not empty: choose another output_dir"):
         pretrain.main(argv(pretrained, corpus))
     with pytest.raises(InputError, match="nothing to resume"):
@@ -52,7 +52,7 @@ def test_the_same_run_again_refuses_and_resume_goes_on(pretrained, corpus, tmp_p
     assert (half / "model.safetensors").read_bytes() == (pretrained / "model.safetensors").read_bytes()
 
 
-def test_a_stream_that_ends_starts_again_and_resumes_in_its_second_pass(corpus, tmp_path):
+def test_stream_is_read_again_from_its_start_and_resumes_in_its_second_pass(corpus, tmp_path):
     options = {
         "streaming": True,
         "gradient_accumulation_steps": 2,
@@ -71,7 +71,7 @@ def test_a_stream_that_ends_starts_again_and_resumes_in_its_second_pass(corpus, 
     assert (part / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
-def test_streaming_and_vanilla(corpus, tmp_path):
+def test_streamed_and_vanilla_runs_count_their_tokens(corpus, tmp_path):
     streamed = pretrain.main(argv(tmp_path / "streamed", corpus, streaming=True))
     assert streamed["steps"] == 4
     vanilla = pretrain.main(argv(tmp_path / "vanilla", corpus, hybrid_ratio=0))
@@ -79,7 +79,7 @@ def test_streaming_and_vanilla(corpus, tmp_path):
     assert vanilla["next_token_tokens"] == vanilla["tokens_seen"] == 4 * 4 * 48
 
 
-def test_tensorboard_and_offline_wandb(corpus, tmp_path, monkeypatch):
+def test_tensorboard_and_offline_wandb_get_metrics_and_final_figure(corpus, tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -114,13 +114,13 @@ def test_tensorboard_and_offline_wandb(corpus, tmp_path, monkeypatch):
         ({"model_size": "huge"}, "unknown Pico size 'huge'"),
         ({"attention_n_heads": 3}, "attention_n_heads must divide d_model"),
         ({"dataset": "no/such-file.txt"}, "no/such-file.txt"),
-        ({"block_size": 65}, "block_size is 65, but max_seq_len 64"),
+        ({"block_size": 65}, "block_size is 65 but max_seq_len is 64"),
         ({"eval_steps": 0.1}, "eval_steps must be a whole number of steps, got 0.1"),
-        ({"streaming": True, "max_steps": -1}, "say with max_steps where to stop"),
+        ({"streaming": True, "max_steps": -1}, "a streamed corpus has no known length: set max_steps"),
         ({"eval_strategy": "steps"}, "eval_dataset"),
         ({"eval_episodes": -1}, "eval_episodes must be at least 0"),
         ({"per_device_eval_batch_size": 0}, "per_device_eval_batch_size must be at least 1, got 0"),
-        ({"resume_from_checkpoint": "x"}, "--resume goes on from the newest checkpoint"),
+        ({"resume_from_checkpoint": "x"}, "--resume resumes from the newest checkpoint"),
         ({"label_smoothing_factor": 0.1}, "label_smoothing_factor is not supported"),
         ({"eval_fraction": 0}, "eval_fraction must be between 0 and 1"),
         ({"tokenizer": "no/tokenizer"}, "no tokenizer at 'no/tokenizer'"),
@@ -129,7 +129,7 @@ def test_tensorboard_and_offline_wandb(corpus, tmp_path, monkeypatch):
         ({"held_out_words": 0.01}, "held-out words of held-out text: n_way is 4, but a pool of"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(changes, message, corpus, tmp_path, capsys):
+def test_wrong_input_is_one_line_and_writes_nothing(changes, message, corpus, tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as caught:
         run(lambda: pretrain.main(argv(out, changes.get("dataset", corpus), **changes)))
@@ -140,7 +140,7 @@ def test_bad_input_is_one_line_and_writes_nothing(changes, message, corpus, tmp_
     assert not out.exists()
 
 
-def test_two_processes_through_accelerate(corpus, tmp_path):
+def test_accelerate_launch_with_two_processes_trains_on_twice_the_tokens(corpus, tmp_path):
     # `accelerate launch --cpu` would start one process only; this is what a machine with two GPUs does, on gloo.
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--main_process_port=0"]
     command = [sys.executable, *launch, "-m", "pico_maml.recipes.pretrain", *argv(tmp_path / "out", corpus)]

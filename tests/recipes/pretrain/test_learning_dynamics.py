@@ -24,7 +24,7 @@ def measured(corpus, tmp_path_factory):
     return folder
 
 
-def test_a_run_measures_everything_at_its_cadence(measured):
+def test_run_measures_every_quantity_at_its_steps(measured):
     frame = load_dynamics(measured)
     assert not frame.duplicated(KEYS).any()
     ranks = {f"{kind}{share}effective_rank" for kind in ("", "activation_") for share in ("", "proportional_")}
@@ -92,7 +92,7 @@ def test_a_checkpoint_holds_its_curves_and_spectra(measured):
     assert len(spectra["weight/0/ov_circuit/0"]) == 16
 
 
-def test_sources_by_file_and_by_column(corpus, text, tmp_path):
+def test_perplexity_is_logged_for_each_source_file_and_column_value(corpus, text, tmp_path):
     rows = [json.dumps({"text": line, "domain": f"d{i % 2}"}) for i, line in enumerate(text[:20])]
     (tmp_path / "both.jsonl").write_text("\n".join(rows))
     (tmp_path / "books.txt").write_text(text[30])
@@ -106,7 +106,7 @@ def test_sources_by_file_and_by_column(corpus, text, tmp_path):
     assert "eval_bits_per_byte/d1" in logs
 
 
-def test_consoles(corpus, tmp_path, capsys):
+def test_console_json_prints_lines_and_quiet_prints_nothing(corpus, tmp_path, capsys):
     pretrain.main(argv(tmp_path / "json", corpus, console="json"))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["step"] for line in lines if "grad_norm" in line] == [2, 4]
@@ -130,11 +130,11 @@ def test_consoles(corpus, tmp_path, capsys):
             "needs o_proj and v_proj in dynamics_modules",
         ),
         ({"console": "loud"}, "console must be one of bar, quiet, json, got 'loud'"),
-        ({"eval_source_column": "domain"}, "eval_source_column names a column of eval_dataset, which is not given"),
+        ({"eval_source_column": "domain"}, "eval_source_column names a column of eval_dataset: set that too"),
         ({"eval_sources": "no/such.txt"}, "no/such.txt"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(changes, message, corpus, tmp_path, capsys):
+def test_wrong_input_is_one_line_and_writes_nothing(changes, message, corpus, tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as caught:
         run(lambda: pretrain.main(argv(out, corpus, **changes)))

@@ -1,4 +1,4 @@
-"""Wrong inputs of every recipe: one clear line, exit code 2, nothing half-written."""
+"""Wrong inputs of every command: one clear line, exit code 2, nothing written."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from pico_maml.recipes.export import command as export
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.recipes.sweep import command as sweep
 
-# Arguments that are right, of each recipe; PRETRAINED, CORPUS and the like stand for paths (see `wrong`).
+# Valid arguments of each command; words in capitals stand for paths (see `places` below).
 RIGHT: dict[ModuleType, dict[str, object]] = {
     pretrain: {},
     evaluate: {"model": "PRETRAINED", "dataset": "CORPUS", "block_size": 48, "eval_blocks": 24, "episodes": 2},
@@ -40,7 +40,7 @@ TABLE = [
     (pretrain, {"ignore_data_skip": True}, "ignore_data_skip would train on the same text again"),
     (pretrain, {"hub_token": "hf_secret"}, "hub_token would stand in the process list"),
     (pretrain, {"shuffle_blocks": 0}, "shuffle_blocks must be at least 1, got 0"),
-    (pretrain, {"shuffle_blocks": 8}, "shuffle_blocks is for a streamed corpus"),
+    (pretrain, {"shuffle_blocks": 8}, "shuffle_blocks is 8 but the corpus is not streamed"),
     (pretrain, {"init_from": "nowhere"}, "nowhere"),
     (pretrain, {"init_from": "PRETRAINED", "d_model": 64}, "has another shape than this run asks for: set d_model 32"),
     (pretrain, {"report_to": "nothing_like_it"}, "nothing_like_it"),
@@ -70,7 +70,7 @@ TABLE = [
     (benchmark, {"shapes": "huge:4x256"}, "with SIZE one of tiny, small, medium, large"),
     (demo, {"stepz": 3}, "--stepz is not an argument"),
     # YAML
-    (pretrain, {"config": "YAML:steps: [1"}, "is no YAML file"),
+    (pretrain, {"config": "YAML:steps: [1"}, "is not a YAML file"),
     (pretrain, {"config": "YAML:- n_way"}, "must hold `key: value` lines"),
     (pretrain, {"config": "YAML:n_wya: 3"}, "key 'n_wya' is not an argument: did you mean n_way?"),
     (pretrain, {"config": "YAML:learning_rate: !!python/object/apply:os.getcwd []"}, "learning_rate"),
@@ -140,7 +140,9 @@ def names(folder: Path) -> list[str]:
     TABLE,
     ids=[f"{recipe.__name__.split('.')[-1]}-{json.dumps(changes)[:60]}" for recipe, changes, _ in TABLE],
 )
-def test_wrong(recipe, changes, message, pretrained, corpus, damaged, tmp_path, capsys, monkeypatch):
+def test_wrong_input_is_one_line_and_writes_nothing(
+    recipe, changes, message, pretrained, corpus, damaged, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("PICO_MAML_CACHE", str(tmp_path / "cache"))
     places = {"PRETRAINED": str(pretrained), "CORPUS": corpus, "DAMAGED": str(damaged), "OUT": str(tmp_path / "out")}
     (tmp_path / "given").mkdir()
@@ -177,6 +179,6 @@ def test_wrong(recipe, changes, message, pretrained, corpus, damaged, tmp_path, 
     assert names(pretrained) == before
 
 
-def test_the_table_is_long_enough():
+def test_every_command_is_tried_with_wrong_inputs():
     assert len(TABLE) >= 60
     assert {recipe for recipe, _, _ in TABLE} == set(RIGHT)

@@ -1,0 +1,106 @@
+"""The text of `COMMAND --help`, one line an argument, and of `COMMAND --help_all`, with every argument in full."""
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from enum import Enum
+from textwrap import shorten, wrap
+
+from transformers import TrainingArguments
+
+WIDTH = 110  # of a line
+INDENT = 33  # of the texts; the longest name of ours just fits
+# transformers' own arguments that --help lists. All its others are under --help_all.
+COMMON = {
+    "output_dir": "Folder for everything that is written.",
+    "max_steps": "Optimizer steps to train for (-1: go by num_train_epochs).",
+    "learning_rate": "Peak learning rate of AdamW.",
+    "lr_scheduler_type": "Learning rate after the warm-up: cosine, linear, constant and others.",
+    "warmup_steps": "Steps over which the learning rate rises from 0 (below 1: their share).",
+    "per_device_train_batch_size": "Rows of a micro-batch on one process.",
+    "gradient_accumulation_steps": "Micro-batches of an optimizer step on one process.",
+    "seed": "Seed of weights, data order and episodes.",
+    "bf16": "Train in bfloat16 mixed precision.",
+    "save_steps": "Steps between two checkpoints (save_strategy no: none).",
+    "logging_steps": "Steps between two logs.",
+    "report_to": "Trackers, separated by commas: wandb, tensorboard, trackio.",
+}
+
+
+def help_text(types: Sequence[type], command: str, everything: bool) -> str:
+    """Describe the fields of argument dataclasses, one titled group for each class that declares some.
+
+    Args:
+        types: the dataclasses of a command; the first sentence of a class's docstring is the title of its group.
+        command: the command's name.
+        everything: also list transformers' arguments that are not in `COMMON`, and print each text whole instead of
+            its first sentence.
+    """
+    groups = defaultdict(list)
+    for cls in types:
+        for argument in fields(cls):
+            owner = declaring_class(cls, argument.name)
+            if argument.init and (everything or owner is not TrainingArguments or argument.name in COMMON):
+                groups[owner].append(argument)
+    lines = [
+        f"usage: pico-maml {command} [--config NAME_OR_FILE ...] [--ARGUMENT VALUE ...]",
+        "Of several --config files later ones override earlier ones; the command line overrides them all.",
+        "Defaults stand in brackets. --help lists the usual arguments, --help_all every one with its whole text.",
+    ]
+    for owner in sorted(groups, key=lambda owner: owner is TrainingArguments):
+        lines.append(f"{title(owner)}:")
+        for argument in groups[owner]:
+            lines += full(argument) if everything else [one_line(argument)]
+    return "\n".join(lines)
+
+
+def declaring_class(cls: type, name: str) -> type:
+    """The class, among a dataclass and its bases, that first declares a field."""
+    return next(base for base in reversed(cls.__mro__) if name in inspect.get_annotations(base))
+
+
+def title(owner: type) -> str:
+    """Heading of the group of a dataclass."""
+    if owner is TrainingArguments:
+        return "Training (transformers' TrainingArguments)"
+    return first_sentence(inspect.getdoc(owner) or owner.__name__).removesuffix(".")
+
+
+def one_line(argument: Field) -> str:
+    """`--name  First sentence of the help. [default]`, cut at the width of a line."""
+    default = shorten(default_text(argument), 40, placeholder=" ...]")
+    text = shorten(first_sentence(help_of(argument)), WIDTH - INDENT - len(default) - 1, placeholder=" ...")
+    return f"  --{argument.name:<{INDENT - 5}} {text} {default}".rstrip()
+
+
+def full(argument: Field) -> list[str]:
+    """The whole help of an argument, on as many lines as it needs."""
+    text = f"  --{argument.name:<{INDENT - 5}} {help_of(argument)} {default_text(argument)}"
+    return wrap(text, WIDTH, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+
+
+def help_of(argument: Field) -> str:
+    """The help text in one line."""
+    return COMMON.get(argument.name) or " ".join(argument.metadata.get("help", "").split())
+
+
+def first_sentence(text: str) -> str:
+    """A text up to its first full stop."""
+    return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
+
+
+def default_text(argument: Field) -> str:
+    """`[default]` as it is written on a command line; empty if the argument is unset or an empty list."""
+    factory = argument.default_factory
+    value = argument.default if factory is MISSING else factory()
+    if value is MISSING:
+        return "[required]"
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return "" if value in (None, "") else f"[{value}]"

@@ -1,0 +1,57 @@
+"""The arguments of a pretraining run: six groups, their checks, and what is saved of them."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_type_hints
+
+from ...trainers import InputError, MAMLConfig
+from ..arguments.corpus import CorpusArguments
+from ..arguments.dynamics import DynamicsArguments
+from ..arguments.model import ModelArguments
+from ..arguments.run import RunArguments
+from ..publish.settings import PublishArguments
+
+# Fields that depend on the machine, or are secret.
+NOT_SAVED = {"logging_dir", "local_rank", "ddp_timeout", "hub_token"}
+
+
+@dataclass(frozen=True)
+class PretrainArguments:
+    """The groups of arguments of a pretraining run."""
+
+    model: ModelArguments
+    corpus: CorpusArguments
+    run: RunArguments
+    dynamics: DynamicsArguments
+    publish: PublishArguments
+    training: MAMLConfig
+
+    def saved(self) -> dict[str, Any]:
+        """The arguments that define the run, for arguments.json and to compare when it is resumed."""
+        names = {f.name for f in fields(MAMLConfig)} - NOT_SAVED
+        return {
+            **asdict(self.model),
+            **asdict(self.corpus),
+            **asdict(self.run),
+            **asdict(self.dynamics),
+            **{name: value for name, value in self.training.to_dict().items() if name in names},
+        }
+
+    def check(self) -> None:
+        """Raise InputError for combinations that would fail later or have no effect."""
+        training, max_seq_len = self.training, self.model.config().max_seq_len
+        if self.corpus.block_size > max_seq_len:
+            raise InputError(
+                f"block_size is {self.corpus.block_size} but max_seq_len is {max_seq_len}: lower block_size or raise "
+                "max_seq_len"
+            )
+        if self.corpus.streaming and training.max_steps < 1:
+            raise InputError("a streamed corpus has no known length: set max_steps")
+        if training.eval_steps is not None and (training.eval_steps < 1 or training.eval_steps % 1):
+            raise InputError(f"eval_steps must be a whole number of steps, got {training.eval_steps}")
+        if training.resume_from_checkpoint is not None:
+            raise InputError("resume_from_checkpoint has no effect: --resume resumes from the newest checkpoint")
+        if training.push_to_hub:
+            raise InputError("push_to_hub, transformers' own, can lose uploads: set --publish_to user/name instead")
+
+
+TYPES = tuple(get_type_hints(PretrainArguments).values())

@@ -1,0 +1,66 @@
+"""The text of a pretraining run: blocks to train on, held-out blocks, and words for evaluation episodes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from ...callbacks import Source
+from ...trainers import InputError
+from ...trainers.corpus import BlockStream, WordTable, load_tokenizer, train_tokenizer
+from ...trainers.corpus.documents import column_names
+from .arguments import PretrainArguments
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text of a run, in blocks of T + 1 token ids.
+
+    Attributes:
+        held_out: all held-out text.
+        sources: held-out text of which perplexity is measured separately, by name.
+        words: the classes of evaluation episodes: held-out words, or all where none are held out.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    blocks: Dataset | BlockStream
+    held_out: Source
+    sources: dict[str, Source]
+    words: WordTable
+
+
+def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
+    """Read the text and cut it into blocks; the main process prepares the cached copy, the others read it.
+
+    Raises:
+        InputError: the text cannot be read, is too short, or has too few held-out words for evaluation episodes.
+    """
+    training = args.training
+    with training.main_process_first(desc="corpus"):
+        documents, held_out_documents = args.corpus.documents()
+        tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(args, documents)
+        blocks = args.corpus.train_blocks(documents, tokenizer, training.seed)
+        held_out = Source.from_blocks(args.corpus.held_out_blocks(held_out_documents, tokenizer), tokenizer)
+        source_blocks = args.corpus.source_blocks(tokenizer)
+        sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in source_blocks.items()}
+    words = WordTable.from_tokenizer(tokenizer, args.model.config().vocab_size)
+    if training.held_out_words:
+        _, words = words.split(training.held_out_words)
+    if args.run.eval_episodes > 0:
+        try:
+            training.check_pool(held_out.blocks[:, :-1], tokenizer.mask_token_id, words)
+        except InputError as error:
+            hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
+            raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
+    return Corpus(tokenizer, blocks, held_out, sources, words)
+
+
+def make_tokenizer(args: PretrainArguments, documents: Dataset) -> PreTrainedTokenizerBase:
+    """The named tokenizer, that of `init_from` or of a prepared corpus, or one trained on the training documents."""
+    name = args.model.tokenizer or args.model.init_from
+    if name is not None:
+        return load_tokenizer(name)
+    if "text" not in column_names(documents):
+        return load_tokenizer(args.corpus.own_tokenizer())
+    return train_tokenizer((row["text"] for row in documents), args.model.config().vocab_size)

@@ -1,0 +1,48 @@
+"""The results of a finished run: counts, held-out perplexity and the accuracy of adaptation."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...trainers import MAMLTrainer
+from ...trainers.meta.adaptation import evaluate_adaptation
+from ...trainers.meta.meta_model import PicoForMetaCausalLM
+from ...trainers.runs.folder import RESULTS_FILE, save_json
+from .arguments import PretrainArguments
+from .corpus import Corpus
+from .model import new_model
+from .tracking import report_end
+
+
+def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
+    """Results of the trained model, beside the adaptation of the untrained one."""
+    before = after = None
+    if args.run.eval_episodes > 0:
+        # The untrained model is made again here, so that training need not wait for its evaluation.
+        untrained = new_model(args, corpus.tokenizer)
+        untrained = PicoForMetaCausalLM.from_causal_lm(untrained, args.training.seed, **args.training.head())
+        before = adaptation(untrained.to(args.training.device), args, corpus)
+        after = adaptation(trainer.model, args, corpus)
+    return {
+        "steps": trainer.state.global_step,
+        **trainer.counts,
+        "held_out": [entry for entry in trainer.state.log_history if "eval_perplexity" in entry],
+        "adaptation_before_training": before,
+        "adaptation": after,
+    }
+
+
+def adaptation(model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
+    """Accuracies on held-out episodes; those of the trained head only if episodes trained it."""
+    training, blocks, mask_id = args.training, corpus.held_out.blocks[:, :-1], corpus.tokenizer.mask_token_id
+    episodes, has_trained_head = args.run.eval_episodes, training.hybrid_ratio > 0
+    return asdict(
+        evaluate_adaptation(model, blocks, corpus.words, mask_id, training, episodes, training.seed, has_trained_head)
+    )
+
+
+def save_results(trainer: MAMLTrainer, results: dict[str, Any]) -> None:
+    """Write results.json, and log the final figures to the trackers, on the main process."""
+    if trainer.is_world_process_zero():
+        save_json(Path(str(trainer.args.output_dir), RESULTS_FILE), results)
+        report_end(trainer, results)

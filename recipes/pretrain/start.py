@@ -1,0 +1,45 @@
+"""Where a run starts: in a new folder, from its newest checkpoint, or from a training state on the Hub."""
+
+from pathlib import Path
+from typing import Any
+
+from ...callbacks import DYNAMICS_FILE
+from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume
+from ...trainers.runs.safety.safe_trainer import METRICS_FILE
+from ..publish.background import check_access
+from ..publish.resuming import fetch_state
+from ..publish.settings import Settings
+from .arguments import PretrainArguments
+
+
+def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
+    """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
+
+    Args:
+        args: the arguments.
+        saved: those of them that must be the same when a run is resumed.
+
+    Raises:
+        InputError: the folder is not free, or there is nothing to resume, or the Hub grants no access.
+    """
+    training, run = args.training, args.run
+    output_dir, is_main = Path(training.output_dir), training.process_index == 0
+    checkpoint, published_as = None, None
+    if run.resume_from is not None:
+        with training.main_process_first(local=False, desc="state"):
+            if is_main:
+                check_free(output_dir)
+                published_as = fetch_state(run.resume_from, args.publish.publish_to, output_dir)
+    if run.resume or run.resume_from is not None:
+        with training.main_process_first(local=False, desc="checkpoint"):
+            checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
+            check_same_run(output_dir, saved, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+            if checkpoint is None:  # the run ended before its first checkpoint: it starts again
+                for name in (METRICS_FILE, DYNAMICS_FILE):
+                    (output_dir / name).unlink(missing_ok=True)
+    else:
+        check_free(output_dir)
+    settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
+    if settings is not None:
+        check_access(settings)
+    return checkpoint, settings

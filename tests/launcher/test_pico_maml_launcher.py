@@ -1,0 +1,88 @@
+"""The command `pico-maml`, each time in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pico_maml
+
+LAUNCHER = Path(__file__).parents[2] / "launcher"
+RECIPES = Path(__file__).parents[2] / "recipes"
+# What the console script does; the modules that were imported are printed to stderr at the end.
+SCRIPT = """
+import sys
+sys.path.insert(0, {launcher!r})
+from pico_maml_launcher import main
+try:
+    main()
+finally:
+    print("imported:", *sys.modules, file=sys.stderr)
+"""
+
+
+def pico_maml_command(*arguments: str) -> subprocess.CompletedProcess:
+    code = SCRIPT.format(launcher=str(LAUNCHER))
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def imported(process: subprocess.CompletedProcess) -> set[str]:
+    return set(process.stderr.rpartition("imported:")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_lists_every_command_on_one_line_without_heavy_imports(arguments):
+    process = pico_maml_command(*arguments)
+    assert process.returncode == 0
+    lines = dict(line.split(maxsplit=1) for line in process.stdout.splitlines() if line.startswith("  "))
+    folders = {path.parent.name for path in RECIPES.glob("*/__main__.py")}
+    assert set(lines) == folders | {path.stem for path in RECIPES.glob("*.py")} - {"__init__"}
+    assert all(len(summary) > 10 and summary[0].isupper() for summary in lines.values())
+    assert max(map(len, process.stdout.splitlines())) <= 119
+    assert not imported(process) & {"torch", "transformers", "pico_maml", "numpy"}
+
+
+def test_version_is_printed_without_heavy_imports():
+    process = pico_maml_command("--version")
+    assert process.stdout.strip() == pico_maml.__version__
+    assert not imported(process) & {"torch", "transformers", "pico_maml"}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("pretrian", "did you mean pretrain?"), ("xyz", "`pico-maml` lists the commands")]
+)
+def test_unknown_command_is_one_line_with_the_nearest_name_and_exit_code_2(name, hint):
+    process = pico_maml_command(name)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[0] == f"error: {name!r} is not a command: {hint}"
+    assert process.stderr.splitlines()[1].startswith("imported:")
+
+
+@pytest.mark.parametrize("command", ["pretrain", "predict"])
+def test_runs_a_command_with_its_arguments_like_python_m(command):
+    arguments = ["--n_wya", "3"]
+    process = pico_maml_command(command, *arguments)
+    module = subprocess.run(
+        [sys.executable, "-m", f"pico_maml.recipes.{command}", *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert process.returncode == module.returncode == 2
+    assert process.stderr.partition("imported:")[0] == module.stderr
+    assert module.stderr.startswith("error: --n_wya is not an argument")
+
+
+def test_bare_import_registers_the_model_with_the_auto_classes(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    code = (
+        "import pico_maml; from transformers import AutoModelForCausalLM; "
+        f"print(type(AutoModelForCausalLM.from_pretrained({str(tmp_path)!r})).__module__)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert process.stdout.strip() == "pico_maml.modeling_pico.modeling_pico"
+
+
+def test_bare_import_loads_neither_trainers_nor_what_they_need():
+    code = "import sys, pico_maml; print(*sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    modules = set(process.stdout.split())
+    assert not modules & {"pico_maml.trainers", "pico_maml.callbacks", "pico_maml.recipes", "datasets", "pandas"}
