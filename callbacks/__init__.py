@@ -1,6 +1,7 @@
 """What is watched while a model trains, one callback a file."""
 
-from ..trainers.runs.learning_dynamics import DYNAMICS_FILE, DynamicsFile, Row, load_dynamics
+from ..trainers.runs.files import DYNAMICS_FILE
+from ..trainers.runs.learning_dynamics import DynamicsFile, Row, load_dynamics
 from .activations import ActivationsCallback
 from .attention_entropy import AttentionEntropyCallback
 from .dynamics_callback import Dynamics, DynamicsCallback

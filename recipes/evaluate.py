@@ -22,7 +22,7 @@ from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_ad
 from ..trainers.meta.episode_config import EpisodeConfig
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.model_name import deleted_afterwards
-from ..trainers.runs.folder import save_json
+from ..trainers.runs.json_files import write_json
 from .arguments.corpus import CorpusArguments
 from .arguments.parser import parse, run
 
@@ -126,7 +126,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
         results |= {"words": args.words, "adaptation": [asdict(adaptation) for adaptation in adaptations]}
         results["episode"] = shapes[0].episode_settings()
     if args.output_file is not None:
-        save_json(Path(args.output_file), results)
+        write_json(Path(args.output_file), results)
     return results
 
 

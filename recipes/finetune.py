@@ -20,7 +20,9 @@ from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
-from ..trainers.runs.folder import RESULTS_FILE, check_free, save_json
+from ..trainers.runs.files import RESULTS_FILE
+from ..trainers.runs.folder import check_free
+from ..trainers.runs.json_files import write_json
 from .arguments.parser import parse, run
 
 
@@ -91,7 +93,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         # The best epoch stands in output_dir itself now.
         for checkpoint in output_dir.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
-        save_json(output_dir / RESULTS_FILE, results)
+        write_json(output_dir / RESULTS_FILE, results)
         for split, scores in results["scores"].items():
             print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
         for name, f1 in results["baselines"].items():

@@ -1,7 +1,4 @@
-"""Means of metrics between two logs, and the local file that every log is written to."""
-
-import json
-from pathlib import Path
+"""Means of metrics between two logs."""
 
 import torch
 from accelerate import Accelerator
@@ -37,35 +34,3 @@ class Meter:
     def load(self, sums: dict[str, Tensor], is_main_process: bool) -> None:
         """Go on from saved sums, which the main process takes on for all."""
         self._pairs = {name: pair.to(self.device) * int(is_main_process) for name, pair in sums.items()}
-
-
-class MetricsFile:
-    """metrics.jsonl: one JSON object a log, appended and flushed at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def exists(self) -> bool:
-        """Whether a run has written here."""
-        return self.path.exists()
-
-    def keep_until(self, step: int) -> None:
-        """Drop what was logged after `step` (a resumed run logs it again), and a line cut off by a crash."""
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if entry["step"] <= step:
-                kept.append(line + "\n")
-        self.path.write_text("".join(kept))
-
-    def append(self, entry: dict) -> None:
-        """Write one log."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")

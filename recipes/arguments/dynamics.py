@@ -19,7 +19,8 @@ from ...callbacks import (
 from ...callbacks.measures import Selected, select_modules
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
-from ...trainers.runs.learning_dynamics import DYNAMICS_FILE, DynamicsFile
+from ...trainers.runs.files import DYNAMICS_FILE
+from ...trainers.runs.learning_dynamics import DynamicsFile
 
 
 @dataclass

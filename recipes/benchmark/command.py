@@ -13,7 +13,7 @@ import torch
 
 from ...trainers.checks import check_at_least, check_choice
 from ...trainers.meta.episode_config import EpisodeConfig
-from ...trainers.runs.folder import save_json
+from ...trainers.runs.json_files import write_json
 from ..arguments.parser import parse
 from .episodes import measure_episodes
 from .generation import measure_generation
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             print_shares(name, measured["shares"])
         if "late_beside_early" in measured:
             print_startup(measured)
-        save_json(Path(args.output, "benchmark.json"), results)
+        write_json(Path(args.output, "benchmark.json"), results)
     return results
 
 

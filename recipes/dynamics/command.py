@@ -5,7 +5,6 @@ python -m pico_maml.recipes.dynamics --model EleutherAI/pythia-70m --revisions s
     --dynamics_modules attention.dense mlp.dense_4h_to_h --output_dir runs/pythia-70m --keep_downloads false
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 from transformers.utils import logging
 
-from ...callbacks import (
-    DYNAMICS_FILE,
-    Dynamics,
-    DynamicsFile,
-    Row,
-    Source,
-    held_out_loss,
-    load_dynamics,
-    perplexity_rows,
-)
+from ...callbacks import Dynamics, DynamicsFile, Row, Source, held_out_loss, load_dynamics, perplexity_rows
 from ...callbacks.dynamics_checkpoint import REFERENCE_FILE
 from ...trainers import InputError
-from ...trainers.runs.folder import ARGUMENTS_FILE, save_json
+from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE
+from ...trainers.runs.folder import check_same_arguments
+from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.corpus import CorpusArguments
 from ..arguments.dynamics import MeasureArguments
 from ..arguments.parser import parse
@@ -71,7 +63,7 @@ def main(argv: list[str] | None = None) -> list[int]:
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
             check_model(model, checkpoint, blocks[""])
-            save_json(output / ARGUMENTS_FILE, arguments)
+            write_json(output / ARGUMENTS_FILE, arguments)
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)
     print(f"{len(todo)} measured, {len(checkpoints) - len(todo)} were there already: {series.file.path}")
@@ -94,7 +86,7 @@ class Series:
         self.done: set[int] = set()
         if self.file.path.exists():
             self.done = set(load_dynamics(output).step)
-            self.file.keep_until(max(self.done, default=0))  # drops a line that a crash cut off
+            self.file.lines.cut_back_to(max(self.done, default=0))
         path = output / REFERENCE_FILE
         self.reference: dict[str, Tensor] = load_file(path) if path.exists() else {}
 
@@ -132,11 +124,7 @@ def check_same_series(output: Path, arguments: dict[str, Any]) -> None:
         if output.is_file() or (output.is_dir() and any(output.iterdir())):
             raise InputError(f"{output} is not empty, and holds no curves of a series: choose another output_dir")
         return
-    before, now = json.loads(path.read_text()), json.loads(json.dumps(arguments))
-    differing = sorted(name for name in now if name not in FREE and before.get(name) != now[name])
-    if differing:
-        changes = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in differing)
-        raise InputError(f"{output} holds curves that were measured otherwise: {changes}; choose another output_dir")
+    check_same_arguments(output, read_json(path), arguments, FREE, "choose another output_dir")
 
 
 def check_model(model: PreTrainedModel, checkpoint: Checkpoint, blocks: Tensor) -> None:

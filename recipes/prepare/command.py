@@ -17,11 +17,11 @@ from typing import Any
 from datasets import IterableDataset, disable_progress_bars
 from huggingface_hub import HfApi
 
-from ...trainers import InputError
 from ...trainers.corpus import load_tokenizer, train_tokenizer
 from ...trainers.errors import PublishError
 from ...trainers.hub import explain
-from ...trainers.runs.folder import check_free, load_json, save_json
+from ...trainers.runs.folder import check_free, check_same_arguments
+from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
 from .dataset_card import dataset_card
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     folder = Path(args.output_dir)
     if not (folder / MANIFEST).exists():
         prepare(args, folder)
-    manifest = load_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST)
     counts = manifest["counts"]
     print(
         f"{folder}: {len(manifest['files'])} files, {counts['tokens']:,} tokens to train on, "
@@ -51,10 +51,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def prepare(args: PrepareArguments, folder: Path) -> None:
     """Write what is missing of the shards, and the manifest last."""
     if (folder / ARGUMENTS).exists():
-        before, now = load_json(folder / ARGUMENTS), args.decisive()
-        if changed := sorted(name for name in now if before.get(name) != now[name]):
-            pairs = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in changed)
-            raise InputError(f"{folder} was begun with other arguments: {pairs}; give the same, or another output_dir")
+        before = read_json(folder / ARGUMENTS)
+        check_same_arguments(folder, before, args.decisive(), (), "give the same, or another output_dir")
     else:
         check_free(folder)
     documents = args.documents()
@@ -64,7 +62,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
         tokenizer = load_tokenizer(str(folder / TOKENIZER))
     else:
         tokenizer = train_tokenizer((row["text"] for row in documents), args.vocab_size)
-    save_json(folder / ARGUMENTS, args.decisive())
+    write_json(folder / ARGUMENTS, args.decisive())
     tokenizer.save_pretrained(folder / TOKENIZER)
     streamed = isinstance(documents, IterableDataset)
     parts = documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard)
@@ -84,7 +82,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
         "files": [record["shard"] for record in done] + ([asdict(validation)] if validation else []),
     }
     (folder / "README.md").write_text(dataset_card(manifest, args.license))
-    save_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest)
     shutil.rmtree(folder / ".progress")
 
 

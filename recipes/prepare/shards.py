@@ -21,7 +21,7 @@ from ...trainers.corpus import load_tokenizer, split_held_out
 from ...trainers.corpus.blocks import tokenize_documents
 from ...trainers.corpus.documents import Documents
 from ...trainers.corpus.packing import pack_blocks
-from ...trainers.runs.folder import save_json
+from ...trainers.runs.json_files import write_json
 from .arguments import PrepareArguments
 
 TOKENIZER = "tokenizer"
@@ -87,7 +87,7 @@ def write_part(plan: Plan, index: int) -> None:
         blocks = write_rows(plan.folder / name, packed)
     except InputError as error:
         raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
-    save_json(record, {**counts, "shard": asdict(describe(plan.folder, name, blocks))})
+    write_json(record, {**counts, "shard": asdict(describe(plan.folder, name, blocks))})
 
 
 def pack_held_out(plan: Plan) -> Shard | None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...trainers import MAMLTrainer
-from ...trainers.runs.folder import ARGUMENTS_FILE, claimed, save_json
+from ...trainers.runs.files import ARGUMENTS_FILE
+from ...trainers.runs.folder import claimed
+from ...trainers.runs.json_files import write_json
 from ...trainers.runs.safety import PREEMPTED_CODE
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
@@ -40,7 +42,7 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
     publisher = publish_checkpoints(trainer, publishing)
 
     if checkpoint is None and trainer.is_world_process_zero():
-        save_json(Path(args.training.output_dir, ARGUMENTS_FILE), saved)
+        write_json(Path(args.training.output_dir, ARGUMENTS_FILE), saved)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         exit_preempted(trainer)

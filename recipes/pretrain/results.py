@@ -7,7 +7,8 @@ from typing import Any
 from ...trainers import MAMLTrainer
 from ...trainers.meta.adaptation import evaluate_adaptation
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
-from ...trainers.runs.folder import RESULTS_FILE, save_json
+from ...trainers.runs.files import RESULTS_FILE
+from ...trainers.runs.json_files import write_json
 from .arguments import PretrainArguments
 from .corpus import Corpus
 from .model import new_model
@@ -44,5 +45,5 @@ def adaptation(model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corp
 def save_results(trainer: MAMLTrainer, results: dict[str, Any]) -> None:
     """Write results.json, and log the final figures to the trackers, on the main process."""
     if trainer.is_world_process_zero():
-        save_json(Path(str(trainer.args.output_dir), RESULTS_FILE), results)
+        write_json(Path(str(trainer.args.output_dir), RESULTS_FILE), results)
         report_end(trainer, results)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ...callbacks import DYNAMICS_FILE
+from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
 from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume
-from ...trainers.runs.safety.safe_trainer import METRICS_FILE
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings

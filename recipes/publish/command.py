@@ -19,9 +19,8 @@ from huggingface_hub import is_offline_mode, set_client_factory
 
 from ...trainers import InputError
 from ...trainers.errors import PublishError
-from ...trainers.runs.checkpoints import COMPLETE
 from ...trainers.runs.checkpoints.finding import numbered
-from ...trainers.runs.folder import RESULTS_FILE
+from ...trainers.runs.files import COMPLETE, RESULTS_FILE
 from ..arguments.parser import parse
 from .publisher import Publisher
 from .queue import POLL, PublishQueue, weight_files

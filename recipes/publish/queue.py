@@ -12,7 +12,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from ...trainers.runs.folder import ARGUMENTS_FILE, RESULTS_FILE, save_json
+from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
+from ...trainers.runs.json_files import write_json
 from .settings import FOLDER, load
 
 # Files of the run, as they were at the step; of the .jsonl files the rows up to it.
@@ -79,7 +80,7 @@ class PublishQueue:
         # Of the taggers that were fine-tuned from the finished model.
         for path in self.run.glob(f"*/{RESULTS_FILE}") if final else ():
             freeze_file(path, temporary / "run" / path.relative_to(self.run))
-        save_json(temporary / "entry.json", entry)
+        write_json(temporary / "entry.json", entry)
         temporary.rename(self.waiting_path / name)
 
     def waiting(self) -> list[Entry]:
@@ -103,7 +104,7 @@ class PublishQueue:
         """Note that an entry is on the Hub, and let go of its files."""
         weights = hashes(entry.path / "checkpoint")
         record = {"step": entry.step, "final": entry.final, "weights": weights, **record}
-        save_json(self.published_path / f"{entry.path.name}.json", record)
+        write_json(self.published_path / f"{entry.path.name}.json", record)
         # Hidden first: whoever looks in between must not see half of it.
         gone = entry.path.with_name(f".{entry.path.name}{DONE}")
         entry.path.rename(gone)
@@ -122,7 +123,7 @@ class PublishQueue:
         if message is None:
             (self.path / "trouble.json").unlink(missing_ok=True)
         else:
-            save_json(self.path / "trouble.json", {"message": message})
+            write_json(self.path / "trouble.json", {"message": message})
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

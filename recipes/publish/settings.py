@@ -9,7 +9,7 @@ from typing import Any
 from ...trainers import InputError
 from ...trainers.checks import check_choice
 from ...trainers.hub import check_repository_name
-from ...trainers.runs.folder import save_json
+from ...trainers.runs.json_files import write_json
 
 MAIN = ("newest", "best")
 # The folder of a run that holds all this.
@@ -119,7 +119,7 @@ class Settings:
 
     def save(self, run: Path) -> None:
         """Keep them in the run's folder, for the process that uploads and for later."""
-        save_json(run / FOLDER / "settings.json", asdict(self))
+        write_json(run / FOLDER / "settings.json", asdict(self))
 
 
 def load_settings(run: Path) -> Settings | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ...trainers import InputError
 from ...trainers.model_name import deleted_afterwards
-from ...trainers.runs.folder import save_json
-from ...trainers.runs.sweep_folder import ARGUMENTS_FILE, SweepFolder, check_same_sweep
+from ...trainers.runs.files import ARGUMENTS_FILE
+from ...trainers.runs.json_files import write_json
+from ...trainers.runs.sweep_folder import SweepFolder, check_same_sweep
 from ..arguments.parser import parse
 from .arguments import TYPES, SweepArguments, comparable
 from .cost import estimate, measure
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
         # Opens everything, so that whatever is missing is known before hours are spent, and one process downloads.
         print(estimate(left, measure(sweep, runs, args), folder.results()))
         if not sweep.dry_run:
-            save_json(folder.path / ARGUMENTS_FILE, arguments)
+            write_json(folder.path / ARGUMENTS_FILE, arguments)
             if sweep.retry_failed:
                 folder.forget_failures(left)
             launch(sweep, folder, argv)

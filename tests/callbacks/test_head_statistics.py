@@ -4,9 +4,10 @@ import pytest
 import torch
 from small_run import trainer
 
-from pico_maml.callbacks import DYNAMICS_FILE, Dynamics, DynamicsFile, HeadStatisticsCallback, load_dynamics
+from pico_maml.callbacks import Dynamics, DynamicsFile, HeadStatisticsCallback, load_dynamics
 from pico_maml.callbacks.head_statistics import gradient_norm, weight_statistics
 from pico_maml.trainers.meta.inner_loop import MetaHead
+from pico_maml.trainers.runs.files import DYNAMICS_FILE
 
 
 def test_weights_only_and_known_values():

@@ -5,15 +5,8 @@ import torch
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerControl, TrainerState
 
-from pico_maml.callbacks import (
-    DYNAMICS_FILE,
-    Dynamics,
-    DynamicsFile,
-    PerplexityCallback,
-    Source,
-    held_out_loss,
-    load_dynamics,
-)
+from pico_maml.callbacks import Dynamics, DynamicsFile, PerplexityCallback, Source, held_out_loss, load_dynamics
+from pico_maml.trainers.runs.files import DYNAMICS_FILE
 
 
 @pytest.fixture

@@ -1,25 +1,23 @@
-"""The folder of a run: never written over, and resumed only as what it is."""
+"""A run's folder: claimed by one process, started empty, resumed with the same arguments."""
 
 import json
 import logging
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .checkpoints import UNFINISHED, newest
+from .checkpoints import newest
 from .claim import acquire, read
+from .files import ARGUMENTS_FILE, CLAIM_FILE, RESULTS_FILE, UNFINISHED
+from .json_files import read_json
 
 logger = logging.getLogger(__name__)
 
-RESULTS_FILE = "results.json"
-ARGUMENTS_FILE = "arguments.json"
-CLAIM_FILE = ".running"
 CLAIM_SECONDS = 60
-# What may differ when a run goes on: where it ends, how often it speaks, and on which machine it runs.
+# A resumed run may change where it ends, how often it logs, and the machine it runs on.
 FREE_ON_RESUME = {
     "max_steps",
     "resume",
@@ -34,7 +32,7 @@ FREE_ON_RESUME = {
     "eval_blocks",
     "eval_steps",
     "per_device_eval_batch_size",
-    "per_device_train_batch_size",  # times processes: the trainer compares the product
+    "per_device_train_batch_size",  # the trainer compares its product with the number of processes
     "logging_steps",
     "save_steps",
     "save_total_limit",
@@ -44,36 +42,12 @@ FREE_ON_RESUME = {
 }
 
 
-def save_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
-    """Write a JSON file for people and programs to read, or in one line (`indent` None): whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=indent) + "\n")
-    temporary.replace(path)
-
-
-def load_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that a run needs to go on.
-
-    Raises:
-        InputError: it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged, without which the run cannot go on: put it back") from error
-
-
 @contextmanager
 def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
-    """The folder belongs to this run alone; one that was made for it and stayed empty is removed again.
-
-    Args:
-        folder: of the run.
-        is_main_process: of several processes the main one makes the claim.
+    """Hold the claim on a run's folder; a folder created for it that stayed empty is removed again.
 
     Raises:
-        InputError: another living run has it, or it is a file.
+        InputError: another living run holds it, or the path is a file.
     """
     if not is_main_process:
         yield
@@ -85,20 +59,20 @@ def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
     if claim is None:
         host, process, *_ = (read(folder / CLAIM_FILE) or "another machine, ?").split()
         raise InputError(
-            f"{folder} belongs to a run that is going on (process {process} on {host}): wait for its end, or stop it; "
-            f"that of a machine that died is free {CLAIM_SECONDS} s after its last sign of life"
+            f"{folder} is in use by another run (process {process} on {host}): wait for it or stop it; "
+            f"if its machine died, the folder is free {CLAIM_SECONDS} s after the run's last sign of life"
         )
     try:
         with claim:
-            clear_leftovers(folder)
+            delete_leftovers(folder)
             yield
     finally:
         if new and not any(folder.iterdir()):
             folder.rmdir()
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Delete what a killed run had half written."""
+def delete_leftovers(folder: Path) -> None:
+    """Delete files that a killed run left half written."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     for name in (RESULTS_FILE, ARGUMENTS_FILE):
         for path in folder.glob(f".{name}.*"):
@@ -106,21 +80,19 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Make sure that nothing is written over.
-
-    Raises:
-        InputError: the folder holds something, or is a file.
-    """
+    """Raise InputError unless the folder is absent or holds nothing but a claim."""
     if folder.is_file() or (folder.is_dir() and any(path.name != CLAIM_FILE for path in folder.iterdir())):
-        raise InputError(f"{folder} is not empty: choose another output_dir (or, in pretraining, go on with --resume)")
+        raise InputError(
+            f"{folder} is not empty: choose another output_dir (or, in pretraining, continue with --resume)"
+        )
 
 
 def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
-    """The newest whole checkpoint of a run; None where the run was stopped before it saved any.
+    """The newest undamaged checkpoint of a run; None if the run stopped before it saved one.
 
     Args:
-        folder: of the run.
-        hashes: read every file of it (one process is enough).
+        folder: the run's folder.
+        hashes: compare the hash of every file (one process is enough), not only sizes.
 
     Raises:
         InputError: there is no run, or all its checkpoints are damaged.
@@ -131,7 +103,7 @@ def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
     damaged = sorted(path.name for path in folder.glob("checkpoint-*"))
     if damaged:
         raise InputError(
-            f"nothing to resume in {folder}, every checkpoint is damaged ({', '.join(damaged)}): begin a new run in "
+            f"nothing to resume in {folder}: every checkpoint is damaged ({', '.join(damaged)}); start a new run in "
             f"another output_dir, from the weights of one if they still load: --init_from {folder / damaged[-1]}"
         )
     if not (folder / ARGUMENTS_FILE).exists():
@@ -140,30 +112,45 @@ def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
 
 
 def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
-    """Make sure that a resumed run goes on as it began.
-
-    Args:
-        folder: of the run.
-        arguments: those given now.
-        step: of the checkpoint.
+    """Check that a run may be resumed with these arguments from a checkpoint of this step.
 
     Raises:
-        InputError: the run is finished, or arguments differ that change what it is (names each with both values).
+        InputError: the run is finished, or arguments that decide its results differ.
     """
-    results = folder / RESULTS_FILE  # written last of all
-    if step >= arguments["max_steps"] > 0 and results.exists() and load_json(results).get("steps", 0) >= step:
-        raise InputError(f"{folder} is finished: step {step} of {arguments['max_steps']}; to go on raise max_steps")
-    before = load_json(folder / ARGUMENTS_FILE)
-    now = json.loads(json.dumps(arguments))
-    if before["max_steps"] != now["max_steps"]:
+    results, last = folder / RESULTS_FILE, arguments["max_steps"]
+    if step >= last > 0 and results.exists() and read_json(results).get("steps", 0) >= step:
+        raise InputError(f"{folder} is finished: step {step} of {last}; to continue raise max_steps")
+    before = read_json(folder / ARGUMENTS_FILE)
+    if before["max_steps"] != last:
         logger.warning(
-            "max_steps %s -> %s: the schedule of the learning rate now ends elsewhere, so this is not the run that %s "
-            "steps from the start would have been",
+            "max_steps %s -> %s: the learning-rate schedule now ends at another step, so the result differs from a "
+            "run of %s steps from the start",
             before["max_steps"],
-            now["max_steps"],
-            now["max_steps"],
+            last,
+            last,
         )
-    changed = [name for name in before if name not in FREE_ON_RESUME and before[name] != now.get(name)]
+    check_same_arguments(
+        folder, before, {**dict.fromkeys(before), **arguments}, FREE_ON_RESUME, "resume with the same"
+    )
+
+
+def check_same_arguments(
+    folder: Path, before: dict[str, Any], now: dict[str, Any], free: Container[str], remedy: str
+) -> None:
+    """Compare the arguments a folder was started with to those given now.
+
+    Args:
+        folder: for the message.
+        before: what its arguments.json holds. Arguments it lacks are those of a later version and are not compared.
+        now: the arguments given now.
+        free: names that may differ.
+        remedy: the end of the message.
+
+    Raises:
+        InputError: arguments differ (names each with both values).
+    """
+    now = json.loads(json.dumps(now))
+    changed = sorted(name for name in before if name in now and name not in free and before[name] != now[name])
     if changed:
-        differences = ", ".join(f"{name} {before[name]} -> {now.get(name)}" for name in sorted(changed))
-        raise InputError(f"{folder} was started with other arguments: {differences}; give the same ones to resume")
+        pairs = ", ".join(f"{name} {before[name]} -> {now[name]}" for name in changed)
+        raise InputError(f"{folder} was started with other arguments: {pairs}; {remedy}")

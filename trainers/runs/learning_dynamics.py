@@ -5,15 +5,16 @@ once; a row leaves out what has its default, and a value that is no finite numbe
 and the same rows as a checkpoint keeps them (`learning_dynamics/curves.parquet`, which pandas reads in one line).
 """
 
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-DYNAMICS_FILE = "learning_dynamics.jsonl"
+from .files import DYNAMICS_FILE
+from .json_files import JsonLines
+
 DYNAMICS_FOLDER = "learning_dynamics"
 CURVES_FILE = "curves.parquet"
 
@@ -54,31 +55,16 @@ DTYPES = {
 
 
 class DynamicsFile:
-    """The file of one run, written by its main process.
-
-    Args:
-        path: the file; its folder is made when it is first written.
-    """
+    """The learning_dynamics.jsonl of one run, written by its main process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lines = JsonLines(path)
 
     def append(self, step: int, tokens: int, rows: Iterable[Row]) -> None:
         """Write what was measured after `step` optimizer steps and `tokens` tokens; without rows, no line."""
-        written = [_as_json(row) for row in rows]
-        if not written:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, "tokens": tokens, "rows": written}, allow_nan=False) + "\n")
-
-    def keep_until(self, step: int) -> None:
-        """Drop what was measured after `step` (a resumed run measures it again), and a line cut off by a crash."""
-        if self.path.exists():
-            kept = [json.dumps(line) + "\n" for line in _lines(self.path) if line["step"] <= step]
-            beside = self.path.with_name(self.path.name + ".part")
-            beside.write_text("".join(kept))
-            beside.replace(self.path)
+        if written := [_as_json(row) for row in rows]:
+            self.lines.append({"step": step, "tokens": tokens, "rows": written})
 
     def save(self, folder: Path) -> None:
         """Write the rows so far to `folder`/curves.parquet."""
@@ -86,9 +72,9 @@ class DynamicsFile:
         _table(self.path).to_parquet(folder / CURVES_FILE, index=False)
 
     def restore(self, folder: Path) -> None:
-        """Write the file anew from `folder`/curves.parquet."""
+        """Write the file from `folder`/curves.parquet."""
         for (step, tokens), rows in load_dynamics(folder).groupby(["step", "tokens"]):
-            self.append(step, tokens, [Row(**row) for row in rows[list(Row._fields)].to_dict("records")])
+            self.append(int(step), int(tokens), [Row(**row) for row in rows[list(Row._fields)].to_dict("records")])
 
 
 def load_dynamics(folder: str | Path) -> pd.DataFrame:
@@ -122,20 +108,10 @@ def _as_json(row: Row) -> dict:
     return fields | {"value": row.value if math.isfinite(row.value) else None}
 
 
-def _lines(path: Path) -> Iterator[dict]:
-    with path.open() as file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue  # cut off by a crash, or being written
-
-
 def _table(path: Path) -> pd.DataFrame:
-    lines = _lines(path) if path.exists() else ()
     rows = [
         {"step": line["step"], "tokens": line["tokens"], **Row._field_defaults, **row}
-        for line in lines
+        for line in JsonLines(path).read()[0]
         for row in line["rows"]
     ]
     return (

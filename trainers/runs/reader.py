@@ -11,9 +11,9 @@ import pandas as pd
 
 from ..cost import Cost, cost_of
 from ..errors import InputError
-from .folder import ARGUMENTS_FILE, RESULTS_FILE
-from .learning_dynamics import DTYPES, DYNAMICS_FILE, load_dynamics
-from .safety.safe_trainer import METRICS_FILE
+from .files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE
+from .json_files import JsonLines
+from .learning_dynamics import DTYPES, load_dynamics
 
 # The units that runs are compared over, and their names on the page.
 AXES = {"step": "steps", "tokens": "tokens", "flops": "FLOPs", "seconds": "wall-clock"}
@@ -167,17 +167,13 @@ def read_json(path: Path, notes: list[str]) -> dict[str, Any]:
 
 def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
     """The numbers in metrics.jsonl by step, with a note of how many lines could not be read."""
-    rows, bad = [], 0
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-            numbers = {name: float(value) for name, value in entry.items() if isinstance(value, int | float)}
-            rows.append({**numbers, "step": int(numbers["step"])})
-        except (ValueError, AttributeError, KeyError, OverflowError):
-            bad += bool(line.strip())
-    if bad:
-        notes.append(f"{bad} {'line' if bad == 1 else 'lines'} of {path.name} could not be read")
+    lines, dropped = JsonLines(path).read()
+    rows = [
+        {name: float(value) for name, value in line.items() if isinstance(value, int | float)} | {"step": line["step"]}
+        for line in lines
+    ]
+    if dropped:
+        notes.append(f"{dropped} {'line' if dropped == 1 else 'lines'} of {path.name} could not be read")
     if not rows:
         notes.append(f"{path.name} holds no log yet")
     frame = pd.DataFrame(rows or {"step": np.empty(0)}).replace([np.inf, -np.inf], np.nan)

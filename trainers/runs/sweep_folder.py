@@ -9,9 +9,10 @@ from typing import Any
 
 from ..errors import InputError
 from .claim import Claim, acquire
-from .folder import save_json
+from .files import ARGUMENTS_FILE
+from .folder import check_same_arguments
+from .json_files import read_json, write_json
 
-ARGUMENTS_FILE = "arguments.json"
 MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
 
 
@@ -120,7 +121,7 @@ class SweepFolder:
 
     def save(self, run: Run, result: dict[str, Any]) -> None:
         """Write the result of a run, atomically."""
-        save_json(self.result_path(run), {**run.describe(), **result}, indent=None)
+        write_json(self.result_path(run), {**run.describe(), **result}, indent=None)
 
     def save_failure(self, run: Run, trace: str) -> None:
         """Write why a run failed."""
@@ -143,9 +144,5 @@ def check_same_sweep(folder: SweepFolder, arguments: dict[str, Any]) -> None:
         if folder.path.is_file() or (folder.path.is_dir() and any(folder.path.iterdir())):
             raise InputError(f"{folder.path} is no sweep's folder and not empty: choose another output_dir")
         return
-    before, now = json.loads(path.read_text()), json.loads(json.dumps(arguments))
     grown = {"models", "modes", "train_on", "seeds"}
-    changed = [name for name in now if name not in grown and before.get(name) != now[name]]
-    if changed:
-        differences = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in sorted(changed))
-        raise InputError(f"{folder.path} was started with other arguments: {differences}; choose another output_dir")
+    check_same_arguments(folder.path, read_json(path), arguments, grown, "choose another output_dir")

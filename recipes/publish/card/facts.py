@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
-from ....trainers.runs.folder import ARGUMENTS_FILE, RESULTS_FILE
+from ....trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ....trainers.runs.learning_dynamics import load_dynamics
 from ..queue import Entry, weight_files
 from ..settings import load

@@ -80,7 +80,7 @@ def test_interrupted_it_goes_on_and_any_number_of_workers_writes_the_same(packed
     assert not (tmp_path / "out" / "manifest.json").exists()
     first = tmp_path / "out" / "train" / "train-00000-of-00004.parquet"
     before = first.stat().st_mtime_ns
-    with pytest.raises(InputError, match="begun with other arguments: block_size 48 -> 64; give the same"):
+    with pytest.raises(InputError, match="started with other arguments: block_size 48 -> 64; give the same"):
         prepare.main([*command, "--block_size=64"])
     manifest = prepare.main([*command, "--workers=2"])
     assert manifest["files"] == whole

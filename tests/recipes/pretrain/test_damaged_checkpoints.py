@@ -63,7 +63,7 @@ def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpu
     assert again["steps"] == 2
     again = pretrain.main(argv(tmp_path / "new", corpus, resume=True, init_from=run / "checkpoint-4.damaged"))
     assert again["steps"] == 4
-    assert "max_steps 2 -> 4: the schedule of the learning rate now ends elsewhere" in caplog.text
+    assert "max_steps 2 -> 4: the learning-rate schedule now ends at another step" in caplog.text
     with pytest.raises(InputError, match="has another shape than this run asks for: set n_layers 1"):
         pretrain.main(argv(tmp_path / "other", corpus, init_from=run / "checkpoint-4.damaged", n_layers=2))
 

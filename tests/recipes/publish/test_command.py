@@ -24,7 +24,7 @@ from pico_maml.recipes.publish import command as publish
 from pico_maml.recipes.publish.resuming import fetch_state
 from pico_maml.recipes.publish.settings import PublishArguments, load_settings
 from pico_maml.trainers import InputError
-from pico_maml.trainers.runs.folder import RESULTS_FILE
+from pico_maml.trainers.runs.files import RESULTS_FILE
 
 STEPS = range(1, 11)
 FAULTS = (

@@ -4,7 +4,8 @@ import math
 import pandas as pd
 import pytest
 
-from pico_maml.trainers.runs.learning_dynamics import CURVES_FILE, DYNAMICS_FILE, DYNAMICS_FOLDER, DynamicsFile, Row
+from pico_maml.trainers.runs.files import DYNAMICS_FILE
+from pico_maml.trainers.runs.learning_dynamics import CURVES_FILE, DYNAMICS_FOLDER, DynamicsFile, Row
 from pico_maml.trainers.runs.learning_dynamics import load_dynamics as load
 
 COLUMNS = ["step", "tokens", "quantity", "objective", "module", "layer", "head", "source", "value"]
@@ -48,7 +49,7 @@ def test_a_line_cut_off_is_left_out_and_a_resume_measures_again_from_its_step(fi
     with file.path.open("a") as half:
         half.write('{"step": 5, "tokens": 500, "rows": [{"quan')
     assert load(file.path.parent).step.max() == 4
-    file.keep_until(3)
+    file.lines.cut_back_to(3)
     pd.testing.assert_frame_equal(load(file.path.parent), whole)
     file.append(4, 400, [Row("cka", 0.2)])
     assert load(file.path.parent).step.tolist() == [1, 2, 3, 3, 3, 4]
@@ -66,7 +67,7 @@ def test_a_checkpoint_holds_the_same_rows_as_parquet(file, tmp_path):
 def test_nothing_measured(tmp_path):
     file = DynamicsFile(tmp_path / DYNAMICS_FILE)
     file.append(1, 1, [])
-    file.keep_until(0)
+    file.lines.cut_back_to(0)
     assert not file.path.exists()
     file.save(tmp_path / "empty")
     assert load(tmp_path / "empty").empty

@@ -9,11 +9,9 @@ from accelerate import PartialState
 from safetensors import SafetensorError
 
 from ...errors import InputError
+from ..files import COMPLETE, UNFINISHED
 from .finding import numbered
-from .seal import COMPLETE, seal, sync_directory
-
-# What is not a checkpoint yet, or no longer; whatever a killed process leaves here is deleted at the next save.
-UNFINISHED = ".unfinished"
+from .seal import seal, sync_directory
 
 
 @contextmanager

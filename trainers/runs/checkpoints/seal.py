@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-COMPLETE = "COMPLETE"
+from ..files import COMPLETE
 
 
 def seal(folder: Path, step: int, world_size: int) -> None:

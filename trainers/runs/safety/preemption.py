@@ -10,7 +10,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # EX_TEMPFAIL of sysexits.h: not done, try again. A launcher such as torchrun has a code of its own, so that a file in
 # the run's folder says the same.
 PREEMPTED_CODE = 75
-PREEMPTED_FILE = "PREEMPTED"
 
 
 class Preemption:

@@ -19,17 +19,17 @@ from transformers.trainer_utils import TrainOutput
 from ...corpus import BlockStream
 from ...corpus.stream_loader import StreamLoader
 from ...errors import InputError
-from ...meter import MetricsFile
 from ...process_group import sums
 from ..checkpoints import damages, newest, read_seal, rotate, written_beside
-from .preemption import PREEMPTED_FILE, Preemption
+from ..files import METRICS_FILE, PREEMPTED_FILE
+from ..json_files import JsonLines
+from .preemption import Preemption
 from .safety_config import SafetyConfig
 from .step_guard import StepGuard
 from .trackers import TolerantTracker
 
 logger = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.jsonl"
 MAML_STATE_FILE = "maml_state.safetensors"
 STREAM_FILE = "stream.json"
 
@@ -63,7 +63,7 @@ class SafeTrainer(Trainer):
                 multiprocessing_context=args.dataloader_multiprocessing_context,
             )
             args.ignore_data_skip = True  # the stream knows its place: nothing is read again on a resume
-        self.metrics_file = MetricsFile(Path(args.output_dir, METRICS_FILE))
+        self.metrics_file = JsonLines(Path(args.output_dir, METRICS_FILE))
         self.counts = {"updates_skipped": 0}
         self.guard = StepGuard(args.max_skipped_updates, args.loss_spike)
         self.preemption = Preemption()
@@ -96,7 +96,7 @@ class SafeTrainer(Trainer):
                 checkpoint = newest(run, hashes=main)
         if checkpoint is not None:
             self._load_state(checkpoint)
-        elif self.metrics_file.exists:
+        elif self.metrics_file.path.exists():
             raise InputError(f"{run} holds a run already: choose another output_dir, or resume it")
         if main:
             (run / PREEMPTED_FILE).unlink(missing_ok=True)
@@ -235,7 +235,7 @@ class SafeTrainer(Trainer):
         self.guard.load(tensors)
         self.load_tensors(tensors)
         if main:
-            self.metrics_file.keep_until(seal["step"])
+            self.metrics_file.cut_back_to(seal["step"])
 
     def _check_batches(self, checkpoint: Path, before: dict[str, int], world_size: int) -> None:
         if before != self._batches():

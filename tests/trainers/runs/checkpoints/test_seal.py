@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from pico_maml.trainers.runs.checkpoints import COMPLETE, damages, read_seal, verify
+from pico_maml.trainers.runs.checkpoints import damages, read_seal, verify
 from pico_maml.trainers.runs.checkpoints.seal import seal
+from pico_maml.trainers.runs.files import COMPLETE
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import torch
 from small_run import trainer
 
 from pico_maml.trainers.runs.checkpoints import verify
-from pico_maml.trainers.runs.safety import PREEMPTED_FILE, Preemption
+from pico_maml.trainers.runs.files import PREEMPTED_FILE
+from pico_maml.trainers.runs.safety import Preemption
 
 OPTIONS = {"max_steps": 8, "save_strategy": "no"}
 

@@ -1,0 +1,84 @@
+"""JSON files written whole or not at all, and files of JSON lines that survive a power cut."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Write a JSON file under a temporary name and rename it; `indent` None gives one line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InputError: the file is missing, or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: put it back") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: put back an undamaged copy") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no JSON object: put back an undamaged copy")
+    return content
+
+
+class JsonLines:
+    """A file of one JSON object a line, each with its `step`.
+
+    Args:
+        path: the file; its folder is made when the first line is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write one line and flush it; a line that a crash left torn is ended first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"
+            else:
+                torn = False
+            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+
+    def read(self) -> tuple[list[dict[str, Any]], int]:
+        """The rows, and the number of lines dropped because they are torn, not UTF-8 or no object with a step."""
+        rows, dropped = [], 0
+        for line in self.path.read_bytes().split(b"\n") if self.path.exists() else ():
+            try:
+                row = json.loads(line)
+                row["step"] = int(row["step"])
+                rows.append(row)
+            except (ValueError, TypeError, KeyError, OverflowError):
+                dropped += bool(line.strip())
+        return rows, dropped
+
+    def cut_back_to(self, step: int) -> None:
+        """Delete the rows after `step`, which a resumed run writes again, and lines that cannot be read."""
+        if not self.path.exists():
+            return
+        rows, dropped = self.read()
+        if dropped:
+            logger.warning("%s: %d damaged line(s) dropped", self.path, dropped)
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step), encoding="utf-8")
+        temporary.replace(self.path)
