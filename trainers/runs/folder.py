@@ -129,9 +129,7 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
             last,
             last,
         )
-    check_same_arguments(
-        folder, before, {**dict.fromkeys(before), **arguments}, FREE_ON_RESUME, "resume with the same"
-    )
+    check_same_arguments(folder, before, dict.fromkeys(before) | arguments, FREE_ON_RESUME, "resume with the same")
 
 
 def check_same_arguments(
