@@ -1,4 +1,4 @@
-"""Who works on what in a folder that several processes or machines share: one file a piece of work."""
+"""Claims: one file for each piece of work in a folder that several processes or machines share."""
 
 import os
 import socket
@@ -10,17 +10,17 @@ from types import TracebackType
 
 import psutil
 
-# Between taking a stale claim over and looking whether another process did so after us.
+# Wait between taking over a stale claim and checking whether another process took it too.
 SETTLE_SECONDS = 0.5
 
 
 class Claim:
-    """A claim that is held: its file is touched until it is released, so that others see that its owner lives.
+    """A claim this process holds; its file is touched until release, which shows others that the owner lives.
 
     Args:
-        path: of the claim's file, which exists.
-        owner: what stands in it.
-        stale_after: seconds without a touch after which others may take it.
+        path: the claim's file, which exists.
+        owner: the content of the file.
+        stale_after: seconds without a touch after which others may take the claim.
     """
 
     def __init__(self, path: Path, owner: str, stale_after: float) -> None:
@@ -50,12 +50,12 @@ class Claim:
 
 
 def acquire(path: Path, stale_after: float) -> Claim | None:
-    """Claim a piece of work, or None where a living process has it.
+    """Claim a piece of work; None if a living process holds the claim.
 
     A claim is stale when its process on this machine is gone, or when one on another machine has not touched it for
     `stale_after` seconds.
     Two processes that take over the same stale claim at the very same time may both go on; results are written
-    atomically, so that costs time but harms nothing.
+    atomically, so that this costs time and does no harm.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     owner = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
@@ -75,7 +75,7 @@ def acquire(path: Path, stale_after: float) -> Claim | None:
 
 
 def is_stale(path: Path, stale_after: float) -> bool:
-    """Whether the owner of a claim is gone."""
+    """True when the owner of a claim is gone."""
     try:
         touched = path.stat().st_mtime
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def is_stale(path: Path, stale_after: float) -> bool:
     if host == socket.gethostname():
         try:
             process = psutil.Process(int(rest.split()[0]))
-            # Killed but not yet reaped by its parent, or another one that has got the number since.
+            # Killed but not reaped yet, or another process that was given the same number.
             return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > touched
         except psutil.NoSuchProcess:
             return True
@@ -92,7 +92,7 @@ def is_stale(path: Path, stale_after: float) -> bool:
 
 
 def read(path: Path) -> str | None:
-    """What stands in a claim, None where there is none."""
+    """Content of a claim file; None if it is absent."""
     try:
         return path.read_text()
     except FileNotFoundError:

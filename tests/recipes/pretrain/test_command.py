@@ -31,7 +31,7 @@ def test_starting_again_is_an_error_and_resume_after_kill_gives_same_weights(pre
         pretrain.main(argv(pretrained, corpus))
     with pytest.raises(InputError, match="nothing to resume"):
         pretrain.main(argv(tmp_path / "new", corpus, resume=True))
-    with pytest.raises(InputError, match="is finished: step 4 of 4; to go on raise max_steps"):
+    with pytest.raises(InputError, match="is finished: step 4 of 4; to continue raise max_steps"):
         pretrain.main(argv(pretrained, corpus, resume=True))
     half = tmp_path / "half"
     pretrain.main(argv(half, corpus))

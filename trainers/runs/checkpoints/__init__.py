@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written beside, sealed with hashes, renamed into place, verified on resume."""
+"""Checkpoints are written under another name, sealed with hashes, renamed into place and verified on resume."""
 
 from ..files import COMPLETE, UNFINISHED
 from .finding import newest

@@ -1,4 +1,4 @@
-"""Writing a checkpoint beside, renaming it into place, and deleting old ones."""
+"""Writing a checkpoint under another name, renaming it into place, and deleting old ones."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from .seal import seal, sync_directory
 
 @contextmanager
 def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
-    """A folder to write checkpoint-`step` in; afterwards it stands whole in the run's folder, or not at all.
+    """Yield a folder for checkpoint-`step`, then seal and rename it, so that the run has the whole checkpoint or none.
 
     Every process must enter and leave; an older folder of that name is replaced.
 
     Args:
-        run: folder of the run, which all processes share.
+        run: the run's folder, which all processes share.
         step: optimizer steps done.
-        is_writer: whether this process makes, seals and renames the folder; one on each file system does.
+        is_writer: True on the process that creates, seals and renames the folder, one on each file system.
 
     Raises:
-        InputError: it could not be written (disk full, no permission); what was saved before is untouched.
+        InputError: it could not be written (disk full, no permission); earlier checkpoints are untouched.
     """
     processes = PartialState()
     folder = run / UNFINISHED / f"checkpoint-{step}"
@@ -49,7 +49,7 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
             sync_directory(run)
             folder.parent.rmdir()
     except (OSError, RuntimeError, SafetensorError) as error:
-        # torch.save and safetensors wrap what the system said; other errors, as of a lost process, only met here.
+        # torch.save and safetensors wrap errors of the system; other errors, such as a lost process, are not about saving.
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):
             raise
         if is_writer:
@@ -59,23 +59,17 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
 
 
 def cannot_save(run: Path, step: int, error: Exception) -> str:
-    """What to say when a checkpoint could not be written."""
+    """The error message for a checkpoint that could not be written."""
     steps = sorted(numbered(run))
     kept = f"checkpoint-{steps[-1]} is untouched: " if steps else ""
     disk = next(path for path in (run, *run.absolute().parents) if path.exists())
     free, reason = shutil.disk_usage(disk).free, " ".join(str(error).split())
-    remedy = "make room there, or remove the cause, and go on with --resume"
+    remedy = "free disk space or remove the cause, then continue with --resume"
     return f"cannot save checkpoint-{step} in {run} ({free:,} bytes free): {reason}; {kept}{remedy}"
 
 
 def rotate(run: Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest checkpoints over `limit` (None or 0: none), but never the newest whole one or the best.
-
-    Args:
-        run: folder of the run.
-        limit: checkpoints to keep.
-        best: path of the best one.
-    """
+    """Delete the oldest checkpoints until `limit` are left (None or 0: delete none), but never the newest or `best`."""
     if not limit:
         return
     whole = [path for _, path in sorted(numbered(run).items()) if (path / COMPLETE).exists()]
@@ -89,7 +83,7 @@ def rotate(run: Path, limit: int | None, best: str | None) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a checkpoint; at no moment does part of one stand under its name."""
+    """Delete a checkpoint; it is renamed first, so that no part of it is ever found under its name."""
     gone = folder.parent / UNFINISHED / f"deleted-{folder.name}"
     gone.parent.mkdir(exist_ok=True)
     shutil.rmtree(gone, ignore_errors=True)

@@ -15,9 +15,9 @@ from ..files import COMPLETE
 
 
 def seal(folder: Path, step: int, world_size: int) -> None:
-    """Bring every file of a checkpoint to the disk, and write COMPLETE behind them."""
+    """Flush every file of a checkpoint to disk, then write COMPLETE."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
-    with ThreadPoolExecutor() as threads:  # hashing lets go of Python's lock
+    with ThreadPoolExecutor() as threads:  # hashing releases the GIL
         digests = list(threads.map(_synced_digest, files))
     content: dict[str, Any] = {
         "step": step,
@@ -37,10 +37,10 @@ def seal(folder: Path, step: int, world_size: int) -> None:
 
 
 def read_seal(folder: Path) -> dict[str, Any]:
-    """What COMPLETE says.
+    """The content of COMPLETE.
 
     Raises:
-        ValueError: there is no COMPLETE, or it is damaged.
+        ValueError: the file is missing or damaged.
     """
     try:
         content = json.loads((folder / COMPLETE).read_text())
@@ -55,18 +55,18 @@ def read_seal(folder: Path) -> dict[str, Any]:
 
 
 def damages(folder: Path, hashes: bool = True) -> list[str]:
-    """What is wrong with a checkpoint, one clause a file; empty where it is whole.
+    """What is wrong with a checkpoint, one clause a file; empty if it is undamaged.
 
     Args:
-        folder: of the checkpoint.
-        hashes: also read every file; else only sizes are compared.
+        folder: the checkpoint.
+        hashes: compare the hash of every file, not only sizes.
     """
     try:
         files = read_seal(folder)["files"]
     except ValueError as error:
         return [str(error)]
 
-    def damage(name: str) -> str | None:
+    def damage_of(name: str) -> str | None:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             return f"{name} is missing"
@@ -78,16 +78,16 @@ def damages(folder: Path, hashes: bool = True) -> list[str]:
         return None
 
     with ThreadPoolExecutor() as threads:
-        return [found for found in threads.map(damage, files) if found is not None]
+        return [damage for damage in threads.map(damage_of, files) if damage is not None]
 
 
 def verify(folder: Path) -> bool:
-    """Whether a checkpoint is whole: every file that was saved is there, byte for byte."""
+    """True when every file of a checkpoint is as it was saved, byte for byte."""
     return not damages(folder)
 
 
 def sync_directory(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush the names in a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
