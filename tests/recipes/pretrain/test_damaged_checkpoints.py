@@ -86,7 +86,7 @@ def test_a_disk_that_fills_during_a_save(pretrained, corpus, tmp_path, monkeypat
     assert caught.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error: cannot save checkpoint-4 in ")
-    assert "checkpoint-2 is untouched: make room there, or remove the cause, and go on with --resume" in line
+    assert "checkpoint-2 is untouched: free disk space or remove the cause, then continue with --resume" in line
     assert sorted(path.name for path in run.glob("checkpoint-*")) == ["checkpoint-2"]
     assert not (run / ".unfinished").exists()
     monkeypatch.undo()

@@ -49,7 +49,7 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
             sync_directory(run)
             folder.parent.rmdir()
     except (OSError, RuntimeError, SafetensorError) as error:
-        # torch.save and safetensors wrap errors of the system; other errors, such as a lost process, are not about saving.
+        # torch.save and safetensors wrap errors of the system; not those of a lost process.
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):
             raise
         if is_writer:
@@ -69,7 +69,7 @@ def cannot_save(run: Path, step: int, error: Exception) -> str:
 
 
 def rotate(run: Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest checkpoints until `limit` are left (None or 0: delete none), but never the newest or `best`."""
+    """Delete the oldest checkpoints until `limit` are left (None, 0: keep all), but never the newest or `best`."""
     if not limit:
         return
     whole = [path for _, path in sorted(numbered(run).items()) if (path / COMPLETE).exists()]

@@ -20,7 +20,7 @@ def test_damaged_ones_are_set_aside_and_named(tmp_path, caplog):
     (second / "weights").write_bytes(b"12")
     assert newest(tmp_path) == first
     (line,) = caplog.messages
-    assert line == f"{second} is damaged and set aside as checkpoint-2.damaged: weights has 2 bytes instead of 4"
+    assert line == f"{second} is damaged and was renamed to checkpoint-2.damaged: weights has 2 bytes instead of 4"
     save(tmp_path, 2).joinpath("weights").write_bytes(b"1235")
     assert newest(tmp_path) == first
     assert newest(tmp_path) == first, "nothing more happens"
