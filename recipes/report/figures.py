@@ -44,7 +44,7 @@ def run_curves(run: RunData) -> Figure | None:
     """One panel a chart of the catalogue; None when there is nothing to draw."""
     panels = []
     for chart in CHARTS:
-        lines = [(series.name, run.curve(series.metric)) for series in (*chart.series, *chart.card_series)]
+        lines = [(series.name, run.curve(series.metric)) for series in (*chart.lines, *chart.card_series)]
         lines = [(name, curve) for name, curve in lines if len(curve) > 1]
         if chart.on_card and lines:
             panels.append((chart, lines))

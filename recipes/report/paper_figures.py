@@ -102,8 +102,8 @@ def stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
             if draw_chart(axes, chart, run, colour_of(i)):
                 handles[run.label] = Line2D([], [], color=colour_of(i))
         format_y(axes, chart)
-        if len(chart.series) > 1:
-            handles |= {part.name: Line2D([], [], color=GREY, linestyle=DASHES[part.dash]) for part in chart.series}
+        if len(chart.lines) > 1:
+            handles |= {part.name: Line2D([], [], color=GREY, linestyle=DASHES[part.dash]) for part in chart.lines}
         if chart.chance:
             draw_chance(axes, runs)
             handles["chance"] = Line2D([], [], color=GREY, linewidth=0.9, linestyle=FINE)
@@ -114,7 +114,7 @@ def stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
 
 def draw_chart(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
     """Draw a run's lines of one chart; False when it has none."""
-    lines = [(series, curve) for series in chart.series if len(curve := run.curve(series.metric))]
+    lines = [(series, curve) for series in chart.lines if len(curve := run.curve(series.metric))]
     for series, curve in lines:
         axes.plot(curve["step"], curve["value"], DASHES[series.dash], color=colour, marker=dots(curve))
     return bool(lines)

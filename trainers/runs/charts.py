@@ -23,10 +23,10 @@ class Chart:
     """A chart of logged metrics over training.
 
     Attributes:
-        key: identifies the chart on the page.
+        key: identifies the chart on the page; without `series` also the metric of its only line.
         title, unit: shown above it and on its y axis.
-        series: lines of each run.
         text: one or two sentences on what the chart shows.
+        series: lines of each run.
         percent: the values are shares.
         log: the y axis is logarithmic.
         chance: draw a line at 1 / N.
@@ -38,8 +38,8 @@ class Chart:
     key: str
     title: str
     unit: str
-    series: tuple[Series, ...]
     text: str
+    series: tuple[Series, ...] = ()
     percent: bool = False
     log: bool = False
     chance: bool = False
@@ -47,18 +47,28 @@ class Chart:
     on_card: bool = False
     card_series: tuple[Series, ...] = ()
 
+    @property
+    def lines(self) -> tuple[Series, ...]:
+        """The lines of each run."""
+        return self.series or (Series(self.key, self.title),)
+
     def has_data(self, runs: list[RunData]) -> bool:
         """True when any of the runs logged any of the metrics."""
-        return any(len(run.curve(series.metric)) for run in runs for series in self.series)
+        return any(len(run.curve(series.metric)) for run in runs for series in self.lines)
 
 
+NEXT_TOKEN_LOSS = (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash"))
+QUERY_ACCURACY = (
+    Series("query_accuracy", "after the inner loop"),
+    Series("prototype_accuracy", "class prototypes", "dot"),
+)
 CHARTS = (
     Chart(
         "next_token_loss",
         "Next-token loss",
         "nats a token",
-        (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash")),
         "Cross-entropy of the next token, without the loss of episodes.",
+        NEXT_TOKEN_LOSS,
         phases=True,
         on_card=True,
     ),
@@ -66,8 +76,8 @@ CHARTS = (
         "perplexity",
         "Held-out perplexity",
         "perplexity",
-        (Series("eval_perplexity", "held-out"),),
         "exp of the held-out next-token loss, on a logarithmic axis.",
+        (Series("eval_perplexity", "held-out"),),
         log=True,
         phases=True,
         on_card=True,
@@ -76,9 +86,9 @@ CHARTS = (
         "query_accuracy",
         "Query accuracy",
         "share correct",
-        (Series("query_accuracy", "after the inner loop"), Series("prototype_accuracy", "class prototypes", "dot")),
         "Training episodes, after the inner loop. Two baselines: nearest class prototypes of the same features, which "
         "need no head, and chance.",
+        QUERY_ACCURACY,
         percent=True,
         chance=True,
         phases=True,
@@ -89,7 +99,6 @@ CHARTS = (
         "support_accuracy",
         "Support accuracy",
         "share correct",
-        (Series("support_accuracy", "after the inner loop"),),
         "Accuracy on the examples that the head was just adapted to.",
         percent=True,
         chance=True,
@@ -99,48 +108,20 @@ CHARTS = (
         "adaptation_gain",
         "Adaptation gain",
         "difference of shares",
-        (Series("adaptation_gain", "after minus before"),),
         "Query accuracy after the inner loop minus before it. At zero the inner loop changes nothing.",
         percent=True,
     ),
-    Chart(
-        "query_loss",
-        "Query loss",
-        "nats",
-        (Series("query_loss", "query loss"),),
-        "Outer loss of the episodes, at the adapted head.",
-        on_card=True,
-    ),
-    Chart(
-        "head_weight_mean",
-        "Head weights, mean",
-        "weight",
-        (Series("head_weight_mean", "mean"),),
-        "Mean over all weights of the episodes' head before adaptation.",
-    ),
+    Chart("query_loss", "Query loss", "nats", "Outer loss of the episodes, at the adapted head.", on_card=True),
+    Chart("head_weight_mean", "Head weights, mean", "weight", "Mean over the episodes' head before adaptation."),
     Chart(
         "head_weight_std",
         "Head weights, standard deviation",
         "weight",
-        (Series("head_weight_std", "standard deviation"),),
-        "Standard deviation over all weights of the episodes' head before adaptation.",
+        "Standard deviation over the episodes' head before adaptation.",
         phases=True,
     ),
-    Chart(
-        "tokens_per_second",
-        "Throughput",
-        "tokens a second",
-        (Series("tokens_per_second", "tokens a second"),),
-        "Tokens drawn from the corpus a second, with the time of evaluations.",
-    ),
-    Chart(
-        "grad_norm",
-        "Gradient norm",
-        "2-norm",
-        (Series("grad_norm", "before clipping"),),
-        "Norm of the outer gradient of both objectives together, before clipping.",
-        log=True,
-    ),
+    Chart("tokens_per_second", "Throughput", "tokens a second", "Tokens a second, with the time of evaluations."),
+    Chart("grad_norm", "Gradient norm", "2-norm", "Outer gradient of both objectives, before clipping.", log=True),
 )
 
 

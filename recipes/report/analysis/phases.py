@@ -39,10 +39,10 @@ def analyse_run(run: RunData) -> list[AnalysedCurve]:
     """The phases of a run's curves over its steps."""
     named = []
     for chart in CHARTS:
-        series = chart.series[0]
+        series = chart.lines[0]
         data = run.curve(series.metric)
         if chart.phases and len(data):
-            name = f"{chart.title}, {series.name}" if len(chart.series) > 1 else chart.title
+            name = f"{chart.title}, {series.name}" if len(chart.lines) > 1 else chart.title
             named.append((Kind(series.metric, ""), "", -1, name, data))
     for kind in kinds([run]):
         for (module, layer), data in sorted(curves(run, kind).items()) if kind.entry.phases else ():

@@ -119,10 +119,10 @@ def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAla
     ranks = f" ({kneed_ranks} of {len(ranked)} of effective rank)" if ranked else ""
     places = [f"{curve.name} at step {interval(curve.phases.knee.at)}" for curve in kneed if curve.phases.knee]
     more = [f"and {len(kneed) - 5} more"] if len(kneed) > 5 else []
-    knees = f"a knee in {len(kneed)} of {len(own)} curves{ranks}: {'; '.join(places[:5] + more)}"
+    knees = f"a knee in {len(kneed)} of {plural(len(own), 'curve')}{ranks}: {'; '.join(places[:5] + more)}"
     return (
-        f"{run.label}: {knees if kneed else f'no knee found in {len(own)} curves'}. The same number of noise curves "
-        f"would have {len(own) * alarms.knees / alarms.curves:.1f} (1 run).{note}"
+        f"{run.label}: {knees if kneed else 'no knee found in ' + plural(len(own), 'curve')}. Among as many curves of "
+        f"noise, {len(own) * alarms.knees / alarms.curves:.1f} would have one (1 run).{note}"
     )
 
 
@@ -142,7 +142,7 @@ def describe_order(order: LayerOrder) -> str:
     last = max(order.layers, key=lambda times: times.last)
     moving = sorted(times.layer for times in order.layers if times.reconverges is None)
     if last.reconverges is None:
-        end = f"layer {join(list(map(str, moving)))} not reconverged by the end"
+        end = f"layer{'s' if len(moving) > 1 else ''} {join(list(map(str, moving)))} not reconverged by the end"
     else:
         end = f"layer {last.layer} reconverges last (step {interval(last.reconverges)}, {last.last:.0%})"
     return (

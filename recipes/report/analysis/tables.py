@@ -145,7 +145,7 @@ def curve_table(runs: list[RunData]) -> pd.DataFrame:
         run.curve(series.metric).assign(run=run.label, metric=series.metric)
         for run in runs
         for chart in CHARTS
-        for series in chart.series
+        for series in chart.lines
     ]
     columns = ["run", "metric", *AXES, "value"]
     parts = [part[columns] for part in parts if len(part)]

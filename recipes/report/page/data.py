@@ -50,14 +50,14 @@ def chart_data(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     levels = {level for run in runs if (level := chance_level(run)) is not None}
     return {
         "key": chart.key,
-        "names": len(chart.series),
+        "names": len(chart.lines),
         "percent": chart.percent,
         "log": chart.log,
         "chance": sorted(levels) if chart.chance else [],
         "series": [
             {"run": i, "name": series.name, "dash": series.dash, **points(curve)}
             for i, run in enumerate(runs)
-            for series in chart.series
+            for series in chart.lines
             if len(curve := run.curve(series.metric))
         ],
     }

@@ -54,7 +54,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         written=f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         cards=[card(run, row, i) for i, (run, row) in enumerate(zip(runs, rows, strict=True))],
         findings=findings.run_statements,
-        axes=[(axis, name) for axis, name in AXES.items() if axis == "step" or any(has(run, axis) for run in runs)],
+        axes=[(axis, name) for axis, name in AXES.items() if axis == "step" or known(axis, runs)],
         charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         dynamics_table=dynamics_table(runs),
         phase_findings=findings.phase_statements,
@@ -76,6 +76,6 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
     )
 
 
-def has(run: RunData, axis: str) -> bool:
-    """True when a run has values of a unit beyond its start."""
-    return bool((run.metrics[axis] > 0).any())
+def known(axis: str, runs: list[RunData]) -> bool:
+    """True when any run has values of a unit after its start."""
+    return any((run.metrics[axis] > 0).any() for run in runs)

@@ -43,11 +43,11 @@ def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     style = ".1%" if chart.percent else ".4g"
     sentences: list[str] = []
     columns = {}
-    for run, series in product(runs, chart.series):
+    for run, series in product(runs, chart.lines):
         curve = run.curve(series.metric)
         if len(curve):
             first, last = curve.iloc[0], curve.iloc[-1]
-            name = f"{run.label}, {series.name}" if len(chart.series) > 1 else run.label
+            name = f"{run.label}, {series.name}" if len(chart.lines) > 1 else run.label
             sentences.append(
                 f"{name}: {first['value']:{style}} at step {first['step']:,.0f}, {last['value']:{style}} at step "
                 f"{last['step']:,.0f}, between {curve['value'].min():{style}} and {curve['value'].max():{style}}."
@@ -55,12 +55,12 @@ def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
             columns[name] = curve.set_index("step")["value"].map(lambda value: f"{value:{style}}")
     table = pd.DataFrame(columns).rename_axis("step")
     rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), ROWS_OF_A_CHART)).round().astype(int))
-    lines = [f"{DASHES[series.dash]}: {series.name}" for series in chart.series]
+    styles = [f"{DASHES[series.dash]}: {series.name}" for series in chart.lines]
     return {
         "key": chart.key,
         "title": chart.title,
         "unit": chart.unit,
-        "text": f"{chart.text} {', '.join(lines)}." if len(lines) > 1 else chart.text,
+        "text": f"{chart.text} {', '.join(styles)}." if len(styles) > 1 else chart.text,
         "sentences": sentences,
         "table": html_table(table.iloc[rows].fillna("").reset_index()),
     }

@@ -26,7 +26,7 @@ def test_a_card_shows_the_charts_that_the_catalogue_marks(run):
         "Next-token loss": ["training", "held-out"],
         "Held-out perplexity": ["held-out"],
         "Query accuracy": ["after the inner loop", "class prototypes", "before the inner loop", "chance"],
-        "Query loss": ["query loss"],
+        "Query loss": ["Query loss"],
     }
     layers = ["layer 0", "layer 1"]
     assert panels(run_dynamics(run)) == {"Proportional effective rank of weights": layers}
