@@ -1,12 +1,12 @@
 """The report's folder: a new report replaces an earlier one, all files at once; other files stay."""
 
-import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ...trainers import InputError
+from ...trainers.runs.json_files import read_json, write_json
 
 MARKER = ".pico-maml-report.json"
 
@@ -30,20 +30,20 @@ def write_output(folder: Path, write: Callable[[Path], None]) -> None:
         folder.mkdir(exist_ok=True)
         before = _listed(folder)
         # Files of both reports are listed first: after an interruption the next report deletes the right ones.
-        (folder / MARKER).write_text(json.dumps({"files": sorted({*before, *files})}))
+        write_json(folder / MARKER, {"files": sorted({*before, *files})})
         for name in sorted(files, key=lambda name: name == "index.html"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).replace(folder / name)
         for name in set(before) - set(files):
             (folder / name).unlink(missing_ok=True)
-        (folder / MARKER).write_text(json.dumps({"files": files}))
+        write_json(folder / MARKER, {"files": files})
 
 
 def _listed(folder: Path) -> list[str]:
     """Files of the report in the folder; names that lead outside of it are ignored."""
     try:
-        names = json.loads((folder / MARKER).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        names = read_json(folder / MARKER)["files"]
+    except (InputError, KeyError):
         return []
     root = folder.resolve()
     return [name for name in names if Path(os.path.normpath(root / name)).is_relative_to(root)]

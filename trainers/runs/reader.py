@@ -1,6 +1,5 @@
 """The one reader of a run's folder, for the report, model cards and trackers: finished, in training, or broken off."""
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 from ..cost import Cost, cost_of
 from ..errors import InputError
 from .files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE
-from .json_files import JsonLines
+from .json_files import JsonLines, read_json
 from .learning_dynamics import DTYPES, load_dynamics
 
 # The units that runs are compared over, and their names on the page.
@@ -105,8 +104,8 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
         checkpoint: folder whose learning dynamics are read when the run's folder has none.
     """
     notes: list[str] = []
-    arguments = read_json(path / ARGUMENTS_FILE, notes)
-    results = read_json(path / RESULTS_FILE, notes)
+    arguments = read_object(path / ARGUMENTS_FILE, notes)
+    results = read_object(path / RESULTS_FILE, notes)
     metrics = read_metrics(path / METRICS_FILE, notes)
     cost = cost_of(arguments, tokens_per_step(metrics))
     if cost is None:
@@ -147,7 +146,7 @@ def status(metrics: Path, results: dict[str, Any]) -> str:
 
 def read_ner(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Results of NER fine-tuning in a run's subfolders; a tagger's own results under ""."""
-    below = {file.parent.name: read_json(file, []) for file in sorted(path.glob(f"*/{RESULTS_FILE}"))}
+    below = {file.parent.name: read_object(file, []) for file in sorted(path.glob(f"*/{RESULTS_FILE}"))}
     return {
         folder: entry
         for folder, entry in ({"": results} | below).items()
@@ -155,14 +154,13 @@ def read_ner(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_json(path: Path, notes: list[str]) -> dict[str, Any]:
+def read_object(path: Path, notes: list[str]) -> dict[str, Any]:
     """A JSON object; empty, with a note, when it is missing or cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        notes.append(f"{path.name} is {'missing' if isinstance(error, FileNotFoundError) else 'unreadable'}")
+        return read_json(path)
+    except (InputError, OSError):
+        notes.append(f"{path.name} is {'unreadable' if path.exists() else 'missing'}")
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
@@ -191,30 +189,21 @@ def tokens_per_step(metrics: pd.DataFrame) -> float:
 def add_axes(metrics: pd.DataFrame, cost: Cost | None) -> None:
     """Add the columns of `AXES`, for evaluations interpolated between the training logs around them."""
     columns = ["tokens_seen", "next_token_tokens", "episodes", "tokens_per_second"]
-    known = [name for name in columns if name in metrics]
-    logs = (
-        metrics.dropna(subset=known)[["step", *known]].drop_duplicates("step", keep="last") if known else metrics[:0]
-    )
-    step = np.append(0.0, logs["step"].to_numpy(float))
+    logs = metrics.reindex(columns=["step", *columns]).dropna(subset=columns, how="all")
+    logs = logs.dropna(subset=metrics.columns.intersection(columns)).drop_duplicates("step", keep="last").astype(float)
 
-    def at_each(values: np.ndarray) -> np.ndarray:
+    def at_each(values: pd.Series) -> np.ndarray:
         """Interpolate a quantity that is 0 at step 0; NaN after the last training log."""
-        if len(values) and not np.isfinite(values).any():
+        if len(values) and values.isna().all():
             return np.full(len(metrics), np.nan)
-        if not len(values):
-            return np.where(metrics["step"] == 0, 0.0, np.nan)
-        return np.interp(metrics["step"], step, np.append(0.0, values), right=np.nan)
+        return np.interp(metrics["step"], np.append(0.0, logs["step"]), np.append(0.0, values), right=np.nan)
 
-    unknown = np.full(len(logs), np.nan)
-    column = {name: logs[name].to_numpy(float) if name in known else unknown for name in columns}
-    seconds = np.diff(column["tokens_seen"], prepend=0.0) / np.where(
-        column["tokens_per_second"] > 0, column["tokens_per_second"], np.nan
-    )
-    metrics["tokens"] = at_each(column["tokens_seen"])
-    metrics["seconds"] = at_each(np.cumsum(seconds))
-    metrics["flops"] = at_each(
-        unknown if cost is None else cost.total(column["next_token_tokens"], column["episodes"])
-    )
+    speed = logs["tokens_per_second"].where(logs["tokens_per_second"] > 0)
+    new_tokens = np.diff(logs["tokens_seen"], prepend=0.0)
+    flops = cost.total(logs["next_token_tokens"].to_numpy(), logs["episodes"].to_numpy()) if cost else np.nan
+    metrics["tokens"] = at_each(logs["tokens_seen"])
+    metrics["seconds"] = at_each((new_tokens / speed).cumsum(skipna=False))
+    metrics["flops"] = at_each(pd.Series(flops, logs.index))
 
 
 def read_dynamics(path: Path, checkpoint: Path | None, metrics: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -58,6 +58,7 @@ def test_flops_are_unknown_without_arguments(tmp_path):
     (folder / "arguments.json").write_text("[]")
     run = load_run(folder, "a")
     assert run.cost is None
+    assert "arguments.json is unreadable" in run.notes
     assert run.metrics["flops"].isna().all()
     assert np.isfinite(run.metrics["seconds"]).all()
 
