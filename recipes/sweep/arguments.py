@@ -1,7 +1,6 @@
-"""Which runs a sweep makes, and how."""
+"""Arguments of a sweep, and which of them decide its results."""
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ...trainers import InputError
@@ -9,13 +8,12 @@ from ...trainers.ner import NERConfig
 from ...trainers.ner.ner_config import MODES
 from ...trainers.ner.universal_ner import ALL, SEEN
 from ...trainers.runs.sweep_folder import Model, Run, plan
+from ..arguments.launcher import LauncherArguments
 
-LAUNCHERS = ("process", "submitit-local", "slurm")
 
-
-@dataclass
-class SweepArguments:
-    """Arguments of a sweep: every model is fine-tuned in every mode on every treebank with every seed."""
+@dataclass(kw_only=True)
+class SweepArguments(LauncherArguments):
+    """A sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
     models: list[str] = field(
         metadata={
@@ -33,42 +31,20 @@ class SweepArguments:
     uner_dir: str | None = field(
         default=None, metadata={"help": "Folder of the Universal NER files (unset: downloaded once and cached)."}
     )
-    workers: int = field(default=1, metadata={"help": "Processes, or SLURM array jobs, that share the runs."})
-    launcher: str = field(
-        default="process",
-        metadata={"help": f"{', '.join(LAUNCHERS)}: processes here, the same through submitit, or SLURM array jobs."},
+    dry_run: bool = field(
+        default=False, metadata={"help": "Print the runs that are left and what they cost; run nothing."}
     )
-    slurm: dict | str | None = field(
-        default=None,
-        metadata={"help": 'submitit\'s parameters as JSON: {"slurm_partition": "gpu", "timeout_min": 600}.'},
-    )
-    dry_run: bool = field(default=False, metadata={"help": "Say what is left and what it costs; run nothing."})
-    retry_failed: bool = field(default=False, metadata={"help": "Run what failed before again."})
+    retry_failed: bool = field(default=False, metadata={"help": "Run failed runs again."})
     delete_downloads: bool = field(
-        default=False,
-        metadata={
-            "help": "Delete afterwards what was downloaded of the models, when nothing is left to run from the Hub."
-        },
-    )
-    stale_after: float = field(
-        default=600.0, metadata={"help": "Seconds of silence after which another worker's run is taken over."}
+        default=False, metadata={"help": "Delete downloaded models at the end. Not with launcher slurm."}
     )
 
     def __post_init__(self) -> None:
-        if self.launcher not in LAUNCHERS:
-            raise InputError(f"launcher must be one of {', '.join(LAUNCHERS)}, got {self.launcher!r}")
+        super().__post_init__()
         if wrong := [mode for mode in self.modes if mode not in MODES]:
             raise InputError(f"modes are {' and '.join(MODES)}, got {', '.join(wrong)}")
-        if isinstance(self.slurm, str):
-            try:
-                self.slurm = json.loads(self.slurm)
-            except json.JSONDecodeError as error:
-                raise InputError(f"slurm must be JSON, got {self.slurm!r}") from error
         if self.delete_downloads and self.launcher == "slurm":
-            raise InputError("delete_downloads cannot know when SLURM jobs are done with a model: leave it")
-        for name in ("workers", "stale_after"):
-            if self.__dict__[name] < 1:
-                raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
+            raise InputError("delete_downloads cannot know when SLURM jobs are done with a model: do not set it")
 
     def runs(self) -> list[Run]:
         """Every run of the sweep, those of a model together."""
@@ -76,9 +52,9 @@ class SweepArguments:
 
 
 TYPES = (SweepArguments, NERConfig)
-# What two sessions of one sweep may differ in.
-FREE = {"workers", "launcher", "slurm", "dry_run", "retry_failed", "delete_downloads", "stale_after", "uner_dir"}
-# The fine-tuning arguments that decide results.
+# Arguments that do not change a run's result: a sweep may go on with other values.
+FREE = {f.name for f in fields(LauncherArguments)} | {"dry_run", "retry_failed", "delete_downloads", "uner_dir"}
+# The fine-tuning arguments that do.
 DECISIVE = (
     "labelled_subword",
     "tag_decoding",
@@ -95,14 +71,15 @@ DECISIVE = (
 )
 
 
-def comparable(sweep: SweepArguments, args: NERConfig) -> dict[str, Any]:
-    """What decides the results of a sweep.
+def decisive(sweep: SweepArguments, args: NERConfig) -> dict[str, Any]:
+    """The arguments that decide the results of a sweep.
 
     Raises:
-        InputError: an argument that the sweep itself goes through.
+        InputError: a mode or a seed of fine-tuning, which the sweep itself varies.
     """
     if (args.mode, args.seed) != (NERConfig.mode, NERConfig.seed):
         raise InputError("a sweep goes through modes and seeds: give --modes and --seeds instead of --mode and --seed")
+    settings = args.to_dict()
     return {name: value for name, value in asdict(sweep).items() if name not in FREE} | {
-        name: args.__dict__[name] for name in DECISIVE
+        name: settings[name] for name in DECISIVE
     }

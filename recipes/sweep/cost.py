@@ -1,84 +1,89 @@
-"""What a sweep will cost: operations from the size of models and treebanks, hours from finished runs."""
+"""Cost of a sweep: FLOPs by the size of models and treebanks, hours by the pace of finished runs."""
 
 from statistics import median
 from typing import Any
 
-import torch
+import numpy as np
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForTokenClassification
+from transformers import AutoConfig
 
+from ...modeling_pico import PicoConfig
 from ...trainers import InputError, load_treebank
 from ...trainers.corpus import load_tokenizer
+from ...trainers.cost import TRAINING, ModelCost
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig
+from ...trainers.ner.iob2 import LABELS
 from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.sweep_folder import Model, Run
 from .arguments import SweepArguments
 
-# An assumption: what a byte-level BPE makes of a word is 1.3 sub-words in its own language and 3 in a distant one.
+# Assumed: a byte-level BPE makes 1.3 sub-words of a word in its own language and 3 in a distant one.
 SUBWORDS_A_WORD = 2
 SHOWN = 12
 
 
 def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str, float]:
-    """The floating point operations of every run, by its name, if it trains for all its epochs.
+    """FLOPs of each run by name, if it trains for all its epochs (see `trainers.cost`).
 
-    A forward pass costs 2 operations a parameter and sub-word, a backward pass 4 (Kaplan et al. 2020). Full
-    fine-tuning reads the training set forwards and backwards each epoch and the development set forwards; head-only
-    reads everything once.
+    In mode full an epoch reads the training set forward and backward and the development set forward; in mode head
+    both forward, once for all epochs if features are cached. At the end the test sets are read forward.
 
     Raises:
-        InputError: a model, tokenizer or treebank that is not there, or one without a train split.
+        InputError: a missing model, tokenizer or treebank, a model that is no Pico decoder, or a treebank without a
+            train split.
     """
-    tests = sum(map(words, load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()))
-    train, development = {}, {}
+    tests = np.concatenate([lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
+    splits = {}
     for name in sweep.train_on:
         treebank = load_treebank(name, sweep.uner_dir)
         if "train" not in treebank:
-            raise InputError(f"{name} has no train split, only {', '.join(treebank)}: take it out of train_on")
-        train[name] = words(treebank["train"])
-        development[name] = words(treebank["validation"]) if "validation" in treebank else 0
-    sizes = {model: parameters(model) for model in dict.fromkeys(run.model for run in runs)}
+            raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
+        validation = lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
+        splits[name] = lengths(treebank["train"]), validation
+    configs = {model: pico_config(model) for model in dict.fromkeys(run.model for run in runs)}
     costs = {}
     for run in runs:
-        once = train[run.train_on] + development[run.train_on] + tests
-        epochs = args.num_train_epochs
-        whole = epochs * (3 * train[run.train_on] + development[run.train_on]) + tests
-        passes = once if run.mode == "head" and args.cache_features else whole
-        costs[run.name] = 2.0 * sizes[run.model] * SUBWORDS_A_WORD * passes
+        train, development, test = (encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
+        full = run.mode == "full"
+        epochs = args.num_train_epochs if full or not args.cache_features else 1
+        costs[run.name] = epochs * ((TRAINING if full else 1) * train + development) + test
     return costs
 
 
-def words(rows: Dataset) -> int:
-    """Words of a split."""
-    return sum(map(len, rows[:]["tokens"]))
+def lengths(rows: Dataset) -> np.ndarray:
+    """(S,) estimated sub-words of each sentence."""
+    return SUBWORDS_A_WORD * np.array([len(tokens) for tokens in rows[:]["tokens"]])
 
 
-def parameters(model: Model) -> int:
-    """Parameters but the embedding's, which is looked up. Opens the configuration and the tokenizer only."""
+def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
+    """FLOPs of a forward pass over (S,) sentences of so many sub-words, with the classifier."""
+    tokens = sentences.sum()
+    context = (sentences**2).sum() / max(tokens, 1)  # the mean over tokens of the length of their sentence
+    return ModelCost.of(config).forward(float(tokens), float(context), config.d_model * len(LABELS))
+
+
+def pico_config(model: Model) -> PicoConfig:
+    """The configuration of a pretrained model, whose tokenizer can be loaded too."""
     load_tokenizer(model.path, model.revision)
     config = load_pretrained(AutoConfig, model.path, model.revision)
-    with torch.device("meta"):
-        classifier = AutoModelForTokenClassification.from_config(config)
-    return classifier.num_parameters() - classifier.get_input_embeddings().weight.numel()
+    if not isinstance(config, PicoConfig):
+        raise InputError(f"{model.path} is a {config.model_type} model: a sweep fine-tunes Pico decoders only")
+    return config
 
 
 def estimate(left: list[Run], costs: dict[str, float], results: list[dict[str, Any]]) -> str:
-    """What is left and what it will cost, as text.
+    """The runs that are left and what they will cost, as text.
 
     Args:
         left: runs to do.
-        costs: operations of every run (see `measure`).
-        results: finished runs, whose pace says how long the others take; without one of a mode its time is unknown.
+        costs: FLOPs of every run (see `measure`).
+        results: finished runs. Their pace gives the time of the others, mode by mode.
     """
     pace: dict[str, list[float]] = {}
     for result in results:
-        name = Run(
-            Model(result["size"], result["pretraining"], result["path"]),
-            result["mode"],
-            result["train_on"],
-            result["seed"],
-        ).name
+        model = Model(result["size"], result["pretraining"], result["path"])
+        name = Run(model, result["mode"], result["train_on"], result["seed"]).name
         if name in costs:
             pace.setdefault(result["mode"], []).append(result["seconds"] / costs[name])
     seconds = [costs[run.name] * median(pace[run.mode]) for run in left if run.mode in pace]

@@ -1,14 +1,12 @@
-"""What a worker of a sweep does: claim a run that nobody has, fine-tune, write its result, and the next."""
+"""A worker of a sweep: claims a free run, fine-tunes, writes the result, and goes on to the next."""
 
 import copy
-import os
 import shutil
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import AutoConfig, AutoModelForTokenClassification, TrainerCallback, set_seed
 from transformers.utils import logging
@@ -28,15 +26,10 @@ from .arguments import TYPES, SweepArguments
 
 
 class Backbone:
-    """What the runs of one pretrained model share: its tokenizer, and sentences that are tokenised once.
-
-    Args:
-        model: which one.
-        sweep: says what is evaluated on, and where the files are.
-        labelled_subword: see `NERConfig`.
+    """A pretrained model with its tokenizer and tokenised sentences, shared by its runs.
 
     Raises:
-        InputError: no such model, tokenizer or test set.
+        InputError: a missing model, tokenizer or test set.
     """
 
     def __init__(self, model: Model, sweep: SweepArguments, labelled_subword: str) -> None:
@@ -48,59 +41,47 @@ class Backbone:
         self.treebanks: dict[str, DatasetDict] = {}
 
     def prepare(self, rows: Dataset) -> Dataset:
-        """Tokenised rows."""
+        """Tokenise and align sentences."""
         return prepare(rows, self.tokenizer, self.max_length, self.labelled_subword)
 
     def treebank(self, name: str) -> DatasetDict:
         """The train and validation splits of a treebank."""
         if name not in self.treebanks:
             splits = load_treebank(name, self.sweep.uner_dir)
-            kept = {split: self.prepare(rows) for split, rows in splits.items() if split != "test"}
-            self.treebanks[name] = DatasetDict(kept)
+            self.treebanks[name] = DatasetDict(
+                {split: self.prepare(rows) for split, rows in splits.items() if split != "test"}
+            )
         return self.treebanks[name]
 
     def classifier(self, seed: int) -> Any:
         """The model with a fresh classifier."""
         set_seed(seed)
-        names = label_names()
-        return load_pretrained(AutoModelForTokenClassification, self.model.path, self.model.revision, **names)
+        path, revision = self.model.path, self.model.revision
+        return load_pretrained(AutoModelForTokenClassification, path, revision, **label_names())
 
 
-def work(argv: list[str], sharing: int = 1) -> None:
-    """Do the runs of a sweep that nobody else does, until none is left.
-
-    Args:
-        argv: the sweep's command line.
-        sharing: workers that share the processors of this machine.
-    """
+def work(argv: list[str]) -> None:
+    """Do the runs of the sweep with this command line that no other worker does, until none is left."""
     sweep, args = parse(TYPES, argv, prog="sweep")
     disable_progress_bars()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     args.disable_tqdm, args.logging_strategy = True, "no"
-    if sharing > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
     worker = Worker(SweepFolder(Path(args.output_dir)), sweep, args)
-    # Once more as long as something was done: the owner of a claim may have died in the meantime.
+    # Again after every run that was done: the owner of a claim may have died in the meantime.
     while any(worker.attempt(run) for run in sweep.runs()):
         pass
 
 
 class Worker:
-    """Does runs one after the other, in one folder.
-
-    Args:
-        folder: of the sweep.
-        sweep: its arguments.
-        args: those of fine-tuning.
-    """
+    """Does runs in the folder of a sweep, one after the other; `args` are those of fine-tuning."""
 
     def __init__(self, folder: SweepFolder, sweep: SweepArguments, args: NERConfig) -> None:
         self.folder, self.sweep, self.args = folder, sweep, args
         self.backbone: Backbone | None = None
 
     def attempt(self, run: Run) -> bool:
-        """Do a run unless it is done, failed or claimed; whether it was done or failed here."""
+        """Do a run unless it is finished, failed or claimed by another worker; True if it was tried."""
         if self.folder.finished(run) or self.folder.failed(run):
             return False
         claim = self.folder.claim(run, self.sweep.stale_after)
@@ -114,7 +95,7 @@ class Worker:
                 if self.backbone is None or self.backbone.model != run.model:
                     self.backbone = Backbone(run.model, self.sweep, self.args.labelled_subword)
                 result = execute(run, self.backbone, self.folder, self.args)
-            # One run that fails, for whatever reason, must not stop the others.
+            # A run that fails, for whatever reason, must not stop the others.
             except Exception as error:
                 self.folder.save_failure(run, traceback.format_exc())
                 print(f"{run.name} failed: {error}", flush=True)
@@ -129,18 +110,19 @@ class Worker:
 
 
 def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) -> dict[str, Any]:
-    """One run: what its result file says behind the run's own description.
+    """Fine-tune and evaluate.
 
     Returns:
-        `scores` of validation and every test set (see `entity_scores`); of every test set `counts`, the entities of
-        each sentence that are correct, predicted and in gold, for the bootstrap, and `entities`, the predicted ones
-        as (sentence, first word, word behind the last, class); and how the training went.
+        The content of the result file: settings and length of the training; `scores` of validation and every test set
+        (see `entity_scores`); of every test set `counts`, the entities of each sentence that are correct, predicted
+        and in gold, for the bootstrap, and `entities`, the predicted ones as (sentence, first word, word behind the
+        last, class).
     """
     args = copy.copy(args)
     args.mode, args.seed, args.output_dir = run.mode, run.seed, str(folder.work_path(run))
     model = backbone.classifier(run.seed)
     treebank = backbone.treebank(run.train_on)
-    # A callback that does nothing keeps the Trainer from printing: a sweep prints a line a run.
+    # An empty callback in place of the progress bar: a sweep prints a line a run.
     tuned = fine_tune(
         model, backbone.tokenizer, treebank, args, backbone.test_sets, folder.features, TrainerCallback()
     )

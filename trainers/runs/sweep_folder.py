@@ -1,4 +1,4 @@
-"""The runs of a sweep, and the folder that holds what became of them."""
+"""The runs of a sweep, and the folder with their results, failures and claims."""
 
 import json
 import re
@@ -18,7 +18,7 @@ MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(
 
 @dataclass(frozen=True)
 class Model:
-    """A pretrained model: its row in the tables (size), its column (vanilla, maml, ...) and where it is."""
+    """A pretrained model: size and pretraining (vanilla, maml, ...) name it; `path` is a folder or Hub repository."""
 
     size: str
     pretraining: str
@@ -27,7 +27,7 @@ class Model:
 
     @classmethod
     def parse(cls, text: str) -> "Model":
-        """From SIZE/PRETRAINING=PATH[@REVISION].
+        """Parse SIZE/PRETRAINING=PATH[@REVISION].
 
         Raises:
             InputError: another form.
@@ -40,7 +40,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning."""
+    """A fine-tuning of a model in a mode on a treebank with a seed."""
 
     model: Model
     mode: str
@@ -49,16 +49,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Its name, which is that of its files."""
+        """Name of its files."""
         return f"{self.model.size}-{self.model.pretraining}-{self.mode}-{Path(self.train_on).name}-{self.seed}"
 
     def describe(self) -> dict[str, Any]:
-        """What its result file begins with."""
+        """The first entries of its result file."""
         return {**asdict(self.model), "mode": self.mode, "train_on": self.train_on, "seed": self.seed}
 
 
 def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list[int]) -> list[Run]:
-    """Every combination, those of a model together.
+    """Runs of every combination, those of a model together.
 
     Raises:
         InputError: two runs of the same name.
@@ -72,37 +72,37 @@ def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """results/NAME.json of finished runs, failures/NAME.txt of failed ones, claims/NAME while a worker is at it."""
+    """A sweep on disk: results/NAME.json of finished runs, failures/NAME.txt of failed, claims/NAME of running."""
 
     path: Path
 
     @property
     def features(self) -> Path:
-        """Hidden states that runs share."""
+        """Folder of hidden states that runs share."""
         return self.path / "features"
 
     def result_path(self, run: Run) -> Path:
-        """Where the result of a run stands once it is finished."""
+        """File of the result of a finished run."""
         return self.path / "results" / f"{run.name}.json"
 
     def failure_path(self, run: Run) -> Path:
-        """Where the traceback of a failed run stands."""
+        """File of the traceback of a failed run."""
         return self.path / "failures" / f"{run.name}.txt"
 
     def work_path(self, run: Run) -> Path:
-        """Checkpoints of a run while it goes on."""
+        """Folder of the checkpoints of a running run."""
         return self.path / "work" / run.name
 
     def claim(self, run: Run, stale_after: float) -> Claim | None:
-        """Claim a run, None where another worker has it."""
+        """Claim a run; None if another worker has it."""
         return acquire(self.path / "claims" / run.name, stale_after)
 
     def finished(self, run: Run) -> bool:
-        """Whether its result is there."""
+        """True if the run has a result."""
         return self.result_path(run).exists()
 
     def failed(self, run: Run) -> bool:
-        """Whether it failed and has not succeeded since."""
+        """True if the run failed and has no result since."""
         return self.failure_path(run).exists() and not self.finished(run)
 
     def failure(self, run: Run) -> str:
@@ -110,12 +110,12 @@ class SweepFolder:
         return self.failure_path(run).read_text().strip().splitlines()[-1]
 
     def forget_failures(self, runs: list[Run]) -> None:
-        """Let failed runs be tried again."""
+        """Delete the failures of these runs, so that they are tried again."""
         for run in runs:
             self.failure_path(run).unlink(missing_ok=True)
 
     def counts(self, runs: list[Run]) -> dict[str, int]:
-        """How many runs are finished, failed and left."""
+        """Number of runs that are finished, failed and left."""
         finished, failed = sum(map(self.finished, runs)), sum(map(self.failed, runs))
         return {"finished": finished, "failed": failed, "left": len(runs) - finished - failed}
 
@@ -124,20 +124,19 @@ class SweepFolder:
         write_json(self.result_path(run), {**run.describe(), **result}, indent=None)
 
     def save_failure(self, run: Run, trace: str) -> None:
-        """Write why a run failed."""
+        """Save the traceback of a failed run."""
         self.failure_path(run).parent.mkdir(parents=True, exist_ok=True)
         self.failure_path(run).write_text(trace)
 
     def results(self) -> list[dict[str, Any]]:
-        """The results of all finished runs in the folder, by name."""
+        """The results of all finished runs, sorted by name."""
         return [json.loads(path.read_text()) for path in sorted((self.path / "results").glob("*.json"))]
 
 
 def check_same_sweep(folder: SweepFolder, arguments: dict[str, Any]) -> None:
-    """Make sure that a sweep that goes on trains as it began; models, modes, treebanks and seeds may be added.
+    """Raise InputError if the folder holds something else than a sweep with these arguments.
 
-    Raises:
-        InputError: a folder of something else, or arguments that differ (names each with both values).
+    Models, modes, treebanks and seeds may differ: a sweep may grow.
     """
     path = folder.path / ARGUMENTS_FILE
     if not path.exists():

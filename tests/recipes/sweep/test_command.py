@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaConfig
 
-from pico_maml import PicoForCausalLM
 from pico_maml.recipes.arguments.parser import parse
 from pico_maml.recipes.sweep import command as sweep
 from pico_maml.recipes.sweep.arguments import TYPES
-from pico_maml.recipes.sweep.cost import estimate, parameters
+from pico_maml.recipes.sweep.cost import estimate, measure
 from pico_maml.trainers import InputError
 from pico_maml.trainers.runs.sweep_folder import Model, Run, SweepFolder, plan
 
@@ -41,7 +41,7 @@ def results(folder: str = "out") -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text()) for path in Path(folder, "results").glob("*.json")}
 
 
-def test_a_sweep_writes_one_file_a_run_and_goes_on_where_it_stopped(inputs, capsys):
+def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert sweep.main([*inputs, "--dry_run"])["left"] == 4
     assert not Path("out").exists()
     assert "the time is known after the first finished run" in capsys.readouterr().out
@@ -69,7 +69,7 @@ def test_a_sweep_writes_one_file_a_run_and_goes_on_where_it_stopped(inputs, caps
     assert len(list(Path("out/features").iterdir())) == 2 * 3
 
 
-def test_a_failing_run_is_reported_and_stops_nothing(inputs, capsys):
+def test_failed_run_is_reported_and_does_not_stop_the_others(inputs, capsys):
     Path("maml/model.safetensors").write_bytes(b"broken")
     assert sweep.main(inputs) == {"finished": 2, "failed": 2, "left": 0}
     out = capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_a_failing_run_is_reported_and_stops_nothing(inputs, capsys):
     assert sweep.main([*inputs, "--retry_failed"]) == {"finished": 4, "failed": 0, "left": 0}
 
 
-def test_a_killed_sweep_of_two_workers_goes_on(inputs, capfd):
+def test_killed_sweep_of_two_workers_resumes_under_submitit(inputs, capfd):
     pytest.importorskip("submitit")
     slow = [*inputs, "--seeds", "1", "2", "3"]
     command = [sys.executable, "-m", "pico_maml.recipes.sweep", *slow, "--workers", "2"]
@@ -111,27 +111,27 @@ def test_a_killed_sweep_of_two_workers_goes_on(inputs, capfd):
         assert result["entities"] == results()[name]["entities"], name
 
 
-def test_bad_sweeps_are_refused_before_anything_runs(inputs):
-    def refused(message: str, *changes: str) -> None:
+def test_wrong_arguments_are_errors_before_anything_runs(inputs):
+    def check_error(message: str, *changes: str) -> None:
         with pytest.raises(InputError, match=message):
             sweep.main([*inputs, *changes])
         assert not Path("out").exists()
 
-    refused(r"a model is SIZE/PRETRAINING=PATH", "--models", "vanilla")
-    refused("two runs would be tiny-maml-full-xx_a-42", "--models", "tiny/maml=maml", "tiny/maml=vanilla")
-    refused("no tokenizer at 'nowhere'", "--models", "tiny/maml=nowhere")
-    refused("no file xx_c-ud-.*did you mean 'xx_", "--train_on", "xx_c")
-    refused("modes are head and full, got both", "--modes", "both")
-    refused("launcher must be one of", "--launcher", "ssh")
-    refused("workers must be at least 1", "--workers", "0")
-    refused("give --modes and --seeds instead", "--seed", "7")
+    check_error(r"a model is SIZE/PRETRAINING=PATH", "--models", "vanilla")
+    check_error("two runs would be tiny-maml-full-xx_a-42", "--models", "tiny/maml=maml", "tiny/maml=vanilla")
+    check_error("no tokenizer at 'nowhere'", "--models", "tiny/maml=nowhere")
+    check_error("no file xx_c-ud-.*did you mean 'xx_", "--train_on", "xx_c")
+    check_error("modes are head and full, got both", "--modes", "both")
+    check_error("launcher must be one of", "--launcher", "ssh")
+    check_error("workers must be at least 1", "--workers", "0")
+    check_error("give --modes and --seeds instead", "--seed", "7")
     Path("uner/xx_b-ud-train.iob2").unlink()
-    refused("xx_b has no train split, only validation, test", "--train_on", "xx_b")
+    check_error("xx_b has no train split, only validation, test", "--train_on", "xx_b")
     Path("uner/xx_b-ud-test.iob2").unlink()
-    refused("xx_b has no test split, only validation", "--evaluate_on", "xx_b")
+    check_error("xx_b has no test split, only validation", "--evaluate_on", "xx_b")
 
 
-def test_a_sweep_goes_on_only_as_it_began(inputs):
+def test_sweep_resumes_only_with_the_same_arguments(inputs):
     Path("out").mkdir()
     Path("out/something").touch()
     with pytest.raises(InputError, match="no sweep's folder and not empty"):
@@ -146,14 +146,14 @@ def test_a_sweep_goes_on_only_as_it_began(inputs):
         sweep.check_same_sweep(folder, {**arguments, "learning_rate": 0.1})
 
 
-def test_models_are_named_by_size_and_pretraining():
+def test_runs_are_named_by_size_and_pretraining():
     assert Model.parse("tiny/maml=me/model@main") == Model("tiny", "maml", "me/model", "main")
     assert Model.parse("tiny/vanilla=/a/b.c-d") == Model("tiny", "vanilla", "/a/b.c-d")
     runs = plan([Model("t", "m", "p")], ["head"], ["da_ddt", "all"], [1, 2])
     assert [run.name for run in runs] == ["t-m-head-da_ddt-1", "t-m-head-da_ddt-2", "t-m-head-all-1", "t-m-head-all-2"]
 
 
-def test_time_is_estimated_from_the_pace_of_finished_runs():
+def test_hours_follow_from_the_pace_of_finished_runs():
     model = Model("t", "m", "p")
     runs = [Run(model, "head", name, 1) for name in ("a", "b", "c")]
     costs = {run.name: cost for run, cost in zip(runs, (1e9, 2e9, 4e9), strict=True)}
@@ -165,15 +165,29 @@ def test_time_is_estimated_from_the_pace_of_finished_runs():
     assert estimate([], costs, finished) == "0 runs left"
 
 
-def test_parameters_leave_the_embedding_out(inputs, model):
-    body = PicoForCausalLM(model.config).pico_decoder
-    expected = sum(p.numel() for p in body.parameters()) - body.embedding_proj.weight.numel()
-    classifier = model.config.d_model * 7 + 7
-    counted = parameters(Model("tiny", "vanilla", "vanilla"))
-    assert 0 <= counted - expected <= classifier
+def test_cost_counts_epochs_of_full_fine_tuning_and_one_pass_of_the_head(inputs, model):
+    sweep_args, args = parse(TYPES, inputs)
+    costs = measure(sweep_args, sweep_args.runs(), args)
+    # 24 sentences of 2 to 5 words in each split, two sub-words a word; a classifier of 7 labels.
+    lengths = [2 * (2 + i % 4) for i in range(24)]
+    width, layers = model.config.d_model, model.config.n_layers
+    matrices = sum(p.numel() for p in model.pico_decoder.layers.parameters() if p.ndim == 2) + 7 * width
+    split = sum(2 * n * (matrices + layers * width * n) for n in lengths)
+    # Two test sets; two epochs of training (three times a forward pass) and validation, or features that are cached.
+    assert costs["tiny-maml-full-xx_a-42"] == pytest.approx((2 * (3 + 1) + 2) * split)
+    assert costs["tiny-maml-head-xx_a-42"] == pytest.approx((1 + 1 + 2) * split)
+    args.cache_features = False
+    assert measure(sweep_args, sweep_args.runs(), args)["tiny-maml-head-xx_a-42"] == pytest.approx(6 * split)
 
 
-def test_the_command_line_of_a_sweep_is_all_a_worker_needs(inputs):
+def test_models_of_another_architecture_are_errors(inputs, tokenizer):
+    LlamaConfig(vocab_size=400, hidden_size=32).save_pretrained("llama")
+    tokenizer.save_pretrained("llama")
+    with pytest.raises(InputError, match="llama is a llama model: a sweep fine-tunes Pico decoders only"):
+        sweep.main([*inputs, "--models", "tiny/llama=llama"])
+
+
+def test_submitit_parameters_are_json(inputs):
     sweep_args, args = parse(TYPES, [*inputs, "--slurm", '{"timeout_min": 5}'])
     assert sweep_args.slurm == {"timeout_min": 5}
     assert (args.learning_rate, sweep_args.seeds) == (1e-2, [42])

@@ -1,0 +1,35 @@
+"""Arguments of commands whose work is shared by several workers."""
+
+import json
+from dataclasses import dataclass, field
+
+from ...trainers import InputError
+from ...trainers.checks import check_at_least, check_choice
+from ...trainers.runs.launcher import LAUNCHERS
+
+
+@dataclass(kw_only=True)
+class LauncherArguments:
+    """Workers."""
+
+    workers: int = field(default=1, metadata={"help": "Processes, or SLURM array jobs, that share the runs."})
+    launcher: str = field(
+        default="process",
+        metadata={"help": f"{', '.join(LAUNCHERS)}: processes here, the same through submitit, or SLURM array jobs."},
+    )
+    slurm: dict | str | None = field(
+        default=None,
+        metadata={"help": 'Parameters of submitit as JSON: {"slurm_partition": "gpu", "timeout_min": 600}.'},
+    )
+    stale_after: float = field(
+        default=600.0, metadata={"help": "Seconds without a sign of life after which a worker's run is taken over."}
+    )
+
+    def __post_init__(self) -> None:
+        check_choice("launcher", self.launcher, LAUNCHERS)
+        check_at_least(1, workers=self.workers, stale_after=self.stale_after)
+        if isinstance(self.slurm, str):
+            try:
+                self.slurm = json.loads(self.slurm)
+            except json.JSONDecodeError as error:
+                raise InputError(f"slurm must be JSON, got {self.slurm!r}") from error

@@ -1,0 +1,40 @@
+import os
+import sys
+
+import pytest
+import torch
+
+from pico_maml.trainers import InputError
+from pico_maml.trainers.runs.launcher import launch
+
+
+@pytest.fixture
+def code(tmp_path):
+    """Python that writes the threads of a worker to a file named by its process; `exec` is the worker."""
+    (tmp_path / "out").mkdir()
+    path = f"pathlib.Path({str(tmp_path / 'out')!r}, str(os.getpid()))"
+    return f"import os, pathlib, torch; {path}.write_text(str(torch.get_num_threads()))"
+
+
+def test_one_process_is_the_current_one(code, tmp_path):
+    launch(exec, (code,), 1, "process", tmp_path / "logs")
+    (file,) = (tmp_path / "out").iterdir()
+    assert (file.name, file.read_text()) == (str(os.getpid()), str(torch.get_num_threads()))
+
+
+@pytest.mark.parametrize(("launcher", "slurm"), [("process", None), ("submitit-local", {"timeout_min": 5})])
+def test_two_workers_share_the_threads_and_have_ended_afterwards(launcher, slurm, code, tmp_path, capsys):
+    if launcher == "submitit-local":
+        pytest.importorskip("submitit")
+    launch(exec, (code,), 2, launcher, tmp_path / "logs", slurm)
+    files = list((tmp_path / "out").iterdir())
+    assert len(files) == 2
+    assert str(os.getpid()) not in {file.name for file in files}
+    assert {file.read_text() for file in files} == {str(max(1, os.cpu_count() // 2))}
+    assert ("submitted" in capsys.readouterr().out) == (launcher == "submitit-local") == (tmp_path / "logs").exists()
+
+
+def test_submitit_that_is_not_installed_is_an_error(code, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(InputError, match=r"launcher slurm needs submitit: pip install 'pico-maml\[slurm\]'"):
+        launch(exec, (code,), 2, "slurm", tmp_path / "logs")

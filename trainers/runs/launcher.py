@@ -1,0 +1,66 @@
+"""Start workers that share a work load: in this process, in several on this machine, or as SLURM jobs."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+
+LAUNCHERS = ("process", "submitit-local", "slurm")
+
+
+def launch(
+    worker: Callable[..., None],
+    arguments: tuple[Any, ...],
+    workers: int,
+    launcher: str,
+    logs: Path,
+    slurm: dict[str, Any] | None = None,
+) -> None:
+    """Call `worker(*arguments)` in several workers; return when those on this machine have ended.
+
+    Args:
+        worker: a function of an importable module (not of `__main__`).
+        arguments: the same for every worker, picklable.
+        workers: how many; a single `process` is the current one.
+        launcher: `process` spawns processes, `submitit-local` does so through submitit, `slurm` submits a job array.
+        logs: folder for the output of submitit's workers.
+        slurm: parameters of submitit, such as `slurm_partition`.
+
+    Raises:
+        InputError: the launcher needs submitit, which is not installed.
+    """
+    sharing = 1 if launcher == "slurm" else workers
+    if launcher == "process" and workers == 1:
+        worker(*arguments)
+    elif launcher == "process":
+        # Not forked: threads of torch and tokenizers do not survive that.
+        context = multiprocessing.get_context("spawn")
+        processes = [context.Process(target=run_worker, args=(sharing, worker, *arguments)) for _ in range(workers)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    else:
+        try:
+            import submitit
+        except ImportError as error:
+            raise InputError(f"launcher {launcher} needs submitit: pip install 'pico-maml[slurm]'") from error
+        executor = submitit.AutoExecutor(folder=logs / "%j", cluster=launcher.removeprefix("submitit-"))
+        executor.update_parameters(**slurm or {})
+        jobs = executor.map_array(run_worker, *([value] * workers for value in (sharing, worker, *arguments)))
+        print(f"submitted {', '.join(job.job_id for job in jobs)}; their output is in {logs}")
+        if launcher == "submitit-local":
+            for job in jobs:
+                job.result()
+
+
+def run_worker(sharing: int, worker: Callable[..., None], *arguments: Any) -> None:
+    """Call `worker(*arguments)`, one of `sharing` workers of a machine, with its share of the threads."""
+    if sharing > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
+    worker(*arguments)
