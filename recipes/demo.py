@@ -1,4 +1,4 @@
-"""Pretrain a small model, generate text, fine-tune it for NER and print what it learned, in a few minutes.
+"""Try everything in a few minutes: pretrain a small model, generate text, fine-tune it for NER.
 
     python -m pico_maml.recipes.demo                     # next-token prediction and episodes
     python -m pico_maml.recipes.demo --hybrid_ratio 0    # the same without episodes

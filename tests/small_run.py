@@ -56,7 +56,7 @@ class Recording(EpisodeSource):
     """The source of episodes, which also keeps a digest of each."""
 
     def __init__(self, source: EpisodeSource, die: bool) -> None:
-        self.__dict__ = source.__dict__
+        vars(self).update(vars(source))
         self.seen: list[str] = []
         self.die = die
 

@@ -1,7 +1,7 @@
 """Arguments of the corpus, and the steps from its text to blocks."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from datasets import Dataset
 from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
@@ -24,49 +25,40 @@ MAX_SOURCES = 200
 class CorpusArguments:
     """Arguments of the corpus."""
 
-    dataset: str = field(
+    dataset: str = HfArg(
         default="python-prose",
-        metadata={
-            "help": "File, folder or Hub data set, or python-prose. "
-            "Files are .txt, .jsonl, .parquet or .arrow; python-prose is the docs inside Python, without a download."
-        },
+        help="File, folder or Hub data set, or python-prose. "
+        "Files are .txt, .jsonl, .parquet or .arrow; python-prose is the docs inside Python, without a download.",
     )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set."})
-    dataset_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a Hub data set (unset: main)."})
-    text_column: str = field(
-        default="text",
-        metadata={"help": "Column of the text. A column `input_ids` is read as token ids instead."},
+    dataset_config: str | None = HfArg(default=None, help="Configuration of a Hub data set.")
+    dataset_split: str = HfArg(default="train", help="Split of a Hub data set.")
+    dataset_revision: str | None = HfArg(default=None, help="Revision of a Hub data set (unset: main).")
+    text_column: str = HfArg(
+        default="text", help="Column of the text. A column `input_ids` is read as token ids instead."
     )
-    streaming: bool = field(
-        default=False,
-        metadata={"help": "Read the corpus while training. Otherwise it is first tokenized to a copy on disk."},
+    streaming: bool = HfArg(
+        default=False, help="Read the corpus while training. Otherwise it is first tokenized to a copy on disk."
     )
-    skip_bad_files: bool = field(
-        default=False,
-        metadata={"help": "Skip corpus files that cannot be read (otherwise: an error). Each is read once to check."},
+    skip_bad_files: bool = HfArg(
+        default=False, help="Skip corpus files that cannot be read (otherwise: an error). Each is read once to check."
     )
-    shuffle_blocks: int = field(
-        default=1, metadata={"help": "Blocks of a stream that are read ahead and shuffled (1: not shuffled)."}
+    shuffle_blocks: int = HfArg(
+        default=1, help="Blocks of a stream that are read ahead and shuffled (1: not shuffled)."
     )
-    eval_dataset: str | None = field(
-        default=None, metadata={"help": "Corpus to evaluate on (unset: eval_fraction of dataset is held out)."}
+    eval_dataset: str | None = HfArg(
+        default=None, help="Corpus to evaluate on (unset: eval_fraction of dataset is held out)."
     )
-    eval_split: str = field(default="train", metadata={"help": "Split of a Hub eval_dataset."})
-    eval_source_column: str | None = field(
-        default=None,
-        metadata={"help": "Column of eval_dataset by which perplexity is also split (unset: none)."},
+    eval_split: str = HfArg(default="train", help="Split of a Hub eval_dataset.")
+    eval_source_column: str | None = HfArg(
+        default=None, help="Column of eval_dataset by which perplexity is also split (unset: none)."
     )
-    eval_sources: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Files, folders or Hub data sets whose perplexity is logged one by one."},
+    eval_sources: list[str] = HfArg(
+        default_factory=list, help="Files, folders or Hub data sets whose perplexity is logged one by one."
     )
-    eval_fraction: float = field(
-        default=0.05, metadata={"help": "Share of the documents that is held out, without eval_dataset."}
-    )
-    eval_blocks: int = field(default=256, metadata={"help": "Held-out blocks to evaluate on, at most."})
-    block_size: int = field(default=2048, metadata={"help": "Tokens that a block predicts, T; it holds T + 1."})
-    num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenize (unset: one)."})
+    eval_fraction: float = HfArg(default=0.05, help="Share of the documents that is held out, without eval_dataset.")
+    eval_blocks: int = HfArg(default=256, help="Held-out blocks to evaluate on, at most.")
+    block_size: int = HfArg(default=2048, help="Tokens that a block predicts, T; it holds T + 1.")
+    num_workers: int | None = HfArg(default=None, help="Processes that tokenize (unset: one).")
 
     def __post_init__(self) -> None:
         if not 0 < self.eval_fraction < 1:

@@ -1,10 +1,11 @@
 """Arguments of learning dynamics, and the callbacks that measure them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.hf_argparser import HfArg
 
 from ...callbacks import (
     ActivationsCallback,
@@ -27,27 +28,21 @@ from ...trainers.runs.learning_dynamics import DynamicsFile
 class MeasureArguments:
     """Arguments of learning dynamics."""
 
-    dynamics_modules: list[str] = field(
+    dynamics_modules: list[str] = HfArg(
         default_factory=lambda: ["attention.v_proj", "attention.o_proj", "swiglu.w_2"],
-        metadata={
-            "help": "Matrices to measure. "
-            "Names within a layer, globs (`attention.*`) or regular expressions (`re:.*_proj`)."
-        },
+        help="Matrices to measure. Names within a layer, globs (`attention.*`) or regular expressions (`re:.*_proj`).",
     )
-    dynamics_layers: list[int] | None = field(
-        default=None, metadata={"help": "Layers to measure, counted from 0, or from -1 backwards (unset: all)."}
+    dynamics_layers: list[int] | None = HfArg(
+        default=None, help="Layers to measure, counted from 0, or from -1 backwards (unset: all)."
     )
-    dynamics_probe_rows: int = field(
-        default=2,
-        metadata={"help": "Held-out blocks to measure activations and attention on (0: do not)."},
+    dynamics_probe_rows: int = HfArg(
+        default=2, help="Held-out blocks to measure activations and attention on (0: do not)."
     )
-    dynamics_probe_tokens: int = field(
-        default=512,
-        metadata={"help": "Most tokens of these blocks whose activations are measured. They are spread evenly."},
+    dynamics_probe_tokens: int = HfArg(
+        default=512, help="Most tokens of these blocks whose activations are measured. They are spread evenly."
     )
-    dynamics_ov_circuits: bool = field(
-        default=False,
-        metadata={"help": "Measure o_proj times v_proj of each head. Both must be in dynamics_modules."},
+    dynamics_ov_circuits: bool = HfArg(
+        default=False, help="Measure o_proj times v_proj of each head. Both must be in dynamics_modules."
     )
 
     def __post_init__(self) -> None:
@@ -102,11 +97,9 @@ class MeasureArguments:
 class DynamicsArguments(MeasureArguments):
     """Arguments of learning dynamics during training."""
 
-    dynamics_steps: int = field(
-        default=100, metadata={"help": "Steps between two measurements of learning dynamics (0: never)."}
-    )
-    dynamics_gradients: bool = field(
-        default=True, metadata={"help": "Measure the gradients of next-token and query loss separately."}
+    dynamics_steps: int = HfArg(default=100, help="Steps between two measurements of learning dynamics (0: never).")
+    dynamics_gradients: bool = HfArg(
+        default=True, help="Measure the gradients of next-token and query loss separately."
     )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """Arguments of the model and its tokenizer."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from transformers.hf_argparser import HfArg
 
 from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ...trainers import InputError
@@ -12,34 +14,25 @@ from ...trainers.loading import load_weights
 class ModelArguments:
     """Arguments of the model and its tokenizer."""
 
-    model_size: str = field(default="tiny", metadata={"help": f"Shape of the model: {', '.join(PICO_SIZES)}."})
-    d_model: int | None = field(default=None, metadata={"help": "Width of the residual stream (unset: the size's)."})
-    n_layers: int | None = field(default=None, metadata={"help": "Decoder layers (unset: the size's)."})
-    attention_n_heads: int | None = field(default=None, metadata={"help": "Query heads (unset: the size's)."})
-    attention_n_kv_heads: int | None = field(default=None, metadata={"help": "Key/value heads (unset: the size's)."})
-    activation_hidden_dim: int | None = field(
-        default=None, metadata={"help": "Inner width of SwiGLU (unset: the size's)."}
+    model_size: str = HfArg(default="tiny", help=f"Shape of the model: {', '.join(PICO_SIZES)}.")
+    d_model: int | None = HfArg(default=None, help="Width of the residual stream (unset: the size's).")
+    n_layers: int | None = HfArg(default=None, help="Decoder layers (unset: the size's).")
+    attention_n_heads: int | None = HfArg(default=None, help="Query heads (unset: the size's).")
+    attention_n_kv_heads: int | None = HfArg(default=None, help="Key/value heads (unset: the size's).")
+    activation_hidden_dim: int | None = HfArg(default=None, help="Inner width of SwiGLU (unset: the size's).")
+    max_seq_len: int | None = HfArg(default=None, help="Longest sequence, in tokens (unset: the size's).")
+    vocab_size: int | None = HfArg(
+        default=None, help="Rows of the embedding (unset: the size's). A tokenizer trained here has as many tokens."
     )
-    max_seq_len: int | None = field(
-        default=None, metadata={"help": "Longest sequence, in tokens (unset: the size's)."}
-    )
-    vocab_size: int | None = field(
+    tokenizer: str | None = HfArg(
         default=None,
-        metadata={"help": "Rows of the embedding (unset: the size's). A tokenizer trained here has as many tokens."},
+        help="Folder or Hub name (unset: that of init_from or of the corpus, or a new one). "
+        "A new one is a byte-level BPE, trained on the corpus.",
     )
-    tokenizer: str | None = field(
+    init_from: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "Folder or Hub name (unset: that of init_from or of the corpus, or a new one). "
-            "A new one is a byte-level BPE, trained on the corpus."
-        },
-    )
-    init_from: str | None = field(
-        default=None,
-        metadata={
-            "help": "Checkpoint whose weights training starts from (unset: random weights). "
-            "Optimizer, schedule and data are new."
-        },
+        help="Checkpoint whose weights training starts from (unset: random weights). "
+        "Optimizer, schedule and data are new.",
     )
 
     def shape(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Arguments of a pretraining run: resuming, final evaluation and what it prints."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from transformers.hf_argparser import HfArg
 
 from ...trainers.checks import check_at_least, check_choice
 
@@ -9,20 +11,16 @@ from ...trainers.checks import check_at_least, check_choice
 class RunArguments:
     """Arguments of the run."""
 
-    resume: bool = field(default=False, metadata={"help": "Resume from the newest checkpoint in output_dir."})
-    resume_from: str | None = field(
+    resume: bool = HfArg(default=False, help="Resume from the newest checkpoint in output_dir.")
+    resume_from: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "Training state on the Hub to resume from, in a new output_dir (unset: none). "
-            "user/name@state-step-N, or `hub`: the newest one in publish_to."
-        },
+        help="Training state on the Hub to resume from, in a new output_dir (unset: none). "
+        "user/name@state-step-N, or `hub`: the newest one in publish_to.",
     )
-    eval_episodes: int = field(
-        default=100, metadata={"help": "Held-out episodes to evaluate on, before and after training (0: none)."}
+    eval_episodes: int = HfArg(
+        default=100, help="Held-out episodes to evaluate on, before and after training (0: none)."
     )
-    console: str = field(
-        default="bar", metadata={"help": "What is printed: `bar` (progress), `json` (each log), or `quiet`."}
-    )
+    console: str = HfArg(default="bar", help="What is printed: `bar` (progress), `json` (each log), or `quiet`.")
 
     def __post_init__(self) -> None:
         check_choice("console", self.console, ("bar", "quiet", "json"))

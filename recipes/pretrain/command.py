@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def pretrain(args: PretrainArguments) -> dict[str, Any]:
     """Train, evaluate and save; returns what it writes to results.json."""
     hide_library_bars(args.run.console)
-    # Everything that can be wrong is checked before anything is written.
+    # The stages up to `watch` check everything that can be wrong; nothing of the run is written before they are done.
     args.check()
     saved = args.saved()  # here, because the trainer changes its arguments
     checkpoint, publishing = find_start(args, saved)
@@ -59,5 +59,5 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
 def exit_preempted(trainer: MAMLTrainer) -> NoReturn:
     """Exit with the code that asks a scheduler to start the run again."""
     trainer.end()
-    print(f"preempted: step {trainer.state.global_step} is saved, the same command with --resume goes on")
+    print(f"preempted after step {trainer.state.global_step}, which is saved: start again with --resume")
     sys.exit(PREEMPTED_CODE)

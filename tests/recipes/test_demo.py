@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM
 from pico_maml.recipes import demo
 
 
-def test_demo(tmp_path, monkeypatch, capsys):
+def test_demo_pretrains_generates_fine_tunes_and_prints_results(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     demo.main(["--max_steps=2", "--eval_episodes=1", "--eval_blocks=64", "--n_way=8", "--disable_tqdm=true"])
     out = capsys.readouterr().out

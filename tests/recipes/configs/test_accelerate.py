@@ -1,4 +1,4 @@
-"""The ready-made launch configurations are what accelerate reads."""
+"""The shipped configurations of accelerate."""
 
 import os
 import subprocess
@@ -16,20 +16,20 @@ CONFIGS = sorted(FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_accelerate_reads_them_and_knows_every_key(path):
-    config = load_config_from_file(str(path))  # refuses unknown keys
+def test_accelerate_loads_the_file_and_knows_every_key(path):
+    config = load_config_from_file(str(path))  # raises if a key is unknown
     written = yaml.safe_load(path.read_text())
     assert config.num_processes == written["num_processes"]
     assert config.mixed_precision == "bf16"
     assert str(config.distributed_type.value) == written["distributed_type"]
 
 
-def test_fsdp_wraps_a_layer_that_exists():
+def test_fsdp_wraps_the_layer_of_the_model():
     config = yaml.safe_load((FOLDER / "fsdp2.yaml").read_text())
     assert config["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"] in PicoForCausalLM._no_split_modules
 
 
-def test_the_ddp_configuration_starts_its_processes(tmp_path):
+def test_ddp_configuration_starts_two_processes(tmp_path):
     script = tmp_path / "world.py"
     script.write_text(
         "from pathlib import Path\nfrom transformers import TrainingArguments\n"

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness on a checkpoint: its perplexity is ours."""
+"""lm-evaluation-harness measures the same perplexity of a checkpoint as this package."""
 
 import json
 import math
@@ -17,7 +17,7 @@ lm_eval = pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness (th
 TASKS = Path(__file__).parents[3] / "recipes" / "configs" / "lm_eval"
 
 
-def test_perplexity_of_the_harness_is_our_held_out_perplexity(model, tokenizer, text, tmp_path, monkeypatch):
+def test_harness_measures_our_held_out_perplexity(model, tokenizer, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model.save_pretrained("model")
     tokenizer.save_pretrained("model")

@@ -1,4 +1,4 @@
-"""What a pretraining run measures of itself: nothing of the run changes, and a resumed one has one curve."""
+"""Learning dynamics of a pretraining run: they do not change the run, and a resumed run continues its curves."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def test_run_measures_every_quantity_at_its_steps(measured):
     assert any("cka/swiglu.w_2" in entry and "attention_entropy" in entry for entry in logs)
 
 
-def test_measuring_changes_no_bit(measured, corpus, tmp_path):
+def test_measuring_leaves_the_weights_bitwise_equal(measured, corpus, tmp_path):
     plain = tmp_path / "plain"
     pretrain.main(argv(plain, corpus, **OPTIONS | {"dynamics_steps": 0}))
     for name in ("model.safetensors", "checkpoint-3/model.safetensors", "checkpoint-6/optimizer.pt"):
@@ -55,7 +55,7 @@ def test_measuring_changes_no_bit(measured, corpus, tmp_path):
     assert set(load_dynamics(measured).columns) >= set(KEYS)
 
 
-def test_a_resumed_run_has_the_same_curves_without_gap_or_double(measured, corpus, tmp_path):
+def test_resumed_run_has_the_same_curves_without_gaps_or_duplicates(measured, corpus, tmp_path):
     half = tmp_path / "half"
     shutil.copytree(measured, half)
     shutil.rmtree(half / "checkpoint-6")
@@ -78,7 +78,7 @@ def test_a_resumed_run_has_the_same_curves_without_gap_or_double(measured, corpu
     )
 
 
-def test_a_checkpoint_holds_its_curves_and_spectra(measured):
+def test_checkpoint_holds_curves_and_spectra_up_to_its_step(measured):
     frame = load_dynamics(measured)
     plain = pd.read_parquet(measured / "checkpoint-3" / "learning_dynamics" / "curves.parquet")
     pd.testing.assert_frame_equal(plain, frame[frame.step <= 3].reset_index(drop=True), check_dtype=False)
