@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from ...trainers import InputError
+from ...trainers.checks import check_choice
 from ...trainers.ner.analysis.sweep_tables import Comparison
 from ...trainers.runs.reader import load_runs
 from ..arguments.parser import parse
@@ -54,9 +54,8 @@ class ReportArguments:
     )
 
     def __post_init__(self) -> None:
-        unknown = set(self.formats) - {"png", "pdf", "svg", "none"}
-        if unknown:
-            raise InputError(f"formats must be png, pdf, svg or none, got {', '.join(sorted(unknown))}")
+        for name in self.formats:
+            check_choice("formats", name, ("png", "pdf", "svg", "none"))
         if "none" in self.formats:
             self.formats = []
 

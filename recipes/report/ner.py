@@ -26,8 +26,6 @@ TITLES = {
     "table_8": "Table 8: relative improvement (%), head-only, every treebank",
     "table_9": "Table 9: relative improvement (%), full, every treebank",
 }
-
-
 ERRORS = {
     "errors": "Recall by length and by whether training showed the entity",
     "confusions": "Entities that were tagged as something else",
@@ -64,27 +62,21 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
     """
     results = load_results([Path(folder) for folder in sweeps])
     scores = tables.scores_of(results)
-    all_of_them = all_tables(results, scores, comparison)
+    part = NERPart(len(results), all_tables(results, scores, comparison), f1=downstream_f1(results, runs))
     try:
-        all_of_them |= error_tables(results, uner_dir)
-        note = ""
+        part.tables |= error_tables(results, uner_dir)
     except InputError as error:
-        note = f"No error analysis, because the treebanks could not be read: {error}"
-    figures = {}
+        part.note = f"No error analysis, because the treebanks could not be read: {error}"
     bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
     if len(bars):
-        figures["figure_03-difference_by_class"] = class_bars(
-            bars, f"{comparison.treatment} minus {comparison.baseline}"
-        )
-    heat_maps = {}
-    for size, pretraining, mode in dict.fromkeys(
-        zip(scores["size"], scores["pretraining"], scores["mode"], strict=True)
-    ):
+        title = f"{comparison.treatment} minus {comparison.baseline}"
+        part.figures["figure_03-difference_by_class"] = class_bars(bars, title)
+    for size, pretraining, mode in scores[["size", "pretraining", "mode"]].drop_duplicates().itertuples(index=False):
         table = tables.cross_f1(scores, size, pretraining, mode)
         title = f"{size} {pretraining}, {mode} fine-tuning"
-        heat_maps[title] = table
-        figures[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, title)
-    return NERPart(len(results), all_of_them, heat_maps, figures, note, downstream_f1(results, runs))
+        part.heat_maps[title] = table
+        part.figures[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, title)
+    return part
 
 
 def downstream_f1(results: list[dict[str, Any]], runs: list[RunData]) -> dict[str, float]:

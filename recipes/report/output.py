@@ -1,4 +1,4 @@
-"""The report's folder: a new report replaces an earlier one, all files at once; other files stay."""
+"""The report's folder: a new report replaces an earlier one, other files stay."""
 
 import os
 import tempfile

@@ -50,13 +50,8 @@ STACKED = {
     "figure_11-head_weight_mean": ("head_weight_mean",),
     "figure_12-head_weight_std": ("head_weight_std",),
 }
-RANKS = {
-    "effective_rank": ("figure_29-effective_rank_of_gradients", "figure_31-effective_rank_of_weights"),
-    "proportional_effective_rank": (
-        "figure_30-proportional_effective_rank_of_gradients",
-        "figure_32-proportional_effective_rank_of_weights",
-    ),
-}
+# Numbers of the figures of gradients and of weights.
+RANKS = {"effective_rank": (29, 31), RANKED: (30, 32)}
 DASHES: dict[str, Literal["-", "--", ":"]] = {"solid": "-", "dash": "--", "dot": ":"}
 
 
@@ -78,11 +73,12 @@ def paper_figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterato
         measured = [kind for kind in kinds(runs) if kind.quantity == quantity]
         of_gradients = [kind for kind in measured if kind.objective]
         of_weights = [kind for kind in measured if not kind.objective]
-        for name, chosen in ((gradients, of_gradients), (weights, of_weights)):
-            if chosen:
-                yield name, by_layer(runs, chosen)
+        if of_gradients:
+            yield f"figure_{gradients}-{quantity}_of_gradients", by_layer(runs, of_gradients)
+        if of_weights:
+            yield f"figure_{weights}-{quantity}_of_weights", by_layer(runs, of_weights)
         if quantity == RANKED and measured:
-            yield "figure_33-proportional_effective_rank_by_run", by_run(runs, of_gradients + of_weights)
+            yield f"figure_33-{quantity}_by_run", by_run(runs, of_gradients + of_weights)
 
 
 def stacked_panels(count: int, margin: float, height: float) -> tuple[Figure, list[Axes]]:
