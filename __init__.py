@@ -1,7 +1,7 @@
 """pico-maml: pretrain small decoders with MAML episodes between next-token steps, and watch them learn.
 
-Importing the package registers the Pico classes with transformers, so that `AutoModelForCausalLM.from_pretrained`
-and its siblings load every Pico checkpoint, and with peft (where it is installed) for LoRA.
+Importing the package registers the Pico classes with transformers' Auto classes, which then load every Pico
+checkpoint, and with peft, if it is installed, for LoRA.
 """
 
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ AutoModelForTokenClassification.register(PicoConfig, PicoForTokenClassification,
 if find_spec("peft") is not None:
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
-    # So that `LoraConfig()` without target_modules adapts attention and swiglu.
+    # Without this, `LoraConfig()` needs target_modules.
     TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.setdefault(PicoConfig.model_type, LORA_TARGET_MODULES)
 
 __all__ = ["PicoConfig", "PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "__version__"]

@@ -2,24 +2,23 @@
 
 import re
 from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from transformers import TrainingArguments
 
-from pico_maml.recipes import demo, evaluate, finetune, ner_results, predict
 from pico_maml.recipes.arguments.help import COMMON, WIDTH, declaring_class, help_text, title
-from pico_maml.recipes.benchmark import command as benchmark
-from pico_maml.recipes.dynamics import command as dynamics
-from pico_maml.recipes.export import command as export
-from pico_maml.recipes.prepare import command as prepare
-from pico_maml.recipes.pretrain import command as pretrain
-from pico_maml.recipes.publish import command as publish
-from pico_maml.recipes.report import command as report
-from pico_maml.recipes.scale import command as scale
-from pico_maml.recipes.sweep import command as sweep
+from pico_maml.recipes.evaluate import EvaluateArguments
+from pico_maml.recipes.finetune import FinetuneArguments
+from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
+from pico_maml.recipes.sweep.arguments import TYPES as SWEEP
+from pico_maml.trainers.ner import NERConfig
 
-COMMANDS = [demo, evaluate, finetune, ner_results, predict, benchmark, dynamics, export, prepare, pretrain, publish]
-COMMANDS += [report, scale, sweep]
+RECIPES = Path(__file__).parents[3] / "recipes"
+# Name of each command and the module with its `main`.
+MODULES = {path.stem: path.stem for path in RECIPES.glob("[!_]*.py")}
+MODULES |= {path.parent.name: f"{path.parent.name}.command" for path in RECIPES.glob("*/__main__.py")}
 OWN = {field.name for field in fields(TrainingArguments)}
 
 
@@ -28,19 +27,18 @@ def listed(text: str) -> list[str]:
     return re.findall(r"^  --(\w+)", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__.removeprefix("pico_maml.recipes."))
+@pytest.mark.parametrize("command", sorted(MODULES))
 def test_help_prints_under_100_lines_and_exits(command, capsys):
     with pytest.raises(SystemExit) as caught:
-        command.main(["--help"])
+        import_module(f"pico_maml.recipes.{MODULES[command]}").main(["--help"])
     assert not caught.value.code
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 100
     assert max(map(len, lines)) <= WIDTH
-    name = command.__name__.removeprefix("pico_maml.recipes.").removesuffix(".command")
-    assert lines[0].startswith(f"usage: pico-maml {name} ")
+    assert lines[0].startswith(f"usage: pico-maml {command} ")
 
 
-@pytest.mark.parametrize("types", [pretrain.TYPES, sweep.TYPES, (finetune.FinetuneArguments, finetune.NERConfig)])
+@pytest.mark.parametrize("types", [PRETRAIN, SWEEP, (FinetuneArguments, NERConfig)])
 def test_help_lists_all_our_arguments_and_the_common_ones_of_transformers(types):
     text = help_text(types, "x", everything=False)
     names = {field.name for cls in types for field in fields(cls)}
@@ -50,7 +48,7 @@ def test_help_lists_all_our_arguments_and_the_common_ones_of_transformers(types)
         assert all(f"{title(owner)}:\n  --" in text for owner in owners)
 
 
-@pytest.mark.parametrize("types", [pretrain.TYPES, sweep.TYPES])
+@pytest.mark.parametrize("types", [PRETRAIN, SWEEP])
 def test_help_all_lists_every_argument_with_its_whole_text(types):
     text = help_text(types, "x", everything=True)
     assert sorted(listed(text)) == sorted(field.name for cls in types for field in fields(cls))
@@ -61,11 +59,11 @@ def test_help_all_lists_every_argument_with_its_whole_text(types):
 
 
 def test_help_shows_defaults_as_they_are_written_on_the_command_line():
-    text = help_text(pretrain.TYPES, "x", everything=False)
+    text = help_text(PRETRAIN, "x", everything=False)
     for expected in ("tiny]", "[false]", "[0.05]", "[attention.v_proj attention.o_proj ...]"):
         assert expected in text
     assert re.search(r"--d_model +Width of the residual stream \(unset: the size's\)\.$", text, re.MULTILINE)
-    assert "[required]" in help_text((evaluate.EvaluateArguments,), "x", everything=False)
+    assert "[required]" in help_text((EvaluateArguments,), "x", everything=False)
 
 
 def test_common_arguments_exist():

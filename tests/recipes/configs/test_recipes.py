@@ -9,7 +9,7 @@ import yaml
 
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
-from pico_maml.recipes.pretrain.command import TYPES
+from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
 from pico_maml.trainers.episodes import READOUTS
 from pico_maml.trainers.meta.episode_loss import ALGORITHMS
