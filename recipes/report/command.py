@@ -11,6 +11,7 @@ from pathlib import Path
 from ...trainers.checks import check_choice
 from ...trainers.ner.analysis.sweep_tables import Comparison
 from ...trainers.runs.reader import load_runs
+from ...trainers.runs.table_files import write_table
 from ..arguments.parser import parse
 from .analysis.findings import find
 from .analysis.tables import curve_table
@@ -18,7 +19,6 @@ from .ner import NERPart, ner_part
 from .output import check_output, write_output
 from .page.render import render
 from .paper_figures import paper_figures, write_figures
-from .tables import write_table
 
 
 @dataclass

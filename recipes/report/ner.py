@@ -71,8 +71,7 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
     if len(bars):
         title = f"{comparison.treatment} minus {comparison.baseline}"
         part.figures["figure_03-difference_by_class"] = class_bars(bars, title)
-    for size, pretraining, mode in scores[["size", "pretraining", "mode"]].drop_duplicates().itertuples(index=False):
-        table = tables.cross_f1(scores, size, pretraining, mode)
+    for (size, pretraining, mode), table in tables.cross_f1(scores).items():
         title = f"{size} {pretraining}, {mode} fine-tuning"
         part.heat_maps[title] = table
         part.figures[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, title)

@@ -47,7 +47,7 @@ def sweep(tmp_path, monkeypatch):
     return ["--sweeps", "sweep", "--output_dir", "out"]
 
 
-def test_tables_figures_and_errors(sweep, capsys):
+def test_writes_tables_figures_and_error_analysis(sweep, capsys):
     made = ner_results.main([*sweep, "--errors", "--uner_dir", "uner", "--bootstrap_samples", "200"])
     names = {path.name for path in Path("out").iterdir()}
     tables = {f"table_{number}" for number in range(3, 10)} | {"runs", "seeds", "differences", "errors"}
@@ -73,7 +73,7 @@ def test_tables_figures_and_errors(sweep, capsys):
     assert "4 runs" in capsys.readouterr().out
 
 
-def test_one_way_of_pretraining_alone_still_has_its_tables(sweep):
+def test_one_pretraining_alone_has_tables_without_comparison(sweep):
     write_run(Path("other"), "vanilla", "full", 3)
     ner_results.main(["--sweeps", "other", "--output_dir", "out"])
     names = {path.name for path in Path("out").iterdir()}
@@ -81,7 +81,7 @@ def test_one_way_of_pretraining_alone_still_has_its_tables(sweep):
     assert "figure_3.png" not in names
 
 
-def test_bad_input(sweep):
+def test_wrong_arguments_are_errors(sweep):
     with pytest.raises(InputError, match="no finished run in nowhere"):
         ner_results.main(["--sweeps", "nowhere", "--output_dir", "out"])
     with pytest.raises(InputError, match="is in two folders"):

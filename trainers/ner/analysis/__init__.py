@@ -1,1 +1,1 @@
-"""What an NER result means: baselines, bootstrap, error analysis, and the tables and figures of the paper."""
+"""Analysis of NER results: baselines, bootstrap, errors, and the tables and figures of the paper."""

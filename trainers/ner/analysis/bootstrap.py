@@ -1,4 +1,4 @@
-"""Whether a difference in F1 is more than the choice of test sentences: the paired bootstrap."""
+"""The paired bootstrap: could a difference in F1 come from the choice of test sentences?"""
 
 from typing import NamedTuple
 
@@ -20,10 +20,9 @@ def paired_bootstrap(first: np.ndarray, second: np.ndarray, samples: int = 1000,
     """Resample the sentences of a test set, the same ones for both systems (Koehn 2004; Berg-Kirkpatrick et al. 2012).
 
     Args:
-        first: (S, 3) entities of each sentence that are correct, predicted and in gold (see `sentence_counts`); over
-            several seeds their sum.
+        first: (S, 3) correct, predicted and gold entities of each sentence (see `sentence_counts`), summed over seeds.
         second: (S, 3), of the same sentences.
-        samples: how often to resample.
+        samples: number of resamples.
         seed: of the resampling.
 
     Raises:
@@ -35,7 +34,7 @@ def paired_bootstrap(first: np.ndarray, second: np.ndarray, samples: int = 1000,
     weights = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=samples)
     resampled = micro_f1(weights @ second) - micro_f1(weights @ first)
     low, high = np.quantile(resampled, (0.025, 0.975))
-    # One is added to each side, so that no finite number of samples gives certainty.
+    # Plus one above and below: no finite number of samples gives p = 0.
     tail = min((resampled <= 0).sum(), (resampled >= 0).sum())
     p_value = min(1.0, 2 * (tail + 1) / (samples + 1))
     observed = micro_f1(second.sum(0)) - micro_f1(first.sum(0))

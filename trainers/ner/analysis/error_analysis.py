@@ -1,11 +1,11 @@
-"""Where predictions go wrong: what was taken for what, how long and how new the missed entities are."""
+"""Errors of predicted entities: confusions of classes, wrong ends, and recall by length and novelty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..iob2 import Entity
 
-# Lengths in words that recall is given for; the last stands for itself and more.
+# Recall is given for entities of so many words; the last number includes longer ones.
 LENGTHS = (1, 2, 3, 4)
 NOTHING = "-"
 LONGEST_SHOWN = 10
@@ -13,16 +13,16 @@ LONGEST_SHOWN = 10
 
 @dataclass
 class Errors:
-    """What became of the entities of a test set.
+    """Correct and wrong predictions on a test set.
 
     Attributes:
-        confusions: entities by (gold class, predicted class) where both ends are right; `-` stands for no entity, so
-            that (PER, -) are missed and (-, PER) made up.
-        wrong_ends: entities by (gold class, predicted class) of predictions that overlap, but with other ends; they
-            are counted with every gold entity that they overlap, and not as missed or made up.
-        by_length: words to (found, all) entities of that length; the last length stands for longer ones too.
+        confusions: number of entities by (gold class, predicted class) where both ends are right; (PER, -) are missed,
+            (-, PER) are invented.
+        wrong_ends: the same for predictions that overlap a gold entity but end elsewhere, once for each gold entity
+            that they overlap; they count neither as missed nor as invented.
+        by_length: number of words to (found, all) entities of that length, or longer for the last.
         seen, unseen: (found, all) entities whose words are, or are not, those of a training entity.
-        longest: the longest entities, as words, class, and whether they were found.
+        longest: the longest entities: words, class, found.
     """
 
     confusions: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -44,19 +44,19 @@ def analyse(
     predicted: Sequence[Sequence[Entity]],
     known: set[str],
 ) -> Errors:
-    """Sort the entities of a test set by what became of them.
+    """Count correct and wrong predictions.
 
     Args:
         tokens: words of each sentence.
-        gold: its entities.
-        predicted: those that a model found.
+        gold: entities of each sentence.
+        predicted: entities that a model predicts in each.
         known: the words of each training entity (see `surface`).
     """
     errors = Errors()
     longest = []
-    for words, wanted, found in zip(tokens, gold, predicted, strict=True):
-        for entity in wanted:
-            hit = entity in found
+    for words, entities, guesses in zip(tokens, gold, predicted, strict=True):
+        for entity in entities:
+            hit = entity in guesses
             length = min(entity.end - entity.start, LENGTHS[-1])
             errors.by_length[length] = _add(errors.by_length[length], hit)
             text = surface(words, entity)
@@ -65,29 +65,29 @@ def analyse(
             else:
                 errors.unseen = _add(errors.unseen, hit)
             longest.append((entity.end - entity.start, (text, entity.label, hit)))
-        _confuse(errors, wanted, found)
+        _confuse(errors, entities, guesses)
     longest.sort(key=lambda entry: -entry[0])
     errors.longest = [entry for _, entry in longest[:LONGEST_SHOWN]]
     return errors
 
 
-def _confuse(errors: Errors, wanted: Sequence[Entity], found: Sequence[Entity]) -> None:
+def _confuse(errors: Errors, gold: Sequence[Entity], predicted: Sequence[Entity]) -> None:
     """Add the confusions of a sentence."""
-    by_ends = {(entity.start, entity.end): entity for entity in found}
+    by_ends = {(entity.start, entity.end): entity for entity in predicted}
     matched, overlapped = set(), set()
-    for entity in wanted:
+    for entity in gold:
         same = by_ends.get((entity.start, entity.end))
         if same is not None:
             matched.add(same)
             _count(errors.confusions, entity.label, same.label)
             continue
-        overlaps = [other for other in found if other.start < entity.end and entity.start < other.end]
+        overlaps = [other for other in predicted if other.start < entity.end and entity.start < other.end]
         overlapped.update(overlaps)
         for other in overlaps:
             _count(errors.wrong_ends, entity.label, other.label)
         if not overlaps:
             _count(errors.confusions, entity.label, NOTHING)
-    for other in found:
+    for other in predicted:
         if other not in matched and other not in overlapped:
             _count(errors.confusions, NOTHING, other.label)
 

@@ -12,26 +12,25 @@ from .tables import RUN
 
 
 def error_tables(results: list[dict[str, Any]], uner_dir: str | None) -> dict[str, pd.DataFrame]:
-    """Three tables: `errors`, a row a run and test set; `confusions`, a row each pair of classes; `longest_entities`.
+    """The tables `errors` (a row a run and test set), `confusions` (a row a pair of classes) and `longest_entities`.
 
     Raises:
-        InputError: a treebank that is not there.
+        InputError: a missing treebank.
     """
     rows, confusions, longest = [], [], []
     for result in results:
         train = load_treebank(result["train_on"], uner_dir)["train"]
         known = names_of(train)
-        for test, found in result["entities"].items():
+        for test, entities in result["entities"].items():
             data = load_treebank(test, uner_dir)["test"]
             gold = [to_entities(tags) for tags in gold_tags(data)]
             predicted: list[list[Entity]] = [[] for _ in gold]
-            for sentence, start, end, label in found:
+            for sentence, start, end, label in entities:
                 predicted[sentence].append(Entity(start, end, label))
             errors = analyse(data[:]["tokens"], gold, predicted, known)
             run = {**{name: result[name] for name in RUN}, "test": test}
             rows.append({**run, **recalls(errors)})
-            for kind in ("confusions", "wrong_ends"):
-                counts = errors.__dict__[kind]
+            for kind, counts in (("confusions", errors.confusions), ("wrong_ends", errors.wrong_ends)):
                 confusions += [
                     {**run, "kind": kind, "gold": pair[0], "predicted": pair[1], "count": count}
                     for pair, count in sorted(counts.items())
@@ -54,7 +53,7 @@ def names_of(rows: Any) -> set[str]:
 
 
 def recalls(errors: Errors) -> dict[str, float]:
-    """Recall of entities by length and by whether training showed them, and how many there are of each."""
+    """Recall and number of entities, by length and by whether they occur in training."""
     lengths = {
         f"{length} words{' or more' if length == LENGTHS[-1] else ''}": pair
         for length, pair in errors.by_length.items()

@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 
 
 def heat_map(table: pd.DataFrame, title: str) -> Figure:
-    """F1 by treebank trained on (rows) and test set (columns), each cell with its number; see `tables.cross_f1`."""
+    """Heat map of F1 by training treebank (rows) and test set (columns), with numbers; see `tables.cross_f1`."""
     rows, columns = table.shape
     figure = Figure(figsize=(2.2 + 0.62 * columns, 1.9 + 0.42 * rows), layout="constrained")
     axes = figure.subplots()
-    # The same scale everywhere, so that heat maps can be compared.
+    # A fixed scale, so that heat maps can be compared.
     image = axes.imshow(table, vmin=0, vmax=1, cmap="viridis", aspect="auto")
     axes.set_xticks(range(columns), table.columns, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(rows), table.index)
@@ -23,7 +23,7 @@ def heat_map(table: pd.DataFrame, title: str) -> Figure:
 
 
 def class_bars(table: pd.DataFrame, title: str) -> Figure:
-    """Bars of the difference in F1 by class (colours) and size (groups), a panel a mode; see `class_difference`."""
+    """Bar chart of F1 differences by class (colour) and size (group), a panel a mode; see `class_difference`."""
     modes = list(table.index.get_level_values("mode").unique())
     figure = Figure(figsize=(4.2 * len(modes) + 0.6, 3.4), layout="constrained")
     panels = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]

@@ -13,12 +13,11 @@ from . import tables
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways of pretraining that are compared.
+    """Two ways of pretraining, by their names in the models of a sweep, and how they are compared.
 
     Attributes:
-        baseline, treatment: their names in the sweep's models.
-        bootstrap_samples: resamples behind each interval and p-value.
-        transfer_from: treebanks trained on that Table 6 averages over (None: all).
+        bootstrap_samples: resamples of each interval and p-value.
+        transfer_from: training treebanks that Table 6 averages over (None: all).
     """
 
     baseline: str
@@ -31,23 +30,23 @@ def load_results(folders: list[Path]) -> list[dict[str, Any]]:
     """The finished runs of sweeps.
 
     Raises:
-        InputError: a folder without any, or the same run in two folders.
+        InputError: a folder without finished runs, or the same run in two folders.
     """
     results: dict[tuple, dict[str, Any]] = {}
     for folder in folders:
-        found = SweepFolder(folder).results()
-        if not found:
+        finished = SweepFolder(folder).results()
+        if not finished:
             raise InputError(f"no finished run in {folder}: expected files in {folder / 'results'}")
-        for result in found:
+        for result in finished:
             name = tuple(result[column] for column in tables.RUN)
             if name in results:
-                raise InputError(f"{'-'.join(map(str, name))} is in two folders, {folder} the second: leave one out")
+                raise InputError(f"{'-'.join(map(str, name))} is in two folders, {folder} the second: give one")
             results[name] = result
     return list(results.values())
 
 
 def all_tables(results: list[dict[str, Any]], scores: pd.DataFrame, comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """Every table by the name of its file; those of the paper with its own figures beside ours."""
+    """Every table by file name; tables of the paper hold its numbers beside ours."""
     pair = (comparison.baseline, comparison.treatment)
     head, full = (tables.in_language_improvement(scores, mode, *pair) for mode in ("head", "full"))
     paper = {number: tables.published(number) for number in range(3, 10)}

@@ -1,4 +1,4 @@
-"""The paper's tables of fine-tuning results, for any set of runs: pure functions on one long table of scores."""
+"""The paper's tables of fine-tuning results for any runs: pure functions on one long table of scores."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ..universal_ner import GROUPS, OTHER, TREEBANKS
 from .bootstrap import paired_bootstrap
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published_ner.csv"
-# Under this F1 of the baseline a relative improvement says nothing, and none is given.
+# Below this F1 of the baseline there is no relative improvement.
 MINIMUM_BASELINE = 0.01
 SIZES = ("tiny", "small", "medium", "large")
 RUN = ["size", "pretraining", "mode", "train_on", "seed"]
@@ -19,44 +19,44 @@ CELL = ["size", "pretraining", "mode", "train_on", "test"]
 
 
 def scores_of(results: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row a run and test set: the columns of `RUN`, `test`, and its scores, by class too."""
+    """A row for each run and test set: the columns of `RUN`, `test`, overall scores, and F1 by class."""
     rows = []
     for result in results:
         for test, scores in result["scores"].items():
             if test != "validation":
-                kept = {name: scores[name] for name in ("f1", "strict_f1", "precision", "recall", "support")}
-                # A class without an entity in gold or prediction is missing, not zero.
+                overall = {name: scores[name] for name in ("f1", "strict_f1", "precision", "recall", "support")}
+                # A class without entities in gold and prediction has no F1.
                 classes = {label: scores["classes"].get(label, {}).get("f1", np.nan) for label in CLASSES}
-                rows.append({**{name: result[name] for name in RUN}, "test": test, **kept, **classes})
+                rows.append({**{name: result[name] for name in RUN}, "test": test, **overall, **classes})
     return pd.DataFrame(rows)
 
 
 def seeds(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation (n - 1) and number of F1 over seeds, of each model, mode, treebank and test set."""
+    """F1 over seeds of each model, mode, treebank and test set: mean, standard deviation (n - 1) and count."""
     return scores.groupby(CELL)["f1"].agg(["mean", "std", "count"])
 
 
 def relative(baseline: float, value: float) -> float:
-    """Improvement in per cent of the baseline; NaN ("n/a") where that is below `MINIMUM_BASELINE`."""
+    """Improvement in per cent of the baseline; NaN below `MINIMUM_BASELINE`."""
     return 100 * (value - baseline) / baseline if baseline >= MINIMUM_BASELINE else np.nan
 
 
 def in_language(scores: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """Table 7: F1 on the treebank trained on, by size and pretraining."""
+    """Table 7: F1 on the training treebank's own test set, by size and pretraining."""
     own = scores[(scores["train_on"] == scores["test"]) & (scores["mode"] == mode)]
     return _ordered(own.pivot_table(index=["size", "pretraining"], columns="test", values="f1"))
 
 
 def in_language_improvement(scores: pd.DataFrame, mode: str, baseline: str, treatment: str) -> pd.DataFrame:
-    """Tables 4, 5, 8 and 9: relative improvement on the treebank trained on, in per cent, by size."""
+    """Tables 4, 5, 8 and 9: relative improvement on the training treebank's own test set, in per cent, by size."""
     return _improvement(in_language(scores, mode), baseline, treatment)
 
 
 def group_improvement(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """Table 3: relative improvement by size, mode and group of test sets.
 
-    F1 is averaged over every treebank trained on and every test set of the group that both have, then compared. That
-    is our reading of "averaged across each finetuning dataset".
+    F1 is averaged over every training treebank and every test set of the group that both pretrainings have, then
+    compared: our reading of "averaged across each finetuning dataset".
     """
     members = {test: group for group, tests in GROUPS.items() for test in tests}
     grouped = _paired(scores, baseline, treatment).assign(test=lambda rows: rows["test"].map(members))
@@ -69,11 +69,7 @@ def transfer_improvement(
 ) -> pd.DataFrame:
     """Table 6: relative improvement on the three low-resource test sets, and on their mean, by size and mode.
 
-    Args:
-        scores: see `scores_of`.
-        baseline: the pretraining that is compared with.
-        treatment: the one that is compared.
-        train_on: treebanks trained on to average over (the paper does not say which); None: all there are.
+    Averaged over the training treebanks `train_on` (the paper does not say which), or over all.
     """
     rows = _paired(scores, baseline, treatment)
     rows = rows[rows["test"].isin(OTHER) & (True if train_on is None else rows["train_on"].isin(train_on))]
@@ -83,27 +79,25 @@ def transfer_improvement(
 
 
 def class_difference(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """Figure 3: F1 of the treatment minus that of the baseline by class, averaged over in-language treebanks."""
+    """Figure 3: F1 of the treatment minus that of the baseline by class, mean over in-language treebanks."""
     own = scores[scores["train_on"] == scores["test"]]
     means = _paired(own, baseline, treatment).groupby(["mode", "size", "pretraining"])[list(CLASSES)].mean()
     first, second = _pair(means, baseline, treatment)
     return _sizes_first(second - first)
 
 
-def cross_f1(scores: pd.DataFrame, size: str, pretraining: str, mode: str) -> pd.DataFrame:
-    """Appendix C.3: F1 of one model in one mode; a row for each treebank trained on, a column for each test set."""
-    rows = scores[(scores["size"] == size) & (scores["pretraining"] == pretraining) & (scores["mode"] == mode)]
-    return _ordered(rows.pivot_table(index="train_on", columns="test", values="f1"))
+def cross_f1(scores: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Appendix C.3: F1 by training treebank (rows) and test set (columns), for each size, pretraining and mode."""
+    return {
+        model: _ordered(rows.pivot_table(index="train_on", columns="test", values="f1"))
+        for model, rows in scores.groupby(["size", "pretraining", "mode"], sort=False)
+    }
 
 
 def differences(results: list[dict[str, Any]], baseline: str, treatment: str, samples: int = 1000) -> pd.DataFrame:
-    """Every difference between treatment and baseline, with its paired bootstrap over sentences (see there).
+    """Every difference between treatment and baseline, with its `paired_bootstrap` over sentences.
 
-    Args:
-        results: runs; those that differ in nothing but their seed are added up, over the seeds that both have.
-        baseline: the pretraining that is compared with.
-        treatment: the one that is compared.
-        samples: of the bootstrap.
+    Runs that differ in their seed alone are summed, over the seeds that both pretrainings have.
     """
     cells: dict[tuple, dict[tuple, np.ndarray]] = {}
     for result in results:
@@ -115,42 +109,39 @@ def differences(results: list[dict[str, Any]], baseline: str, treatment: str, sa
         both = [seed for pretraining, seed in runs if pretraining == baseline and (treatment, seed) in runs]
         if both:
             first, second = (sum(runs[name, seed] for seed in both) for name in (baseline, treatment))
-            found = paired_bootstrap(np.asarray(first), np.asarray(second), samples)
+            difference = paired_bootstrap(np.asarray(first), np.asarray(second), samples)
             named = dict(zip(("size", "mode", "train_on", "test"), cell, strict=True))
-            rows.append({**named, "seeds": len(both), **found._asdict()})
+            rows.append({**named, "seeds": len(both), **difference._asdict()})
     return pd.DataFrame(rows)
 
 
 def published(number: int) -> pd.DataFrame:
-    """One of the paper's tables 3 to 9, indexed like ours: by size, and mode or pretraining where it has them."""
+    """Table 3 to 9 of the paper, indexed like ours: by size, and by mode or pretraining if it has them."""
     rows = pd.read_csv(PUBLISHED, comment="#", keep_default_na=False, na_values=[""])
     rows = rows[rows["table"] == number]
-    index, columns = {3: (["size"], ["column", "mode"]), 6: (["size", "mode"], ["column"])}.get(
-        number, (["size"], ["column"])
-    )
-    if number == 7:
-        index = ["size", "pretraining"]
+    index = {6: ["size", "mode"], 7: ["size", "pretraining"]}.get(number, ["size"])
+    columns = ["column", "mode"] if number == 3 else ["column"]
     return rows.pivot_table(index=index, columns=columns, values="value", dropna=False, sort=False).dropna(how="all")
 
 
 def beside(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """Our table and the paper's in one, every column twice; rows that either has, blank where the other has them not.
+    """Our table and the paper's in one, with every column twice.
 
-    "n/a" stands where a table has no figure: not run, or no percentage of a baseline that small.
+    A row that only one of them has is blank in the other. "n/a": not run, or no percentage of so small a baseline.
     """
-    named = {
+    sources = {
         name: table.astype(object).where(table.notna(), "n/a") for name, table in (("ours", ours), ("paper", paper))
     }
-    joined = pd.concat(named, axis=1).fillna("")
+    joined = pd.concat(sources, axis=1).fillna("")
     names = list(range(1, joined.columns.nlevels))
     joined = joined.reorder_levels([*names, 0], axis=1)
-    kept = list(dict.fromkeys(name[:-1] for name in joined.columns))
-    order = [(*column, source) for column in kept for source in ("ours", "paper") if (*column, source) in joined]
+    columns = list(dict.fromkeys(name[:-1] for name in joined.columns))
+    order = [(*column, source) for column in columns for source in ("ours", "paper") if (*column, source) in joined]
     return _sizes_first(joined[order])
 
 
 def _paired(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """Means over seeds of the cells that both have, so that no average compares different sets."""
+    """Means over seeds of the cells that both pretrainings have, so that averages compare the same cells."""
     means = scores.groupby(CELL)[["f1", *CLASSES]].mean().reset_index()
     means = means[means["pretraining"].isin([baseline, treatment])]
     both = means.groupby(["size", "mode", "train_on", "test"])["pretraining"].transform("nunique") == 2
@@ -158,20 +149,20 @@ def _paired(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame
 
 
 def _improvement(table: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """Relative improvement between the rows of two ways of pretraining."""
+    """Relative improvement of the treatment's rows over the baseline's."""
     first, second = _pair(table, baseline, treatment)
     return _sizes_first(first.combine(second, lambda a, b: pd.Series(map(relative, a, b), a.index)))
 
 
 def _pair(table: pd.DataFrame, baseline: str, treatment: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of two ways of pretraining that both have; empty tables where one is missing."""
+    """The rows of baseline and treatment that both have; empty tables if one is missing."""
     names = table.index.get_level_values("pretraining")
     first, second = (table[names == name].droplevel("pretraining") for name in (baseline, treatment))
     return first.align(second, join="inner")
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Sizes from small to large, treebanks in the order of the benchmark, others behind."""
+    """Sort sizes from small to large, and treebanks in the order of the benchmark; others last."""
     known = [name for name in TREEBANKS if name in table.columns]
     table = table[known + [name for name in table.columns if name not in known]]
     if table.index.name == "train_on":
@@ -181,7 +172,7 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sizes_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows from the smallest size to the largest, other names behind."""
+    """Sort rows from the smallest size to the largest, other names last."""
     order = {size: i for i, size in enumerate(SIZES)}
     return table.sort_index(
         level="size",

@@ -11,12 +11,12 @@ def counts(correct: np.ndarray) -> np.ndarray:
     return np.stack([correct, two, two], axis=-1)
 
 
-def test_equal_systems_do_not_differ():
+def test_equal_systems_have_no_difference_and_p_value_1():
     first = counts(np.arange(100) % 3)
     assert paired_bootstrap(first, first) == (0.0, 0.0, 0.0, 1.0)
 
 
-def test_a_system_that_is_better_everywhere():
+def test_p_value_of_a_system_that_is_better_everywhere_is_the_smallest():
     first, second = counts(np.full(50, 1)), counts(np.full(50, 2))
     found = paired_bootstrap(first, second, samples=999)
     assert found.difference == found.low == found.high == 0.5
@@ -25,7 +25,7 @@ def test_a_system_that_is_better_everywhere():
     assert (back.difference, back.p_value) == (-0.5, found.p_value)
 
 
-def test_p_values_of_chance_differences_are_uniform():
+def test_p_values_and_intervals_of_chance_differences_are_calibrated():
     """Two systems of the same quality differ at the 10 % level about one time in ten."""
     rng = np.random.default_rng(1)
     found = [
@@ -36,7 +36,7 @@ def test_p_values_of_chance_differences_are_uniform():
     assert 0.9 < np.mean([difference.low <= 0 <= difference.high for difference in found]) < 0.99
 
 
-def test_the_difference_is_that_of_micro_f1():
+def test_difference_is_that_of_micro_f1_and_needs_the_same_sentences():
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 3, (40, 3)), rng.integers(0, 3, (40, 3))
     found = paired_bootstrap(first, second)

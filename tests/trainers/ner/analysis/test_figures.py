@@ -4,7 +4,7 @@ import pandas as pd
 from pico_maml.trainers.ner.analysis.figures import class_bars, heat_map
 
 
-def test_a_heat_map_names_and_shows_every_cell():
+def test_heat_map_labels_and_shows_every_cell():
     table = pd.DataFrame([[0.1, 0.9], [np.nan, 0.25]], index=["da_ddt", "hr_set"], columns=["da_ddt", "en_pud"])
     axes = heat_map(table, "tiny maml").axes[0]
     assert [text.get_text() for text in axes.texts] == ["0.10", "0.90", "0.25"]

@@ -32,14 +32,14 @@ def results():
     ]
 
 
-def test_a_small_baseline_gives_no_percentage():
+def test_small_baseline_has_no_relative_improvement():
     assert tables.relative(0.2, 0.3) == pytest.approx(50)
     assert tables.relative(0.4, 0.0) == -100
     assert np.isnan(tables.relative(0.0, 0.5))
     assert np.isnan(tables.relative(0.0099, 0.5))
 
 
-def test_in_language(results):
+def test_in_language_f1_and_its_improvement(results):
     scores = tables.scores_of(results)
     table = tables.in_language(scores, "head")
     assert list(table.columns) == ["da_ddt", "hr_set"]
@@ -49,7 +49,7 @@ def test_in_language(results):
     assert tables.in_language_improvement(scores, "full", "vanilla", "maml").empty
 
 
-def test_groups_average_over_what_both_have(results):
+def test_groups_average_over_cells_that_both_pretrainings_have(results):
     table = tables.group_improvement(tables.scores_of(results), "vanilla", "maml")
     seen, pud, other = (table.loc["tiny", (group, "head")] for group in ("seen", "pud", "other"))
     assert seen == pytest.approx(100 * (0.25 - 0.2) / 0.2)
@@ -57,7 +57,7 @@ def test_groups_average_over_what_both_have(results):
     assert other == pytest.approx(100 * (0.225 - 0.15) / 0.15)
 
 
-def test_transfer(results):
+def test_transfer_averages_over_the_chosen_training_treebanks(results):
     scores = tables.scores_of(results)
     table = tables.transfer_improvement(scores, "vanilla", "maml")
     assert np.isnan(table.loc[("tiny", "head"), "ceb_gja"])
@@ -66,7 +66,7 @@ def test_transfer(results):
     assert one.loc[("tiny", "head"), "tl_trg"] == 0
 
 
-def test_classes_without_entities_are_missing_not_zero(results):
+def test_class_without_entities_has_no_f1(results):
     small = [result(pretraining, "head", "da_ddt", size="small", da_ddt=0.2) for pretraining in ("vanilla", "maml")]
     table = tables.class_difference(tables.scores_of([*results, *small]), "vanilla", "maml")
     assert list(table.xs("head", level="mode").index) == ["tiny", "small"]
@@ -76,7 +76,7 @@ def test_classes_without_entities_are_missing_not_zero(results):
     assert np.isnan(row["ORG"])
 
 
-def test_seeds_are_summed_up_and_averaged(results):
+def test_seeds_have_mean_and_standard_deviation_and_tables_take_the_mean(results):
     more = [*results, result("vanilla", "head", "da_ddt", seed=2, da_ddt=0.4, hr_set=0.1, en_pud=0.3)]
     summary = tables.seeds(tables.scores_of(more)).loc["tiny", "vanilla", "head", "da_ddt", "da_ddt"]
     assert summary["mean"] == pytest.approx(0.3)
@@ -85,7 +85,7 @@ def test_seeds_are_summed_up_and_averaged(results):
     assert tables.in_language(tables.scores_of(more), "head").loc[("tiny", "vanilla"), "da_ddt"] == pytest.approx(0.3)
 
 
-def test_differences_compare_the_same_seeds(results):
+def test_differences_compare_seeds_that_both_pretrainings_have(results):
     more = [*results, result("vanilla", "head", "da_ddt", seed=2, da_ddt=0.9)]
     table = tables.differences(more, "vanilla", "maml", 100).set_index(["train_on", "test"])
     row = table.loc["da_ddt", "da_ddt"]
@@ -94,8 +94,10 @@ def test_differences_compare_the_same_seeds(results):
     assert "zh_gsd" not in table.index.get_level_values("train_on")
 
 
-def test_heat_map_table(results):
-    table = tables.cross_f1(tables.scores_of(results), "tiny", "maml", "head")
+def test_cross_f1_has_a_table_for_each_model_and_mode(results):
+    scores = tables.scores_of(results)
+    assert list(tables.cross_f1(scores)) == [("tiny", "vanilla", "head"), ("tiny", "maml", "head")]
+    table = tables.cross_f1(scores)["tiny", "maml", "head"]
     assert list(table.index) == ["da_ddt", "hr_set", "zh_gsd"]
     assert list(table.columns) == ["da_ddt", "hr_set", "en_pud", "ceb_gja", "tl_trg"]
     assert table.loc["da_ddt", "ceb_gja"] == 0.5
@@ -115,7 +117,7 @@ def test_published_tables_agree_with_each_other():
     assert [len(tables.published(number)) for number in range(3, 10)] == [4, 1, 4, 8, 8, 1, 4]
 
 
-def test_published_figures_are_those_of_the_paper(shared):
+def test_published_numbers_stand_in_the_paper(shared):
     """Every number of tables 3 to 9 stands in the paper's text."""
     text = (shared / "paper.md").read_text()
     for number in range(3, 10):
@@ -125,7 +127,7 @@ def test_published_figures_are_those_of_the_paper(shared):
                 assert f"{value:.{digits}f}" in text, (number, value)
 
 
-def test_ours_beside_the_paper(results):
+def test_our_numbers_stand_beside_the_papers(results):
     ours = tables.in_language_improvement(tables.scores_of(results), "head", "vanilla", "maml")
     ours.loc["tiny", "hr_set"] = np.nan
     table = tables.beside(ours, tables.published(8))
