@@ -1,4 +1,4 @@
-"""What the callbacks of learning dynamics share: when they measure, and where it goes."""
+"""Base class of the callbacks that measure learning dynamics."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from ..trainers.runs.learning_dynamics import DynamicsFile, Row
 
 @dataclass(frozen=True)
 class Dynamics:
-    """How a run's learning dynamics are measured.
+    """When a run's learning dynamics are measured, and where the values go.
 
     Attributes:
-        file: takes every value.
-        every: optimizer steps between two measurements; the untrained model and the last step are measured too.
-        tokens: tells how many tokens were seen so far.
-        record: takes means per quantity and module into the next log, usually the trainer's `record`.
+        file: gets every value.
+        every: optimizer steps between two measurements; the untrained model and the last step are measured, too.
+        tokens: returns the number of tokens seen so far.
+        record: adds means per quantity and module to the next log, usually the trainer's `record`.
     """
 
     file: DynamicsFile
@@ -29,61 +29,57 @@ class Dynamics:
     record: Callable[[dict[str, Tensor | float]], None]
 
     def measured(self, step: int, state: TrainerState) -> bool:
-        """Whether the model is measured after so many steps."""
+        """True if the model is measured after this step."""
         return step % self.every == 0 or step == state.max_steps
 
     def write(self, rows: list[Row], state: TrainerState) -> None:
-        """Append the rows, and record their means over layers and heads; every process must call it."""
+        """Append the rows and record their means over layers and heads; every process must call it."""
         if state.is_world_process_zero:
             self.file.append(state.global_step, self.tokens(), rows)
-        if state.global_step > 0:  # the first log is about steps
+        if state.global_step > 0:  # the first log comes after a step
             self.record(digest(rows))
 
 
 def digest(rows: list[Row]) -> dict[str, Tensor | float]:
-    """Means over layers and heads, named `quantity/objective/module` without what is empty; NaN is left out."""
+    """Means over layers and heads without NaN, named `quantity/objective/module/source` without empty parts."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if isfinite(row.value):
             values["/".join(filter(None, (row.quantity, row.objective, row.module, row.source)))].append(row.value)
-    return {name: sum(found) / len(found) for name, found in values.items()}
+    return {name: sum(numbers) / len(numbers) for name, numbers in values.items()}
 
 
 class DynamicsCallback(TrainerCallback):
-    """Measures the model before the first step, at the cadence and after the last step.
-
-    Args:
-        dynamics: when and where to.
-    """
+    """Measures the model before the first step, every `dynamics.every` steps and after the last step."""
 
     def __init__(self, dynamics: Dynamics) -> None:
         self.dynamics = dynamics
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """What there is to write after `state.global_step` steps; called on every process."""
+        """The rows of this step; called on every process."""
         raise NotImplementedError
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
-        """Spectra after `step` steps that a checkpoint keeps; called on every process."""
+        """Spectra after `step` steps, for a checkpoint; called on every process."""
         return {}
 
     def reference(self) -> dict[str, Tensor]:
-        """What a resumed run needs to go on with the curves; called on every process."""
+        """Tensors that a resumed run needs to continue the curves; called on every process."""
         return {}
 
     def load_reference(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `reference` gave."""
+        """Restore what `reference` returned."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure the untrained model; a resumed run has that already."""
+        """Measure the untrained model, unless the run is resumed."""
         if state.global_step == 0:
             self.dynamics.write(self.measure(kwargs["model"], state), state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure at the cadence."""
+        """Measure if this step is a measured one."""
         if self.dynamics.measured(state.global_step, state):
             self.dynamics.write(self.measure(kwargs["model"], state), state)

@@ -1,8 +1,8 @@
-"""Learning dynamics in a checkpoint: the curves so far, the spectra at its step, and what a resumed run needs.
+"""Learning dynamics in a checkpoint: the curves so far, the spectra at its step, and the reference of CKA.
 
-learning_dynamics/curves.parquet           pandas.read_parquet opens it: the rows of `load_dynamics`
-learning_dynamics/spectra.safetensors      singular values, named `weight/LAYER/MODULE[/HEAD]` and, where the step
-                                           was a measured one, `OBJECTIVE_gradient/LAYER/MODULE`
+learning_dynamics/curves.parquet           the rows of `load_dynamics`
+learning_dynamics/spectra.safetensors      singular values, named `weight/LAYER/MODULE[/HEAD]` and, if gradients were
+                                           measured at the step, `OBJECTIVE_gradient/LAYER/MODULE`
 learning_dynamics/reference.safetensors    activations that CKA compares with, named `LAYER/MODULE`
 """
 
@@ -13,15 +13,13 @@ from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..trainers.runs.learning_dynamics import CURVES_FILE, DYNAMICS_FOLDER, DynamicsFile
+from ..trainers.runs.files import CURVES_FILE, DYNAMICS_FOLDER, REFERENCE_FILE, SPECTRA_FILE
+from ..trainers.runs.learning_dynamics import DynamicsFile
 from .dynamics_callback import DynamicsCallback
-
-SPECTRA_FILE = "spectra.safetensors"
-REFERENCE_FILE = "reference.safetensors"
 
 
 def save_dynamics(checkpoint: Path, step: int, file: DynamicsFile, callbacks: Sequence[DynamicsCallback]) -> None:
-    """Write `learning_dynamics/` into the folder of a checkpoint; every process must call it."""
+    """Write the `learning_dynamics` folder of a checkpoint; every process must call it."""
     spectra: dict[str, Tensor] = {}
     reference: dict[str, Tensor] = {}
     for callback in callbacks:
@@ -35,10 +33,9 @@ def save_dynamics(checkpoint: Path, step: int, file: DynamicsFile, callbacks: Se
 
 
 def resume_dynamics(checkpoint: Path, step: int, file: DynamicsFile, callbacks: Sequence[DynamicsCallback]) -> None:
-    """Go on with the curves of a checkpoint; every process must call it.
+    """Cut the run's learning dynamics back to a checkpoint; every process must call it.
 
-    What the run measured after the checkpoint is dropped, because it will be measured again. Where the run's own file
-    is gone, as with a downloaded checkpoint, it is restored. A checkpoint without learning dynamics begins new ones.
+    If the run has no file of its own, as with a downloaded checkpoint, it is restored from the checkpoint.
     """
     folder = checkpoint / DYNAMICS_FOLDER
     if (folder / REFERENCE_FILE).exists():

@@ -1,4 +1,4 @@
-"""Loading a checkpoint, with one clear error where there is none."""
+"""Load a checkpoint from a folder or from the Hub."""
 
 from typing import Any
 
@@ -11,13 +11,8 @@ from .model_name import ModelName
 
 
 def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
-    """`auto_class.from_pretrained` of a folder or of a place on the Hub (see `ModelName`).
-
-    Raises:
-        InputError: no such folder, Hub name or revision, or nothing in it that the class loads.
-    """
+    """`auto_class.from_pretrained` of a folder or Hub name (see `ModelName`); raise InputError if that fails."""
     model = ModelName.parse(name, revision)
-    # A folder within, unless the caller says itself which.
     kwargs = kwargs if kwargs.get("subfolder") else kwargs | {"subfolder": model.subfolder}
     try:
         return auto_class.from_pretrained(model.path, revision=model.revision, **kwargs)
@@ -27,14 +22,14 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
 
 
 def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
-    """The language model of a checkpoint, with the episodes' head where it has one, to begin a new run from.
+    """The language model of a checkpoint, with the head for episodes if it has one, as the start of a new run.
 
     Args:
         name: folder or Hub name.
-        shape: values of the configuration that the new run asks for.
+        shape: values that the checkpoint's configuration must have.
 
     Raises:
-        InputError: another shape, weights that are missing, or nothing there.
+        InputError: it cannot be loaded, has another shape, or lacks weights.
     """
     saved = load_pretrained(PicoConfig, name, None).to_dict()
     differs = [f"{field} {saved[field]}" for field, value in shape.items() if saved[field] != value]

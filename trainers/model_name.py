@@ -1,4 +1,4 @@
-"""How a model is named (a folder or a place on the Hub), and deleting what was downloaded under that name."""
+"""Parse the name of a model (a folder or a Hub name), and delete what was downloaded under it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ class ModelName(NamedTuple):
     """A folder, or a model on the Hub.
 
     Attributes:
-        path: folder, or user/name.
-        revision: branch, tag or commit on the Hub; None for its default.
-        subfolder: the folder inside that holds the model, "" for the top.
+        path: folder or user/name.
+        revision: branch, tag or commit on the Hub; None for the default branch.
+        subfolder: folder inside `path` that holds the model, "" for `path` itself.
     """
 
     path: str
@@ -26,15 +26,15 @@ class ModelName(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, revision: str | None = None) -> "ModelName":
-        """From FOLDER or USER/NAME[@REVISION][:SUBFOLDER]; what exists on this disk is a folder.
+        """Parse FOLDER or USER/NAME[@REVISION][:SUBFOLDER]; a path that exists on this disk is a folder.
 
         Args:
-            text: what was given, such as `pico-lm/pico-decoder-tiny@step-1000` or
+            text: such as `pico-lm/pico-decoder-tiny@step-1000` or
                 `davidafrica/pico-maml-decoder-tiny:checkpoints/step_100`.
-            revision: a revision that was given apart from it.
+            revision: the revision, if it was given as an argument of its own.
 
         Raises:
-            InputError: two revisions, or nothing before or behind an @ or a colon.
+            InputError: two revisions, or nothing before or after an @ or a colon.
         """
         if Path(text).exists():
             return cls(text, revision)
@@ -49,11 +49,11 @@ class ModelName(NamedTuple):
 
 @contextmanager
 def deleted_afterwards(names: Iterable[str], delete: bool) -> Iterator[None]:
-    """Delete at the end which revisions of these models were downloaded in between; what was there before stays.
+    """Delete, at the end, the revisions of these models that were downloaded inside the block.
 
     Args:
-        names: models as recipes take them; of folders nothing is deleted.
-        delete: whether to do anything at all.
+        names: as `ModelName.parse` takes them; folders are never deleted.
+        delete: False deletes nothing.
     """
     if not delete:
         yield
@@ -69,7 +69,7 @@ def deleted_afterwards(names: Iterable[str], delete: bool) -> Iterator[None]:
 
 
 def cached_commits(repositories: set[str]) -> set[str]:
-    """The commits of model repositories that are in the cache."""
+    """Commits of these model repositories in the cache."""
     try:
         cache = scan_cache_dir()
     except CacheNotFound:

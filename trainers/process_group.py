@@ -1,4 +1,4 @@
-"""The processes that train together, and how one of them leaves."""
+"""Number, rank and sums of the processes that train together, and how they end."""
 
 import time
 from functools import cache
@@ -8,17 +8,17 @@ import torch.distributed as dist
 
 
 def world_size() -> int:
-    """Processes that train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process."""
+    """Rank of this process."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def sums(values: list[float]) -> list[float]:
-    """Each value added up over all processes; costs a round between hosts, and leaves the accelerators alone."""
+    """Each value summed over all processes, on the CPUs, so that accelerators need not wait."""
     if world_size() == 1:
         return values
     table = torch.tensor(values, dtype=torch.float64)
@@ -28,14 +28,14 @@ def sums(values: list[float]) -> list[float]:
 
 @cache
 def _hosts() -> dist.ProcessGroup | None:
-    """A group that speaks from host to host; None is the default one, where that already does."""
+    """A gloo group; None is the default group, if that uses gloo."""
     return None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
 
 def leave() -> None:
-    """Leave the group, if there is one; once, at the very end of a script."""
+    """Destroy the process group, if there is one; call it once, at the end of a script."""
     if dist.is_initialized():
         dist.destroy_process_group()
-        # gloo deadlocks when the group's last owner frees it while a thread of its own still waits for Python's lock,
-        # to drop the result of the last collective (pytorch/pytorch#56297). Sleeping lets go of that lock.
+        # gloo deadlocks when the group is freed while one of its threads waits for the GIL to drop the result of the
+        # last collective (pytorch/pytorch#56297). Sleeping releases the GIL.
         time.sleep(0.5)

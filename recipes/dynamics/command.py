@@ -15,9 +15,8 @@ from transformers import PreTrainedModel, TrainerState
 from transformers.utils import logging
 
 from ...callbacks import Dynamics, DynamicsFile, Row, Source, held_out_loss, load_dynamics, perplexity_rows
-from ...callbacks.dynamics_checkpoint import REFERENCE_FILE
 from ...trainers import InputError
-from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE
+from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
 from ...trainers.runs.folder import check_same_arguments
 from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.corpus import CorpusArguments

@@ -1,4 +1,4 @@
-"""What a tracker calls a run, and what it is given at the end; none is needed, and none is on by default."""
+"""Name a run for trackers and give them its final results; no tracker is on by default."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def name_run(args: MAMLConfig, model_size: str) -> None:
     """Name the run after its folder, its group after the paper's model, its project after the package.
 
-    What is named already, by --run_name and --project or by WANDB_PROJECT and WANDB_RUN_GROUP, stays.
+    --run_name, --project, WANDB_PROJECT and WANDB_RUN_GROUP override these names.
     """
     if args.run_name is None:
         args.run_name = Path(str(args.output_dir)).name
@@ -32,15 +32,11 @@ def name_run(args: MAMLConfig, model_size: str) -> None:
 
 
 def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
-    """Give the trackers the final figures: to wandb its summary and the curves, to TensorBoard the curves.
+    """Log the final results to wandb, and an image of the curves to wandb and TensorBoard; main process only.
 
-    A tracker that fails here is said and left out, as during training.
-
-    Args:
-        trainer: after training; on the main process.
-        results: what results.json holds.
+    A tracker that fails is skipped with a warning.
     """
-    # Imported here, because training need not wait for matplotlib.
+    # Imported here so that training does not wait for matplotlib.
     from ...trainers.runs.reader import load_run
     from ..report.figures import draw_run_curves
 
@@ -57,13 +53,13 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
                     to_wandb(results, curves)
                 elif isinstance(callback.tracker, TensorBoardCallback):
                     to_tensorboard(callback.tracker.logging_dir, trainer.state.global_step, curves)
-            except Exception as error:  # whatever a service, its network or its client library comes up with
+            except Exception as error:  # client libraries and networks fail in many ways
                 name = type(callback.tracker).__name__
-                logger.warning("%s did not get the final figures: %s", name, " ".join(str(error).split()))
+                logger.warning("%s did not get the final results: %s", name, " ".join(str(error).split()))
 
 
 def to_wandb(results: dict[str, Any], curves: Path) -> None:
-    """Results into the summary of the run, the curves as an image."""
+    """Put the results into the run's summary, and log the curves as an image."""
     import wandb
 
     if wandb.run is not None:
@@ -72,7 +68,7 @@ def to_wandb(results: dict[str, Any], curves: Path) -> None:
 
 
 def to_tensorboard(folder: str, step: int, curves: Path) -> None:
-    """The curves as an image beside the scalars."""
+    """Log the curves as an image."""
     from matplotlib.image import imread
     from torch.utils.tensorboard import SummaryWriter
 

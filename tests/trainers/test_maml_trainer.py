@@ -241,5 +241,5 @@ def test_tokenizers_that_do_not_fit(model, blocks, tokenizer, tmp_path):
 
 
 def test_a_folder_that_is_no_checkpoint(model, blocks, tokenizer, tmp_path):
-    with pytest.raises(InputError, match="is no whole checkpoint: COMPLETE is missing; resume from"):
+    with pytest.raises(InputError, match="is damaged: COMPLETE is missing; resume from"):
         trainer(model, blocks, tokenizer, tmp_path).train(resume_from_checkpoint=str(tmp_path))

@@ -1,5 +1,6 @@
-"""Names of the files in a run's folder."""
+"""Names of the files and folders in a run's folder and in its checkpoints."""
 
+# Of a run.
 ARGUMENTS_FILE = "arguments.json"
 METRICS_FILE = "metrics.jsonl"
 DYNAMICS_FILE = "learning_dynamics.jsonl"
@@ -9,4 +10,12 @@ CLAIM_FILE = ".running"
 PUBLISH_FOLDER = ".publish"
 # Checkpoints are written below it, then sealed and renamed to checkpoint-N.
 UNFINISHED = ".unfinished"
+
+# Of a checkpoint.
 COMPLETE = "COMPLETE"
+MAML_STATE_FILE = "maml_state.safetensors"
+STREAM_FILE = "stream.json"
+DYNAMICS_FOLDER = "learning_dynamics"
+CURVES_FILE = "curves.parquet"
+SPECTRA_FILE = "spectra.safetensors"
+REFERENCE_FILE = "reference.safetensors"

@@ -1,4 +1,4 @@
-"""JSON files written whole or not at all, and files of JSON lines that survive a power cut."""
+"""JSON files that are written whole or not at all, and JSON lines of which a damaged line costs only itself."""
 
 import json
 import logging
@@ -12,14 +12,8 @@ logger = logging.getLogger(__name__)
 
 
 def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
-    """Write a JSON file under a temporary name and rename it; `indent` None gives one line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a JSON file, in one line if `indent` is None; a crash leaves the old file or the new one."""
+    _replace(path, json.dumps(content, indent=indent) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -55,10 +49,9 @@ class JsonLines:
         with self.path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
-                torn = file.read(1) != b"\n"
-            else:
-                torn = False
-            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(json.dumps(row).encode() + b"\n")
 
     def read(self) -> tuple[list[dict[str, Any]], int]:
         """The rows, and the number of lines dropped because they are torn, not UTF-8 or no object with a step."""
@@ -79,6 +72,18 @@ class JsonLines:
         rows, dropped = self.read()
         if dropped:
             logger.warning("%s: %d damaged line(s) dropped", self.path, dropped)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step), encoding="utf-8")
-        temporary.replace(self.path)
+        _replace(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a temporary file beside `path`, sync it to the disk and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

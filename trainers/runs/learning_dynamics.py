@@ -1,8 +1,8 @@
-"""learning_dynamics.jsonl: what is measured of a model while it trains, as tidy rows that grow step by step.
+"""learning_dynamics.jsonl: what is measured of a model during training, as tidy rows.
 
-Each line is one JSON object, `{"step", "tokens", "rows": [{"quantity", "value", ...}, ...]}`, appended and flushed at
-once; a row leaves out what has its default, and a value that is no finite number is null. `load_dynamics` reads it,
-and the same rows as a checkpoint keeps them (`learning_dynamics/curves.parquet`, which pandas reads in one line).
+Each line is one JSON object, `{"step", "tokens", "rows": [{"quantity", "value", ...}, ...]}`; a row omits fields that
+have their default, and a value that is not finite is null. A checkpoint holds the same rows in
+`learning_dynamics/curves.parquet`. `load_dynamics` reads both.
 """
 
 import math
@@ -12,24 +12,21 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .files import DYNAMICS_FILE
+from .files import CURVES_FILE, DYNAMICS_FILE, DYNAMICS_FOLDER
 from .json_files import JsonLines
-
-DYNAMICS_FOLDER = "learning_dynamics"
-CURVES_FILE = "curves.parquet"
 
 
 class Row(NamedTuple):
     """One measured value.
 
     Attributes:
-        quantity: what it is: `effective_rank`, `attention_entropy` (nats), `perplexity`, ...
-        value: NaN where it is not defined.
-        objective: `next_token` or `query` for what belongs to one loss alone, `sum` for a shared gradient.
+        quantity: its name: `effective_rank`, `attention_entropy` (nats), `perplexity`, ...
+        value: NaN if undefined.
+        objective: `next_token` or `query` for a quantity of one loss, `sum` for a shared gradient.
         module: the module's name within its layer, such as `attention.v_proj`.
-        layer: counted from 0; -1 where there is none.
-        head: the attention head, counted from 0; -1 where there is none.
-        source: the text that was measured on, where there are several.
+        layer: from 0; -1 for a quantity of the whole model.
+        head: the attention head, from 0; -1 for a quantity of the whole layer.
+        source: the text it was measured on, if there are several.
     """
 
     quantity: str
@@ -55,41 +52,41 @@ DTYPES = {
 
 
 class DynamicsFile:
-    """The learning_dynamics.jsonl of one run, written by its main process."""
+    """The learning dynamics of one run; only its main process writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines = JsonLines(path)
 
     def append(self, step: int, tokens: int, rows: Iterable[Row]) -> None:
-        """Write what was measured after `step` optimizer steps and `tokens` tokens; without rows, no line."""
-        if written := [_as_json(row) for row in rows]:
-            self.lines.append({"step": step, "tokens": tokens, "rows": written})
+        """Write what was measured after `step` optimizer steps and `tokens` tokens; no line if there are no rows."""
+        if entries := [_as_json(row) for row in rows]:
+            self.lines.append({"step": step, "tokens": tokens, "rows": entries})
 
     def save(self, folder: Path) -> None:
-        """Write the rows so far to `folder`/curves.parquet."""
+        """Write all rows to `folder`/curves.parquet."""
         folder.mkdir(parents=True, exist_ok=True)
         _table(self.path).to_parquet(folder / CURVES_FILE, index=False)
 
     def restore(self, folder: Path) -> None:
-        """Write the file from `folder`/curves.parquet."""
+        """Append the rows of `folder`/curves.parquet."""
         for (step, tokens), rows in load_dynamics(folder).groupby(["step", "tokens"]):
             self.append(int(step), int(tokens), [Row(**row) for row in rows[list(Row._fields)].to_dict("records")])
 
 
 def load_dynamics(folder: str | Path) -> pd.DataFrame:
-    """The measured values of a run or of a checkpoint, one a row.
+    """The measured values of a run or of a checkpoint, one per row, in the order of their steps.
 
     Args:
-        folder: a run's folder (which may still be growing, or have been cut off in the middle of a line), a
-            checkpoint's, or the `learning_dynamics` folder in one.
+        folder: a run (also one that is training or was killed), a checkpoint, or the `learning_dynamics` folder of
+            a checkpoint.
 
     Returns:
-        Columns `step`, `tokens` (int), `quantity`, `objective`, `module` (str), `layer`, `head` (int, -1 for none),
-        `source` (str), `value` (float, NaN where it is not defined); see `Row`. Rows are in the order of their steps.
+        Columns `step`, `tokens` (int), `quantity`, `objective`, `module` (str), `layer`, `head` (int), `source` (str)
+        and `value` (float); see `Row`.
 
     Raises:
-        FileNotFoundError: there are no such files.
+        FileNotFoundError: the folder holds no learning dynamics.
     """
     folder = Path(folder)
     if (folder / DYNAMICS_FILE).exists():
@@ -99,7 +96,7 @@ def load_dynamics(folder: str | Path) -> pd.DataFrame:
             return pd.read_parquet(path).astype(DTYPES)[list(DTYPES)]
     raise FileNotFoundError(
         f"no learning dynamics in {folder}: neither {DYNAMICS_FILE} nor {DYNAMICS_FOLDER}/{CURVES_FILE}; "
-        "the run measured none, or another folder is meant"
+        "name another folder, or train with dynamics_steps above 0"
     )
 
 
@@ -109,11 +106,11 @@ def _as_json(row: Row) -> dict:
 
 
 def _table(path: Path) -> pd.DataFrame:
+    entries, _ = JsonLines(path).read()
     rows = [
-        {"step": line["step"], "tokens": line["tokens"], **Row._field_defaults, **row}
-        for line in JsonLines(path).read()[0]
-        for row in line["rows"]
+        {"step": entry["step"], "tokens": entry["tokens"], **Row._field_defaults, **row}
+        for entry in entries
+        for row in entry["rows"]
     ]
-    return (
-        pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES).sort_values("step", kind="stable", ignore_index=True)
-    )
+    table = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)
+    return table.sort_values("step", kind="stable", ignore_index=True)

@@ -4,8 +4,8 @@ import math
 import pandas as pd
 import pytest
 
-from pico_maml.trainers.runs.files import DYNAMICS_FILE
-from pico_maml.trainers.runs.learning_dynamics import CURVES_FILE, DYNAMICS_FOLDER, DynamicsFile, Row
+from pico_maml.trainers.runs.files import CURVES_FILE, DYNAMICS_FILE, DYNAMICS_FOLDER
+from pico_maml.trainers.runs.learning_dynamics import DynamicsFile, Row
 from pico_maml.trainers.runs.learning_dynamics import load_dynamics as load
 
 COLUMNS = ["step", "tokens", "quantity", "objective", "module", "layer", "head", "source", "value"]

@@ -1,4 +1,4 @@
-"""What keeps a run from being lost: exact resume, preemption, bad numbers."""
+"""A trainer that resumes exactly, and survives preemption, bad numbers and failing trackers."""
 
 from .preemption import PREEMPTED_CODE, Preemption
 from .safe_trainer import SafeTrainer

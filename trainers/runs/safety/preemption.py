@@ -1,19 +1,19 @@
-"""A machine that is about to be taken away says so with a signal."""
+"""Signals with which a cluster announces that it will stop the process."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-# SIGTERM: torchrun, accelerate, Kubernetes, SLURM; SIGUSR1: `sbatch --signal=USR1@120`.
+# SIGTERM from torchrun, accelerate, Kubernetes and SLURM; SIGUSR1 from `sbatch --signal=USR1@120`.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-# EX_TEMPFAIL of sysexits.h: not done, try again. A launcher such as torchrun has a code of its own, so that a file in
-# the run's folder says the same.
+# EX_TEMPFAIL of sysexits.h: try again later. Launchers such as torchrun replace it with a code of their own; the file
+# PREEMPTED is there in any case.
 PREEMPTED_CODE = 75
 
 
 class Preemption:
-    """Within `with`, a signal is no longer the end of the process but noted in `asked`."""
+    """Inside `with`, a signal sets `asked` instead of ending the process."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -21,7 +21,7 @@ class Preemption:
 
     def __enter__(self) -> "Preemption":
         self.asked = False
-        # Only the main thread may set handlers; in another one (a notebook's, a server's) signals are not ours.
+        # Python lets only the main thread set handlers.
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self

@@ -1,21 +1,21 @@
-"""Updates that would ruin a model are skipped: numbers that are not finite and, by option, spikes of the loss."""
+"""Decides which updates to skip: those with numbers that are not finite and, by option, loss spikes."""
 
 import math
 
 import torch
 from torch import Tensor
 
-# Decay of the running mean and variance of the loss, and steps before they are trusted.
+# Decay of the running mean and variance of the loss, and steps before a spike is judged by them.
 DECAY = 0.98
 SETTLED = 50
 
 
 class StepGuard:
-    """Judges each optimizer step before its update, from what all processes saw.
+    """Judges each optimizer step before its update, from the losses and gradients of all processes.
 
     Args:
-        limit: skipped updates in a row at which training has to stop.
-        spike: standard deviations above its running mean from which a next-token loss counts as a spike (0: never).
+        limit: skipped updates in a row at which the trainer stops.
+        spike: standard deviations above its running mean at which a next-token loss is a spike (0: never).
     """
 
     def __init__(self, limit: int, spike: float) -> None:
@@ -28,30 +28,30 @@ class StepGuard:
         self._next_token: list[Tensor] = []
 
     def begin(self) -> None:
-        """A new optimizer step begins."""
+        """Begin a new optimizer step."""
         self.batches, self._losses, self._next_token = [], [], []
 
     def see(self, input_ids: Tensor) -> None:
-        """Keep a micro-batch (B, T) until its step is judged."""
+        """Add a micro-batch (B, T), which is saved if the run stops at this step."""
         self.batches.append(input_ids)
 
     def add(self, loss: Tensor) -> None:
-        """Take in the loss of a micro-batch."""
+        """Add the loss of a micro-batch."""
         self._losses.append(loss.detach())
 
     def add_next_token(self, loss: Tensor) -> None:
-        """Take in its next-token loss alone, where it has one."""
+        """Add the next-token loss of a micro-batch that has one."""
         self._next_token.append(loss.detach())
 
     def on_this_process(self, grad_norm: Tensor) -> list[float]:
-        """What to add up over all processes for `judge`; the one place in a step that waits for the device."""
+        """The arguments of `judge`, to be summed over processes; the only wait for the device in a step."""
         parts = [grad_norm, torch.stack(self._losses).sum(), *self._next_token]
         norm, loss, *next_token = torch.stack([part.float().reshape(()) for part in parts]).tolist()
         bad = not (math.isfinite(norm) and math.isfinite(loss))
         return [float(bad), math.fsum(next_token) if not bad else 0.0, float(len(next_token))]
 
     def judge(self, bad: float, next_token: float, count: float) -> str | None:
-        """Why the update has to be skipped (`not finite` or `spike`), or None; takes the sums over all processes."""
+        """The reason to skip the update, `not finite` or `spike`, or None; takes sums over all processes."""
         loss = next_token / count if count else None
         why = "not finite" if bad else "spike" if loss is not None and self._is_spike(loss) else None
         self.in_a_row = self.in_a_row + 1 if why else 0
@@ -60,12 +60,12 @@ class StepGuard:
         return why
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """The state that a checkpoint saves."""
         values = [self.in_a_row, self.mean, self.variance, self.seen]
         return {"guard": torch.tensor(values, dtype=torch.float64)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore what `state` returned."""
         in_a_row, self.mean, self.variance, seen = tensors["guard"].tolist()
         self.in_a_row, self.seen = int(in_a_row), int(seen)
 

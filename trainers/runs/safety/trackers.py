@@ -1,4 +1,4 @@
-"""Trackers (wandb, tensorboard, trackio and others) that fail must not end a run."""
+"""Trackers (wandb, tensorboard, trackio and others) whose failure does not end a run."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class TolerantTracker(TrainerCallback):
-    """Passes events on to a tracker until it raises; from then on the run goes on without it, in metrics.jsonl alone.
+    """Forwards events to a tracker until it raises; metrics.jsonl is complete in any case.
 
     Args:
         tracker: a callback of `transformers.integrations`.
@@ -20,44 +20,44 @@ class TolerantTracker(TrainerCallback):
         self.tracker = tracker
         self.failed = False
 
-    def _pass_on(self, event: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def _forward(self, event: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if self.failed:
             return
         try:
             event(*args, **kwargs)
-        except Exception as error:  # whatever a service, its network or its client library comes up with
+        except Exception as error:  # client libraries and networks fail in many ways
             self.failed = True
-            reason = " ".join(str(error).split())
-            logger.warning("%s failed and is left out from here on: %s", type(self.tracker).__name__, reason)
+            name, reason = type(self.tracker).__name__, " ".join(str(error).split())
+            logger.warning("%s failed and is disabled for the rest of the run: %s", name, reason)
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_train_begin, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_train_begin, *args, **kwargs)
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_train_end, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_train_end, *args, **kwargs)
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_step_begin, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_step_begin, *args, **kwargs)
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_step_end, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_step_end, *args, **kwargs)
 
     def on_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_evaluate, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_evaluate, *args, **kwargs)
 
     def on_predict(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_predict, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_predict, *args, **kwargs)
 
     def on_save(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_save, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_save, *args, **kwargs)
 
     def on_log(self, *args: Any, **kwargs: Any) -> None:
-        """Passed on."""
-        self._pass_on(self.tracker.on_log, *args, **kwargs)
+        """Forward to the tracker."""
+        self._forward(self.tracker.on_log, *args, **kwargs)

@@ -27,6 +27,6 @@ def test_a_failing_tracker_is_left_out_and_the_log_is_complete(model, blocks, to
     made.train()
     (tolerant,) = [callback for callback in made.callback_handler.callbacks if isinstance(callback, TolerantTracker)]
     assert tolerant.tracker.logs == 2
-    assert "Broken failed and is left out from here on: the service is gone" in caplog.messages
+    assert "Broken failed and is disabled for the rest of the run: the service is gone" in caplog.messages
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 4]
