@@ -1,6 +1,5 @@
 """The runs of a sweep, and the folder with their results, failures and claims."""
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -130,7 +129,7 @@ class SweepFolder:
 
     def results(self) -> list[dict[str, Any]]:
         """The results of all finished runs, sorted by name."""
-        return [json.loads(path.read_text()) for path in sorted((self.path / "results").glob("*.json"))]
+        return [read_json(path) for path in sorted((self.path / "results").glob("*.json"))]
 
 
 def check_same_sweep(folder: SweepFolder, arguments: dict[str, Any]) -> None:
