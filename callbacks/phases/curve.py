@@ -47,18 +47,16 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece of the fit.
-
-    Attributes:
-        start, end: its positions.
-        slope: change of y for one unit of x.
-        trend: `rises` or `falls`; `level or uncertain` when the interval of the slope holds 0.
-    """
+    """A straight piece of the fit from `start` to `end`; `slope` is the change of y for one unit of x."""
 
     start: float
     end: float
     slope: Estimate
-    trend: str
+
+    @property
+    def trend(self) -> str:
+        """`rises` or `falls`; `level or uncertain` when the interval of the slope holds 0."""
+        return "rises" if self.slope.low > 0 else "falls" if self.slope.high < 0 else "level or uncertain"
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
             for i, (knot, p) in enumerate(zip(knots, p_values, strict=True))
         ],
         segments=[
-            _segment(start, end, Estimate.from_draws(slopes[i], slope_draws[:, i]))
+            Segment(float(start), float(end), Estimate.from_draws(slopes[i], slope_draws[:, i]))
             for i, (start, end) in enumerate(pairwise(ends))
         ],
         knee=_knee(x, curve, curves) if len(knots) else None,
@@ -251,12 +249,6 @@ def _place(x: Array, at: float, draws: Array) -> Estimate:
     half = 0.5 * np.interp(at, (x[1:] + x[:-1]) / 2, np.diff(x))
     inner = Estimate.from_draws(at, draws)
     return Estimate(inner.value, max(float(x[0]), inner.low - half), min(float(x[-1]), inner.high + half))
-
-
-def _segment(start: float, end: float, slope: Estimate) -> Segment:
-    """A segment with its trend."""
-    trend = "rises" if slope.low > 0 else "falls" if slope.high < 0 else "level or uncertain"
-    return Segment(float(start), float(end), slope, trend)
 
 
 def _knee(x: Array, fitted: Array, draws: Array) -> Knee | None:
