@@ -15,10 +15,9 @@ from ...trainers import load_treebank
 from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig, fine_tune, label_names
-from ...trainers.ner.alignment import gold_tags
-from ...trainers.ner.fine_tuning import prepare
+from ...trainers.ner.alignment import gold_tags, prepare
+from ...trainers.ner.entity_counts import sentence_counts
 from ...trainers.ner.iob2 import to_entities
-from ...trainers.ner.scores import sentence_counts
 from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.sweep_folder import Model, Run, SweepFolder
 from ..arguments.parser import parse
@@ -114,7 +113,7 @@ def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) 
 
     Returns:
         The content of the result file: settings and length of the training; `scores` of validation and every test set
-        (see `entity_scores`); of every test set `counts`, the entities of each sentence that are correct, predicted
+        (see `EntityScores`); of every test set `counts`, the entities of each sentence that are correct, predicted
         and in gold, for the bootstrap, and `entities`, the predicted ones as (sentence, first word, word behind the
         last, class).
     """

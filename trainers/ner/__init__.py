@@ -3,7 +3,6 @@
 from .fine_tuning import FineTuned, fine_tune, label_names
 from .iob2 import LABELS, Entity, Sentence, read_iob2
 from .ner_config import NERConfig
-from .scores import entity_scores
 from .treebank import load_treebank
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "FineTuned",
     "NERConfig",
     "Sentence",
-    "entity_scores",
     "fine_tune",
     "label_names",
     "load_treebank",

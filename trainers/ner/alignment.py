@@ -13,53 +13,61 @@ IGNORED = -100
 SUBWORDS = ("first", "last")
 
 
+def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str) -> Dataset:
+    """Add the columns of `align`; rows that have them already are returned unchanged, so that a sweep aligns once."""
+    if "labelled_words" in rows.column_names:
+        return rows
+    options = {"tokenizer": tokenizer, "max_length": max_length, "labelled_subword": labelled_subword}
+    return rows.map(align, batched=True, fn_kwargs=options)
+
+
 def align(
     rows: dict[str, list], tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str = "first"
 ) -> dict[str, list]:
-    """Tokenise a batch of sentences; one sub-word of each word carries its label, the others none.
+    """Tokenise a batch of sentences and put the label of each word on one of its sub-words.
 
     Args:
         rows: columns `tokens` and `ner_tags`.
-        tokenizer: a fast tokenizer (it must tell which word a sub-word is of).
-        max_length: sub-words kept of a sentence.
-        labelled_subword: `first`, or `last`: a causal model has then seen the whole word.
+        tokenizer: a fast tokenizer, which knows the word of each sub-word.
+        max_length: sub-words after which a sentence is cut.
+        labelled_subword: `first`, or `last`, where a causal model has read the whole word.
 
     Returns:
-        Columns `input_ids`, `attention_mask`, `labels` (-100: not scored), `labelled_words` (index of the word behind
-        each label; a word whose labelled sub-word was cut off, or that has no sub-word, is missing) and `length`.
+        Columns `input_ids`, `attention_mask`, `labels` (-100: not scored), `labelled_words` (the index of each word
+        that has a label; words whose labelled sub-word was cut off, or that have no sub-word, are missing), `length`.
 
     Raises:
-        InputError: the tokenizer cannot tell words apart.
+        InputError: the tokenizer gives no word ids.
     """
     encoded = encode_words(rows["tokens"], tokenizer, max_length)
     columns: dict[str, list] = {name: encoded[name] for name in ("input_ids", "attention_mask")}
     columns |= {"labels": [], "labelled_words": [], "length": [len(ids) for ids in encoded["input_ids"]]}
     for i, tags in enumerate(rows["ner_tags"]):
         word_ids = encoded.word_ids(i)
-        chosen = labelled_positions(word_ids, labelled_subword)
-        # The rest of a sentence that was cut: a word that goes on there has lost its last sub-word.
-        cut = {word for rest in encoded[i].overflowing for word in rest.word_ids}
+        positions = labelled_positions(word_ids, labelled_subword)
         if labelled_subword == "last":
-            chosen = [position for position in chosen if word_ids[position] not in cut]
+            # A word that goes on in the part that was cut off has lost its last sub-word.
+            cut = {word for rest in encoded[i].overflowing for word in rest.word_ids}
+            positions = [position for position in positions if word_ids[position] not in cut]
         labels = [IGNORED] * len(word_ids)
-        for position in chosen:
+        for position in positions:
             labels[position] = tags[word_ids[position]]
         columns["labels"].append(labels)
-        columns["labelled_words"].append([word_ids[position] for position in chosen])
+        columns["labelled_words"].append([word_ids[position] for position in positions])
     return columns
 
 
 def encode_words(
     sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> BatchEncoding:
-    """Tokenise sentences that are split into words, each read as in running text.
+    """Tokenise sentences that are split into words, each word as in running text.
 
     Raises:
-        InputError: the tokenizer cannot tell words apart.
+        InputError: the tokenizer gives no word ids.
     """
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
-    # A byte-level tokenizer knows a word from the space before it, which pre-split words have lost.
+    # A byte-level tokenizer recognises a word by the space before it, which split words lack.
     bare = tokenizer(["b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
     space = " " if tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
     words = [[space + token for token in tokens] for tokens in sentences]
@@ -76,12 +84,14 @@ def labelled_positions(word_ids: Sequence[int | None], labelled_subword: str) ->
     ]
 
 
-def to_tags(classes: Iterable[np.ndarray], labelled_words: Iterable[list[int]], lengths: Iterable[int]) -> list:
-    """Predicted tags of whole sentences; a word without a label (cut off) counts as predicted O, never dropped.
+def to_tags(
+    classes: Iterable[np.ndarray], labelled_words: Iterable[list[int]], lengths: Iterable[int]
+) -> list[list[str]]:
+    """Predicted tags of whole sentences; a word without a label counts as predicted O.
 
     Args:
-        classes: of each sentence, the class of each of its labelled words.
-        labelled_words: of each sentence, the index of each of these words.
+        classes: of each sentence, the class of each word with a label.
+        labelled_words: of each sentence, the indices of these words.
         lengths: words of each sentence.
     """
     sentences = []
@@ -94,12 +104,10 @@ def to_tags(classes: Iterable[np.ndarray], labelled_words: Iterable[list[int]], 
 
 
 def gold_tags(rows: Dataset) -> list[list[str]]:
-    """The tags of each sentence by name."""
+    """The names of the tags of each sentence."""
     return [[LABELS[tag] for tag in tags] for tags in rows["ner_tags"]]
 
 
 def truncated_words(aligned: Dataset) -> int:
-    """Words that carry no label because their sentence was too long (or they have no sub-word): predicted O."""
-    return sum(
-        len(tags) - len(words) for tags, words in zip(aligned["ner_tags"], aligned["labelled_words"], strict=True)
-    )
+    """Number of words without a label, because their sentence was cut before them or they have no sub-word."""
+    return sum(map(len, aligned["ner_tags"])) - sum(map(len, aligned["labelled_words"]))

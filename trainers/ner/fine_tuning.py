@@ -1,6 +1,6 @@
-"""Fine-tuning a decoder for named entity recognition: head-only or full (section 3.4 of the paper)."""
+"""Fine-tune a decoder for named entity recognition: head-only or full (section 3.4 of the paper)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     DataCollatorForTokenClassification,
     EarlyStoppingCallback,
@@ -28,24 +28,24 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ...modeling_pico import PicoForTokenClassification
 from ..errors import InputError
-from .alignment import IGNORED, align, gold_tags, to_tags, truncated_words
+from .alignment import IGNORED, gold_tags, prepare, to_tags, truncated_words
 from .decoding import decode
-from .features import FeatureClassifier, FeatureRows, Features, collate_features
+from .entity_counts import micro_f1, sentence_counts
+from .features import FeatureClassifier, Features, collate_features, feature_rows
 from .iob2 import LABELS
 from .ner_config import NERConfig
-from .scores import entity_scores, micro_f1, sentence_counts
 
 
 @dataclass
 class FineTuned:
-    """What a run found out.
+    """Results of a fine-tuning run.
 
     Attributes:
-        scores: of `validation`, `test` and each further test set (see `entity_scores`).
-        tags: the predicted tags behind them, of each sentence.
-        truncated_words: of each split, words that were cut off and counted as predicted O.
-        epochs, steps: that were trained.
-        best_epoch: whose weights were kept (None without a validation split).
+        scores: of `validation`, `test` and each further test set (see `EntityScores`).
+        tags: the predicted tags of each sentence of these splits.
+        truncated_words: of each split, words beyond the model's length, which count as predicted O.
+        epochs, steps: trained.
+        best_epoch: the epoch of the final weights (None without a validation split).
     """
 
     scores: dict[str, dict[str, Any]]
@@ -59,7 +59,7 @@ class FineTuned:
 class NERTrainer(Trainer):
     """A Trainer whose batches hold sentences of similar length, whatever the number of processes.
 
-    transformers' `train_sampling_strategy` would shuffle evaluation as well, and its order would be lost.
+    transformers' `train_sampling_strategy` would also shuffle evaluation and lose its order.
     """
 
     def __init__(self, *args: Any, lengths: list[int], **kwargs: Any) -> None:
@@ -75,7 +75,7 @@ class NERTrainer(Trainer):
 class EarlyStopping(EarlyStoppingCallback):
     """Early stopping whose patience counts from the first epoch that finds an entity.
 
-    A fresh classifier predicts O alone at first, for several epochs where the decoder is frozen.
+    A new classifier predicts only O at first, for several epochs if the decoder is frozen.
     """
 
     def check_metric_value(
@@ -95,99 +95,67 @@ def fine_tune(
     features_dir: Path | None = None,
     progress: TrainerCallback | None = None,
 ) -> FineTuned:
-    """Train on `train`, keep the epoch with the best F1 on `validation`, score what there is to test on.
+    """Train on `train`, choose the epoch with the best F1 on `validation`, score every other split.
 
     Args:
-        model: a token classifier with the labels of `LABELS`; it holds the best weights afterwards.
+        model: a token classifier with the labels of `LABELS`; it holds the chosen weights afterwards.
         tokenizer: the one the model was pretrained with.
         treebank: splits with `tokens` and `ner_tags` (see `load_treebank`).
         args: the arguments; `mode` head freezes the decoder.
         test_sets: further rows to score, by name.
-        features_dir: keeps the features of mode head for other runs (see `Features`).
-        progress: shown instead of transformers' progress bars.
+        features_dir: stores the features of mode head for other runs (see `Features`).
+        progress: replaces transformers' progress bars.
 
     Raises:
         InputError: there is no train split, labels are not those of `LABELS`, or the tokenizer gives no word ids.
     """
+    # Here, because it loads evaluate and scikit-learn, for which pretraining need not wait.
+    from .scores import EntityScores
+
     check(model, treebank)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    # Behind the words, whatever generation left here: cached features count their places from the front.
-    tokenizer.padding_side = "right"
-    model.base_model.requires_grad_(args.mode == "full")
-    # So that whoever uses the model later reads the same sub-words, in the same way.
-    model.config.labelled_subword, model.config.tag_decoding = args.labelled_subword, args.tag_decoding
+    _configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
     aligned = {
         name: prepare(rows, tokenizer, model.config.max_seq_len, args.labelled_subword) for name, rows in raw.items()
     }
-    # Sorted by length to waste little on padding; `order` brings the predictions back.
+    # Sorted by length, which needs little padding; `orders` restores the order of the predictions.
     orders = {name: np.argsort(rows["length"], kind="stable")[::-1] for name, rows in aligned.items()}
     evaluated = {name: rows.select(orders[name]) for name, rows in aligned.items() if name != "train"}
-
-    cached = args.mode == "head" and args.cache_features
-    if cached:
-        model.base_model.to(args.device)
-        features = Features(model.base_model, features_dir)
-        network: Any = FeatureClassifier(model)
-        inputs = {name: FeatureRows(rows, features.encode(rows)) for name, rows in {**aligned, **evaluated}.items()}
-    else:
-        network, inputs = model, {**aligned, **evaluated}
-
-    validation = evaluated.get("validation")
-    if validation is not None:
-        args.eval_strategy, args.save_strategy = IntervalStrategy.EPOCH, SaveStrategy.EPOCH
-        args.load_best_model_at_end, args.metric_for_best_model, args.greater_is_better = True, "f1", True
-        args.save_total_limit, args.save_only_model = 1, True
-    args.remove_unused_columns = not cached
+    network, inputs, collator = _network(model, tokenizer, {**aligned, **evaluated}, args, features_dir)
     trainer = NERTrainer(
         model=network,
         args=args,
         train_dataset=inputs["train"],
-        eval_dataset=inputs.get("validation"),
         processing_class=tokenizer,
-        data_collator=collate_features if cached else DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=None if validation is None else partial(_f1, rows=validation[:], gold=gold_tags(validation)),
+        data_collator=collator,
         preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding),
-        callbacks=[] if validation is None else [EarlyStopping(args.early_stopping_patience)],
         lengths=list(aligned["train"]["length"]),
+        **_choice_of_epoch(evaluated, inputs, args),
     )
     if progress is not None:
         trainer.remove_callback(ProgressCallback)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
     trainer.train()
-    trainer.compute_metrics = None  # it knows the validation rows only
+    trainer.compute_metrics = None  # it is for the validation rows only
     scores, tags = {}, {}
     for name, rows in evaluated.items():
         prediction = trainer.predict(inputs[name])
-        found = predicted_tags(prediction.predictions, prediction.label_ids, rows[:])
-        tags[name] = [found[i] for i in np.argsort(orders[name])]
-        scores[name] = entity_scores(gold_tags(aligned[name]), tags[name])
+        by_length = predicted_tags(prediction.predictions, prediction.label_ids, rows[:])
+        tags[name] = [by_length[i] for i in np.argsort(orders[name])]
+        scores[name] = EntityScores().compute(predictions=tags[name], references=gold_tags(aligned[name]))
     return FineTuned(
         scores=scores,
         tags=tags,
         truncated_words={name: truncated_words(rows) for name, rows in aligned.items()},
         epochs=trainer.state.epoch,
         steps=trainer.state.global_step,
-        best_epoch=_best_epoch(trainer),
+        best_epoch=_best_epoch(trainer.state),
     )
 
 
-def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str) -> Dataset:
-    """Rows with the columns of `align`; taken as they are if they have them already, so that a sweep aligns once."""
-    if "labelled_words" in rows.column_names:
-        return rows
-    options = {"tokenizer": tokenizer, "max_length": max_length, "labelled_subword": labelled_subword}
-    return rows.map(align, batched=True, fn_kwargs=options)
-
-
 def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
-    """Refuse what cannot be trained on.
-
-    Raises:
-        InputError: no train split, or labels other than `LABELS` in the treebank or the model.
-    """
+    """Raise InputError if there is no train split, or the treebank or the model has labels other than `LABELS`."""
     if "train" not in treebank:
         raise InputError(f"the treebank has no train split, only {', '.join(treebank)}: choose one to train on")
     for name, rows in treebank.items():
@@ -198,40 +166,81 @@ def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
 
 
 def check_labels(model: PicoForTokenClassification) -> None:
-    """Refuse a model whose classes are others.
-
-    Raises:
-        InputError: labels other than `LABELS`.
-    """
+    """Raise InputError if the classes of the model are not `LABELS`."""
     labels = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
     if labels != LABELS:
         raise InputError(
-            f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: take one that was fine-tuned "
-            "for NER, or to fine-tune load it with **label_names()"
+            f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: choose a model fine-tuned for "
+            "NER, or to fine-tune this one load it with **label_names()"
         )
 
 
 def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list]) -> list[list[str]]:
-    """Tags of aligned rows from the class of every sub-word: `classes` and `labels` are (R, T), -100 not labelled."""
-    kept = [row[mask] for row, mask in zip(classes, labels != IGNORED, strict=True)]
-    return to_tags(kept, rows["labelled_words"], map(len, rows["ner_tags"]))
+    """Tags of aligned rows; `classes` and `labels` are (R, T) over sub-words, labels -100 where there is none."""
+    labelled = [row[mask] for row, mask in zip(classes, labels != IGNORED, strict=True)]
+    return to_tags(labelled, rows["labelled_words"], map(len, rows["ner_tags"]))
 
 
 def label_names() -> dict[str, dict]:
-    """What a model's configuration needs to name its classes: `id2label` and `label2id`."""
+    """`id2label` and `label2id` for the configuration of a model."""
     return {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
 
 
+def _configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
+    """Freeze the decoder in mode head, set how sentences are padded, and record how tags are read in the model."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # Behind the words, even after text generation padded on the left: features store places from the front.
+    tokenizer.padding_side = "right"
+    model.base_model.requires_grad_(args.mode == "full")
+    # Saved with the model, so that prediction uses the same sub-words and the same decoding.
+    model.config.labelled_subword, model.config.tag_decoding = args.labelled_subword, args.tag_decoding
+
+
+def _network(
+    model: PicoForTokenClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: dict[str, Dataset],
+    args: NERConfig,
+    features_dir: Path | None,
+) -> tuple[nn.Module, dict[str, Any], Callable]:
+    """The network to train, its rows of each split and their collator: features in mode head, else ids."""
+    cached = args.mode == "head" and args.cache_features
+    args.remove_unused_columns = not cached
+    if not cached:
+        return model, splits, DataCollatorForTokenClassification(tokenizer)
+    model.base_model.to(args.device)
+    features = Features(model.base_model, features_dir)
+    inputs = {name: feature_rows(rows, features.encode(rows)) for name, rows in splits.items()}
+    return FeatureClassifier(model), inputs, collate_features
+
+
+def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args: NERConfig) -> dict[str, Any]:
+    """Arguments of the trainer that choose the epoch with the best F1 on the validation split; none without one."""
+    if "validation" not in evaluated:
+        return {}
+    args.eval_strategy, args.save_strategy = IntervalStrategy.EPOCH, SaveStrategy.EPOCH
+    args.load_best_model_at_end, args.metric_for_best_model, args.greater_is_better = True, "f1", True
+    args.save_total_limit, args.save_only_model = 1, True
+    rows = evaluated["validation"]
+    return {
+        "eval_dataset": inputs["validation"],
+        "compute_metrics": partial(_f1, rows=rows[:], gold=gold_tags(rows)),
+        "callbacks": [EarlyStopping(args.early_stopping_patience)],
+    }
+
+
 def _to_classes(logits: Tensor, labels: Tensor, decoding: str) -> Tensor:
-    """Keep classes, not logits, so that an evaluation fits in memory."""
+    """Reduce logits to classes, so that an evaluation fits in memory."""
     return decode(logits, labels != IGNORED, decoding)
 
 
 def _f1(prediction: EvalPrediction, rows: dict[str, list], gold: list[list[str]]) -> dict[str, float]:
+    """F1 alone, in an eighth of the time that all entity scores take."""
     tags = predicted_tags(prediction.predictions, prediction.label_ids, rows)
     return {"f1": float(micro_f1(sentence_counts(gold, tags).sum(0)))}
 
 
-def _best_epoch(trainer: Trainer) -> float | None:
-    evaluations: Iterable[dict] = [entry for entry in trainer.state.log_history if "eval_f1" in entry]
-    return next((entry["epoch"] for entry in evaluations if entry["step"] == trainer.state.best_global_step), None)
+def _best_epoch(state: TrainerState) -> float | None:
+    evaluations = (entry for entry in state.log_history if "eval_f1" in entry)
+    return next((entry["epoch"] for entry in evaluations if entry["step"] == state.best_global_step), None)

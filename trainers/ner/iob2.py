@@ -10,15 +10,15 @@ from ..errors import InputError
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 CLASSES = ("PER", "ORG", "LOC")
-# Universal NER leaves "other" entities out, and its files hold one misspelt tag.
+# Universal NER does not score "other" entities, and its files hold one misspelt tag.
 MAPPED_TO_O = {"B-OTH", "I-OTH", "B-O"}
-# Tab-separated columns: id, token, tag, two of annotation (Universal NER); or token and tag alone.
+# Columns of token and tag among five (Universal NER: id, token, tag, misc, annotator) and among two.
 TOKEN_AND_TAG = {5: (1, 2), 2: (0, 1)}
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """The words of a sentence, the tag of each from `LABELS`, and the number of OTH entities that became O."""
+    """Words, the tag of each (one of `LABELS`), and the number of OTH entities that became O."""
 
     tokens: list[str]
     tags: list[str]
@@ -34,9 +34,9 @@ class Entity(NamedTuple):
 
 
 def read_iob2(path: Path) -> list[Sentence]:
-    """Read sentences, which empty lines part; lines that start with `# ` are comments.
+    """Read sentences, separated by empty lines; lines that start with `# ` are comments.
 
-    OTH entities become O; an I- tag without its B- is kept, as Universal NER does (see `inside_without_begin`).
+    OTH entities become O; an I- tag without its B- stays, as in Universal NER (see `inside_without_begin`).
 
     Raises:
         InputError: no such file, not UTF-8, wrong columns, an unknown tag, or no sentence (names file and line).
@@ -80,13 +80,13 @@ def read_iob2(path: Path) -> list[Sentence]:
 
 
 def format_iob2(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> str:
-    """Sentences of words and tags as the text of an IOB2 file with two columns."""
+    """The text of an IOB2 file with two columns, from the words and tags of each sentence."""
     blocks = ("\n".join(f"{token}\t{tag}" for token, tag in zip(*sentence, strict=True)) for sentence in sentences)
     return "".join(f"{block}\n\n" for block in blocks)
 
 
 def to_entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities of a sentence, by the rules of conlleval: an I- tag that continues nothing begins an entity."""
+    """The entities of a sentence by conlleval's rules: an I- tag that continues no entity begins one."""
     # Here, because it loads scikit-learn, for which pretraining need not wait.
     from seqeval.metrics.sequence_labeling import get_entities
 
@@ -94,7 +94,7 @@ def to_entities(tags: Sequence[str]) -> list[Entity]:
 
 
 def to_iob2(entities: Iterable[Entity], length: int) -> list[str]:
-    """The tags of a sentence of `length` words from its entities, which must not overlap."""
+    """The tags of a sentence of `length` words, from its entities (which must not overlap)."""
     tags = ["O"] * length
     for entity in entities:
         tags[entity.start : entity.end] = [f"I-{entity.label}"] * (entity.end - entity.start)
@@ -103,6 +103,6 @@ def to_iob2(entities: Iterable[Entity], length: int) -> list[str]:
 
 
 def inside_without_begin(tags: Sequence[str]) -> int:
-    """How many I- tags of a sentence follow neither B- nor I- of their own class."""
+    """Number of I- tags that follow neither B- nor I- of their own class."""
     before = ["O", *tags]
     return sum(tag.startswith("I-") and previous[2:] != tag[2:] for previous, tag in pairwise(before))

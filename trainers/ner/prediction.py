@@ -1,9 +1,10 @@
-"""Entities in new text, by a fine-tuned model."""
+"""Find entities in new text with a fine-tuned model."""
 
 from dataclasses import dataclass
 
 import regex
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico import PicoForTokenClassification
@@ -14,7 +15,7 @@ from .fine_tuning import check_labels
 from .iob2 import LABELS, Entity, to_entities
 
 # Words as Universal Dependencies splits most languages: letters with their marks, joined by hyphen or apostrophe;
-# punctuation alone; a Chinese character alone, because nothing says where a Chinese word ends.
+# a punctuation mark alone; a Chinese character alone, because nothing marks the end of a Chinese word.
 WORD = regex.compile(
     r"\p{Han}|[[\p{L}\p{M}\p{N}_]--\p{Han}]+(?:[-'\u2019][[\p{L}\p{M}\p{N}_]--\p{Han}]+)*|[^\s\p{L}\p{M}\p{N}_]",
     regex.VERSION1,
@@ -23,7 +24,7 @@ WORD = regex.compile(
 
 @dataclass(frozen=True)
 class TaggedSentence:
-    """Words, the tag of each, the probability of each tag, and how many words were cut off (tagged O)."""
+    """Words with the tag of each and its probability, and the number of words that were cut off and tagged O."""
 
     tokens: list[str]
     tags: list[str]
@@ -33,15 +34,14 @@ class TaggedSentence:
     @property
     def entities(self) -> list[tuple[Entity, float]]:
         """The entities, each with the mean probability of its tags."""
-        found = to_entities(self.tags)
         return [
             (entity, sum(self.probabilities[entity.start : entity.end]) / (entity.end - entity.start))
-            for entity in found
+            for entity in to_entities(self.tags)
         ]
 
 
 def split_words(text: str) -> list[tuple[int, int]]:
-    """Where the words of a text begin and end, in characters."""
+    """Start and end of each word of a text, in characters."""
     return [match.span() for match in WORD.finditer(text)]
 
 
@@ -52,39 +52,36 @@ def predict(
     sentences: list[list[str]],
     tokens_at_once: int = 4096,
 ) -> list[TaggedSentence]:
-    """Tag sentences, in their order.
+    """Tag sentences; the result has their order.
 
     Args:
-        model: of `fine_tune`; its configuration says which sub-word carries a word's label, and how tags are decoded.
+        model: from `fine_tune`, which recorded the labelled sub-word and the decoding in its configuration.
         tokenizer: the model's.
-        sentences: words of each; at least one word each.
+        sentences: the words of each, one at least.
         tokens_at_once: sub-words of a batch, padding included.
 
     Raises:
-        InputError: the model has other labels than `LABELS` (it was not fine-tuned), or the tokenizer no word ids.
+        InputError: the labels of the model are not `LABELS` (it was not fine-tuned), or the tokenizer gives no word
+            ids.
     """
     check_labels(model)
     settings = model.config.to_dict()
     subword, decoding = settings.get("labelled_subword", "first"), settings.get("tag_decoding", "argmax")
     rows: dict[str, list] = {"tokens": sentences, "ner_tags": [[0] * len(tokens) for tokens in sentences]}
     columns = align(rows, tokenizer, model.config.max_seq_len, subword)
+    ids, labels = ([torch.tensor(row) for row in columns[name]] for name in ("input_ids", "labels"))
     model.eval()
     tagged: dict[int, TaggedSentence] = {}
     for batch in batches(columns["length"], tokens_at_once):
-        padded = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(columns["input_ids"][i]) for i in batch], batch_first=True
-        )
-        logits = model(input_ids=padded.to(model.device), use_cache=False).logits.float().cpu()
-        labels = [torch.tensor(columns["labels"][i]) for i in batch]
-        labelled = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORED) != IGNORED
+        padded = pad_sequence([ids[i] for i in batch], batch_first=True).to(model.device)
+        logits = model(input_ids=padded, use_cache=False).logits.float().cpu()
+        labelled = pad_sequence([labels[i] for i in batch], batch_first=True, padding_value=IGNORED) != IGNORED
         classes = decode(logits, labelled, decoding)
         probabilities = logits.softmax(-1).gather(-1, classes[..., None])[..., 0]
-        for i, kept, row_classes, row_probabilities in zip(batch, labelled, classes, probabilities, strict=True):
-            words = columns["labelled_words"][i]
-            tags, certain = ["O"] * len(sentences[i]), [1.0] * len(sentences[i])
-            for word, label, probability in zip(
-                words, row_classes[kept].tolist(), row_probabilities[kept].tolist(), strict=True
-            ):
-                tags[word], certain[word] = LABELS[label], probability
-            tagged[i] = TaggedSentence(sentences[i], tags, certain, len(tags) - len(words))
+        for row, i in enumerate(batch):
+            words, mask = columns["labelled_words"][i], labelled[row]
+            tags, certainty = ["O"] * len(sentences[i]), [1.0] * len(sentences[i])
+            for word, label, probability in zip(words, classes[row][mask], probabilities[row][mask], strict=True):
+                tags[word], certainty[word] = LABELS[label], probability.item()
+            tagged[i] = TaggedSentence(sentences[i], tags, certainty, len(tags) - len(words))
     return [tagged[i] for i in range(len(sentences))]

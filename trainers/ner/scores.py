@@ -1,57 +1,59 @@
-"""Entity-level scores of tagged sentences: an entity counts when its class and both its ends are right.
+"""Entity scores as an `evaluate.Metric`: an entity is correct if its class and both its ends are right.
 
-The unit of scoring is the entity of a whole sentence, in words: sub-words are never scored.
+Whole sentences are scored, word by word, never sub-words. Importing this module loads evaluate and scikit-learn, so
+modules that pretraining imports load it only where they score.
 """
 
 import warnings
 from typing import Any
 
-import numpy as np
+import evaluate
+from datasets import Features, Sequence, Value
+from seqeval.metrics import classification_report, f1_score
+from seqeval.scheme import IOB2
 
-from .iob2 import to_entities
 
+class EntityScores(evaluate.Metric):
+    """Micro-averaged entity scores by seqeval; needs no network and, with `keep_in_memory`, writes no files.
 
-def entity_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, Any]:
-    """Micro-averaged scores over entities, by seqeval.
+        scores = EntityScores()
+        scores.add_batch(predictions=[["B-PER", "I-PER", "O"]], references=[["B-PER", "I-PER", "O"]])
+        scores.compute()
 
-    Args:
-        gold: tags of each sentence.
-        predicted: tags of each sentence, of the same lengths.
-
-    Returns:
-        `precision`, `recall`, `f1` in seqeval's default mode (conlleval's, comparable with the paper), `strict_f1`
-        (an entity must start with B-), `support` (entities in gold), and `classes` with the four of each class.
+    `compute` returns `precision`, `recall` and `f1` in seqeval's default mode (conlleval's rules, comparable with the
+    paper), `strict_f1` (an entity must start with B-), `support` (entities in the references), and `classes` with
+    precision, recall, f1 and support of each class.
     """
-    # Here, because it loads scikit-learn, for which pretraining need not wait.
-    from seqeval.metrics import classification_report, f1_score
-    from seqeval.scheme import IOB2
 
-    with warnings.catch_warnings():
-        # seqeval warns of classes without a prediction; zero_division=0 says what they score.
-        warnings.simplefilter("ignore")
-        report = classification_report(gold, predicted, output_dict=True, zero_division=0)
-        strict = f1_score(gold, predicted, mode="strict", scheme=IOB2, zero_division=0)
-    rows = {name: _row(row) for name, row in report.items()}
-    micro = rows.pop("micro avg", {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0})
-    classes = {name: row for name, row in rows.items() if not name.endswith(" avg")}
-    return {**micro, "strict_f1": float(strict), "classes": classes}
+    def __init__(self, keep_in_memory: bool = True, **options: Any) -> None:
+        super().__init__(keep_in_memory=keep_in_memory, **options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        tags = Sequence(Value("string"))
+        return evaluate.MetricInfo(
+            description="Precision, recall and F1 of entities, and their strict F1.",
+            citation="https://github.com/chakki-works/seqeval",
+            inputs_description="Tags of each sentence, such as [['B-PER', 'I-PER', 'O']].",
+            features=Features({"predictions": tags, "references": tags}),
+        )
+
+    def _build_data_dir(self) -> str:
+        # evaluate creates a cache folder even for a metric in memory, which fails where the cache cannot be written.
+        return "" if self.keep_in_memory else super()._build_data_dir()
+
+    def _compute(self, *, predictions: list[list[str]], references: list[list[str]]) -> dict[str, Any]:
+        with warnings.catch_warnings():
+            # seqeval warns of classes without a prediction, which zero_division already scores.
+            warnings.simplefilter("ignore")
+            report = classification_report(references, predictions, output_dict=True, zero_division=0)
+            strict = f1_score(references, predictions, mode="strict", scheme=IOB2, zero_division=0)
+        rows = {name: _as_scores(row) for name, row in report.items()}
+        micro = rows.pop("micro avg", {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0})
+        classes = {name: row for name, row in rows.items() if not name.endswith(" avg")}
+        return {**micro, "strict_f1": float(strict), "classes": classes}
 
 
-def sentence_counts(gold: list[list[str]], predicted: list[list[str]]) -> np.ndarray:
-    """Entities of each of S sentences that are correct, predicted and in gold, by seqeval's default mode: (S, 3)."""
-    rows = []
-    for tags, guess in zip(gold, predicted, strict=True):
-        wanted, found = set(to_entities(tags)), set(to_entities(guess))
-        rows.append((len(wanted & found), len(found), len(wanted)))
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
-
-
-def micro_f1(counts: np.ndarray) -> np.ndarray:
-    """Micro-F1, 2 correct / (predicted + gold), of summed counts: (..., 3) to (...); 0 where there is no entity."""
-    correct, predicted, gold = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
-    return 2 * correct / np.maximum(predicted + gold, 1)
-
-
-def _row(row: dict) -> dict[str, float]:
-    scores = {"precision": row["precision"], "recall": row["recall"], "f1": row["f1-score"]}
-    return {**{name: float(value) for name, value in scores.items()}, "support": int(row["support"])}
+def _as_scores(row: dict[str, float]) -> dict[str, float]:
+    """A row of seqeval's report as Python numbers, `f1-score` renamed to `f1`."""
+    scores = {name: float(row[name]) for name in ("precision", "recall")}
+    return {**scores, "f1": float(row["f1-score"]), "support": int(row["support"])}

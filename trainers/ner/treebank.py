@@ -6,10 +6,11 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
 from ..errors import InputError
+from .alignment import gold_tags
 from .iob2 import CLASSES, LABELS, Sentence, inside_without_begin, read_iob2
 from .universal_ner import ALL, FACTS, SEEN, TREEBANKS, fetch, verify
 
-# 240 + 80 + 80 sentences written for this project from templates, names invented: to try the code, no benchmark.
+# 240 + 80 + 80 sentences from templates, with invented names: to try the code, not to compare models.
 SAMPLE = "sample"
 SAMPLE_FOLDER = Path(__file__).parent.parent / "data"
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}
@@ -20,18 +21,18 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
     """Load labelled sentences.
 
     Args:
-        name: a treebank of Universal NER such as `da_ddt`, or `all`, the union of the nine with a train split;
-            `sample`; an IOB2 file, which is cut into 80 % train, 10 % validation and 10 % test; or a folder of
-            *-train.iob2, *-dev.iob2 and *-test.iob2.
-        uner_dir: folder that holds the files NAME-ud-SPLIT.iob2; without it those of Universal NER are downloaded once
-            from their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
+        name: a treebank of Universal NER such as `da_ddt`; `all`, the union of the nine with a train split; `sample`;
+            an IOB2 file, split into 80 % train, 10 % validation and 10 % test; or a folder of *-train.iob2,
+            *-dev.iob2 and *-test.iob2.
+        uner_dir: folder of the files NAME-ud-SPLIT.iob2. Without it those of Universal NER are downloaded once, from
+            their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
 
     Returns:
         The splits that exist among train, validation and test, with the columns `tokens` and `ner_tags`.
 
     Raises:
-        InputError: nothing of that name (the nearest is suggested), a download that fails, a hash that does not match,
-            or a file that is no IOB2.
+        InputError: nothing has that name (the nearest is suggested), a download fails, a hash differs, or a file is
+            not IOB2.
     """
     if name == SAMPLE:
         return to_dataset_dict(_read_folder(SAMPLE_FOLDER, "sample"))
@@ -45,7 +46,7 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
         return to_dataset_dict(_read_universal_ner(name, uner_dir))
     path = Path(name)
     if path.is_file():
-        return to_dataset_dict(_cut(read_iob2(path)))
+        return to_dataset_dict(_split(read_iob2(path)))
     if path.is_dir():
         return to_dataset_dict(_read_folder(path, "*"))
     if uner_dir is not None:
@@ -56,23 +57,23 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
 
 
 def load_test_sets(names: list[str], uner_dir: str | Path | None = None) -> dict[str, Dataset]:
-    """The test split of each treebank by its name; `all` stands for the 18 of Universal NER.
+    """The test split of each treebank, by its name; `all` stands for the 18 of Universal NER.
 
     Raises:
-        InputError: see `load_treebank`; or a treebank without a test split.
+        InputError: see `load_treebank`, or a treebank has no test split.
     """
     test_sets = {}
     for name in TREEBANKS if names == [ALL] else names:
         splits = load_treebank(name, uner_dir)
         if "test" not in splits:
-            raise InputError(f"{name} has no test split, only {', '.join(splits)}: leave it out")
+            raise InputError(f"{name} has no test split, only {', '.join(splits)}: remove it from the list")
         test_sets[name] = splits["test"]
     return test_sets
 
 
 def describe(rows: Dataset) -> dict[str, int]:
-    """Counts of a split: sentences, tokens, entities of each class (their B- tags), I- tags without a beginning."""
-    tags = [[LABELS[tag] for tag in row] for row in rows["ner_tags"]]
+    """Counts of a split: sentences, tokens, entities of each class (their B- tags), I- tags without a B-."""
+    tags = gold_tags(rows)
     flat = [tag for row in tags for tag in row]
     return {
         "sentences": len(tags),
@@ -83,12 +84,23 @@ def describe(rows: Dataset) -> dict[str, int]:
 
 
 def to_dataset_dict(splits: dict[str, list[Sentence]]) -> DatasetDict:
-    """Splits of sentences as data sets with the columns `tokens` and `ner_tags`."""
-    return DatasetDict({split: _to_dataset(sentences) for split, sentences in splits.items()})
+    """The sentences of each split as a data set with the columns `tokens` and `ner_tags`."""
+    return DatasetDict(
+        {
+            split: Dataset.from_dict(
+                {
+                    "tokens": [sentence.tokens for sentence in sentences],
+                    "ner_tags": [[LABELS.index(tag) for tag in sentence.tags] for sentence in sentences],
+                },
+                features=FEATURES,
+            )
+            for split, sentences in splits.items()
+        }
+    )
 
 
 def _read_universal_ner(name: str, uner_dir: str | Path | None) -> dict[str, list[Sentence]]:
-    """The splits of a treebank of Universal NER: all of them, or those whose files lie in `uner_dir`."""
+    """The splits of a treebank of Universal NER: all of them, or those with a file in `uner_dir`."""
     facts = FACTS[name]["splits"]
     if uner_dir is None:
         return {split: read_iob2(fetch(name, split)) for split in facts}
@@ -99,7 +111,7 @@ def _read_universal_ner(name: str, uner_dir: str | Path | None) -> dict[str, lis
 
 
 def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
-    """The splits `prefix`-SPLIT.iob2 of a folder; several files of a split are joined in the order of their names."""
+    """The splits `prefix`-SPLIT.iob2 of a folder; several files of a split are joined by the order of their names."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: it should hold the IOB2 files")
     splits = {}
@@ -115,17 +127,11 @@ def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
     return splits
 
 
-def _cut(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
-    """Every tenth sentence to test, the one before it to validation, the others to train."""
+def _split(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
+    """Every tenth sentence for test, the one before it for validation, the others for train."""
     if len(sentences) < 10:
-        raise InputError(f"only {len(sentences)} sentences: a single file is cut into three and needs at least 10")
+        raise InputError(f"only {len(sentences)} sentences: a single file is split in three and needs at least 10")
     parts: dict[str, list[Sentence]] = {"train": [], "validation": [], "test": []}
     for i, sentence in enumerate(sentences):
         parts[{8: "validation", 9: "test"}.get(i % 10, "train")].append(sentence)
     return parts
-
-
-def _to_dataset(sentences: list[Sentence]) -> Dataset:
-    columns = {"tokens": [s.tokens for s in sentences], "ner_tags": [s.tags for s in sentences]}
-    encoded = {**columns, "ner_tags": [[LABELS.index(tag) for tag in tags] for tags in columns["ner_tags"]]}
-    return Dataset.from_dict(encoded, features=FEATURES)

@@ -1,4 +1,4 @@
-"""Universal NER v1 (Mayhew et al. 2024): its treebanks, and their files from pinned commits, verified and cached."""
+"""Universal NER v1 (Mayhew et al. 2024): its treebanks, and their files, downloaded once from pinned commits."""
 
 import hashlib
 import json
@@ -22,18 +22,18 @@ TREEBANKS = SEEN + PUD + OTHER
 # The union of the treebanks with a train split.
 ALL = "all"
 
-# A mirror, or a local server in tests; files lie at URL/REPOSITORY/COMMIT/FILE.
+# The variable names a mirror; a file is at URL/REPOSITORY/COMMIT/FILE.
 URL_VARIABLE, URL = "PICO_MAML_UNER_URL", "https://raw.githubusercontent.com"
 CACHE_VARIABLE, CACHE = "PICO_MAML_CACHE", "~/.cache/pico-maml"
 TIMEOUT_SECONDS = 60
 
 
 def fetch(treebank: str, split: str) -> Path:
-    """The file of a split, downloaded once into the cache and verified; no network is needed afterwards.
+    """Path of the file of a split in the cache; downloads and verifies it if it is not there.
 
     Args:
         treebank: one of `TREEBANKS`.
-        split: one of its splits: train, validation or test.
+        split: train, validation or test.
 
     Raises:
         InputError: the download fails, or its bytes are not those of the pinned commit.
@@ -45,16 +45,18 @@ def fetch(treebank: str, split: str) -> Path:
     if path.is_file() and matches(path.read_bytes(), facts["splits"][split]):
         return path
     url = f"{os.environ.get(URL_VARIABLE, URL)}/{facts['repository']}/{facts['commit']}/{file}"
-    by_hand = f"download it by hand into a folder and name that with uner_dir ({URL_VARIABLE} names a mirror)"
+    by_hand = f"download it by hand into a folder and set uner_dir to that (or {URL_VARIABLE} to a mirror)"
     try:
         with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             content = response.read()
     except (URLError, OSError, ValueError) as error:
         raise InputError(f"cannot download {url}: {error}; {by_hand}") from error
     if not matches(content, facts["splits"][split]):
-        raise InputError(f"{url} does not have the hash of the pinned commit ({len(content)} bytes came); {by_hand}")
+        raise InputError(
+            f"{url} does not have the hash of the pinned commit ({len(content)} bytes received); {by_hand}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    # Written beside and renamed, so that another process sees the whole file or none.
+    # Renamed when complete, so that another process never reads half a file.
     temporary = path.with_name(f".{file}.{os.getpid()}")
     temporary.write_bytes(content)
     temporary.replace(path)
@@ -62,21 +64,17 @@ def fetch(treebank: str, split: str) -> Path:
 
 
 def verify(path: Path, treebank: str, split: str) -> None:
-    """Check a file of the user's against the pinned commit.
-
-    Raises:
-        InputError: its hash is another.
-    """
+    """Raise InputError if a user's file is not the one of the pinned commit."""
     if not matches(path.read_bytes(), FACTS[treebank]["splits"][split]):
         raise InputError(
             f"{path} is not the {split} split of {treebank} at the pinned commit "
-            f"{FACTS[treebank]['commit'][:12]} (its hash differs): get that one, or name your own version by its "
-            "file or folder instead of by the treebank"
+            f"{FACTS[treebank]['commit'][:12]} (its hash differs): use that one, or give the path of your own file or "
+            "folder as the treebank"
         )
 
 
 def matches(content: bytes, facts: dict[str, Any]) -> bool:
-    """Whether bytes are those of the pinned file: by SHA-256, or by git's blob hash where only that is known."""
+    """True if bytes have the SHA-256 of the pinned file, or its git blob hash where only that is known."""
     if "sha256" in facts:
         return hashlib.sha256(content).hexdigest() == facts["sha256"]
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == facts["git_blob_sha1"]

@@ -3,9 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.ner import LABELS, entity_scores
+from pico_maml.trainers.ner import LABELS
 from pico_maml.trainers.ner.alignment import align, gold_tags, labelled_positions, to_tags, truncated_words
-from pico_maml.trainers.ner.scores import micro_f1, sentence_counts
 
 words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=1, max_size=6).filter(
     lambda word: word.strip() == word and word != ""
@@ -73,39 +72,3 @@ def test_a_tokenizer_without_word_ids(tokenizer):
 
     with pytest.raises(InputError, match="Slow gives no word ids: use a fast tokenizer"):
         align({"tokens": [["a"]], "ner_tags": [[0]]}, Slow(), 8)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(
-        st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=8),
-        min_size=1,
-        max_size=4,
-    )
-)
-def test_counts_give_the_f1_of_seqeval(rows):
-    gold, predicted = [[g for g, _ in row] for row in rows], [[p for _, p in row] for row in rows]
-    counts = sentence_counts(gold, predicted)
-    assert counts.shape == (len(rows), 3)
-    assert micro_f1(counts.sum(0)) == pytest.approx(entity_scores(gold, predicted)["f1"])
-
-
-def test_scores_count_whole_entities():
-    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-ORG", "O"]]
-    predicted = [["B-PER", "I-PER", "O", "B-ORG"], ["O", "O"]]
-    scores = entity_scores(gold, predicted)
-    assert (scores["precision"], scores["recall"], scores["support"]) == (0.5, pytest.approx(1 / 3), 3)
-    assert scores["f1"] == pytest.approx(0.4)
-    assert scores["classes"]["PER"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
-    assert scores["classes"]["LOC"]["f1"] == 0.0
-
-
-def test_strict_scores_want_an_entity_to_start_with_b():
-    scores = entity_scores([["B-PER", "O"]], [["I-PER", "O"]])
-    assert scores["f1"] == 1.0
-    assert scores["strict_f1"] == 0.0
-
-
-def test_no_entity_at_all_scores_zero():
-    scores = entity_scores([["O", "O"]], [["O", "O"]])
-    assert (scores["f1"], scores["strict_f1"], scores["support"]) == (0.0, 0.0, 0)

@@ -5,8 +5,8 @@ from collections import Counter
 from datasets import DatasetDict
 
 from ..alignment import gold_tags
+from ..entity_counts import micro_f1, sentence_counts
 from ..iob2 import Entity, to_entities, to_iob2
-from ..scores import micro_f1, sentence_counts
 
 
 def baseline_scores(treebank: DatasetDict) -> dict[str, float]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..scores import micro_f1
+from ..entity_counts import micro_f1
 
 
 class Difference(NamedTuple):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pico_maml.trainers.ner.analysis.bootstrap import paired_bootstrap
-from pico_maml.trainers.ner.scores import micro_f1
+from pico_maml.trainers.ner.entity_counts import micro_f1
 
 
 def counts(correct: np.ndarray) -> np.ndarray:
