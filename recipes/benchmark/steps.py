@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import psutil
@@ -19,7 +18,7 @@ from ...modeling_pico import PicoForCausalLM
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict
 from ...trainers.cost import ModelCost
 from .shapes import Shape, zipf_text
-from .timing import Tasks, in_turn, report
+from .timing import Tasks, in_turn, ratio, report
 
 LLAMA, PICO, BF16, COMPILED = "LlamaForCausalLM, fp32", "Pico, fp32", "Pico, bf16 autocast", "Pico, fp32, compiled"
 # Products so large that only their arithmetic takes time: they tell what the machine can do.
@@ -86,17 +85,15 @@ def measure_steps(shape: Shape, vocab_size: int, rounds: int, compiled: bool) ->
     tasks = step_tasks(shape, vocab_size, compiled)
     losses = {name: task().item() for name, task in tasks.items()}
     plain: Tasks = {**tasks, FP32_PRODUCTS: products(torch.float32), BF16_PRODUCTS: products(torch.bfloat16)}
-    timings = report(in_turn(plain, rounds), LLAMA)
+    timings = in_turn(plain, rounds)
+    medians = report(timings, LLAMA)
     flops = ModelCost.of(shape.config(vocab_size)).next_token(shape.batch_size * shape.block_size, shape.block_size)
-    cpu, rounds_of = timings["cpu_seconds"], timings["rounds"]
+    cpu = medians["cpu_seconds"]
     rates = {name: PRODUCTS * 2 * CUBE**3 / cpu[BF16_PRODUCTS if name == BF16 else FP32_PRODUCTS] for name in tasks}
-    return timings | {
+    return medians | {
         "first_loss": losses,
         "speed_up": {
-            name: {
-                "of": base,
-                "cpu": median(b[1] / a[1] for a, b in zip(rounds_of[name], rounds_of[base], strict=True)),
-            }
+            name: {"of": base, "cpu": ratio(timings, base, name)["cpu"]}
             for name, base in ((PICO, LLAMA), (BF16, PICO), (COMPILED, PICO))
             if name in tasks
         },

@@ -4,69 +4,47 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 Tasks = dict[str, Callable[[], Any]]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of one run of a task: wall clock, and CPU time of all threads."""
+def in_turn(tasks: Tasks, rounds: int) -> dict[str, np.ndarray]:
+    """(R, 2) wall-clock and CPU seconds of each task in R rounds, which follow one to warm up.
 
-    wall: float
-    cpu: float
-
-
-def timed(task: Callable[[], Any]) -> Timing:
-    """Run a task once."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    task()
-    return Timing(time.perf_counter() - wall, time.process_time() - cpu)
-
-
-def in_turn(tasks: Tasks, rounds: int) -> dict[str, list[Timing]]:
-    """Time all tasks in turn, `rounds` times after a warm-up round, so that noise hits all of them alike."""
-    for task in tasks.values():
-        task()
-    timings: dict[str, list[Timing]] = {name: [] for name in tasks}
-    for _ in range(rounds):
+    A round runs every task once, so that noise hits all of them alike. CPU seconds are those of all threads.
+    """
+    timings: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
+    for _ in range(1 + rounds):
         for name, task in tasks.items():
-            timings[name].append(timed(task))
-    return timings
+            wall, cpu = time.perf_counter(), time.process_time()
+            task()
+            timings[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return {name: np.array(runs[1:]) for name, runs in timings.items()}
 
 
-def ratio(timings: dict[str, list[Timing]], name: str, base: str) -> dict[str, Any]:
+def ratio(timings: dict[str, np.ndarray], name: str, base: str) -> dict[str, Any]:
     """Time of one task over that of another in the same round: median and quartiles over rounds."""
-    pairs = list(zip(timings[name], timings[base], strict=True))
-    return {
-        "what": name,
-        "of": base,
-        "wall": median(a.wall / b.wall for a, b in pairs),
-        "wall_quartiles": quartiles([a.wall / b.wall for a, b in pairs]),
-        "cpu": median(a.cpu / b.cpu for a, b in pairs),
-        "cpu_quartiles": quartiles([a.cpu / b.cpu for a, b in pairs]),
-    }
+    ratios = np.sort(timings[name] / timings[base], axis=0)
+    (wall, cpu), rounds = np.median(ratios, axis=0).tolist(), len(ratios)
+    wall_quartiles, cpu_quartiles = ratios[[rounds // 4, 3 * rounds // 4]].T.tolist()
+    quartiles = {"wall_quartiles": wall_quartiles, "cpu_quartiles": cpu_quartiles}
+    return {"what": name, "of": base, "wall": wall, "cpu": cpu, **quartiles}
 
 
-def quartiles(values: list[float]) -> list[float]:
-    """First and third quartile."""
-    values = sorted(values)
-    return [values[len(values) // 4], values[(3 * len(values)) // 4]]
-
-
-def report(timings: dict[str, list[Timing]], base: str) -> dict[str, Any]:
+def report(timings: dict[str, np.ndarray], base: str) -> dict[str, Any]:
     """Median seconds of each task, ratios to `base`, and (wall, CPU) seconds of every round."""
+    medians = {name: np.median(runs, axis=0).tolist() for name, runs in timings.items()}
     return {
-        "seconds": {name: median(timing.wall for timing in runs) for name, runs in timings.items()},
-        "cpu_seconds": {name: median(timing.cpu for timing in runs) for name, runs in timings.items()},
+        "seconds": {name: wall for name, (wall, _) in medians.items()},
+        "cpu_seconds": {name: cpu for name, (_, cpu) in medians.items()},
         "ratios": [ratio(timings, name, base) for name in timings if name != base],
-        "rounds": {name: [[timing.wall, timing.cpu] for timing in runs] for name, runs in timings.items()},
+        "rounds": {name: runs.tolist() for name, runs in timings.items()},
     }
 
 

@@ -11,7 +11,7 @@ SENTENCES = 12
 
 
 def write_run(folder: Path, pretraining: str, mode: str, correct: int, size: str = "tiny") -> None:
-    """A run as the sweep writes it, on data where each sentence holds one entity, of which so many were found."""
+    """Write a run as a sweep does, on sentences of one entity each, of which `correct` are predicted."""
     counts = [[int(i < correct), int(i < correct), 1] for i in range(SENTENCES)]
     f1 = 2 * correct / (correct + SENTENCES)
     row = {"precision": 1.0, "recall": correct / SENTENCES, "f1": f1, "support": SENTENCES}

@@ -57,9 +57,11 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert not list(Path("out/claims").iterdir())
     assert not list(Path("out/work").iterdir())
 
-    found = results()
-    assert set(found) == {f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")}
-    full = found["tiny-vanilla-full-xx_a-42"]
+    written = results()
+    assert set(finished) == {
+        f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")
+    }
+    full = written["tiny-vanilla-full-xx_a-42"]
     assert full["scores"]["xx_a"]["f1"] == 1.0
     assert set(full["scores"]) == {"validation", "xx_a", "xx_b"}
     assert len(full["counts"]["xx_b"]) == 24
@@ -90,7 +92,7 @@ def test_killed_sweep_of_two_workers_resumes_under_submitit(inputs, capfd):
         time.sleep(0.01)
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
-    finished = results()
+    written = results()
     assert 2 <= len(finished) < 12
     stamps = {name: Path(f"out/results/{name}.json").stat().st_mtime_ns for name in finished}
     claimed = {path.name for path in Path("out/claims").iterdir()}

@@ -1,7 +1,8 @@
 """Errors of predicted entities: confusions of classes, wrong ends, and recall by length and novelty."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..iob2 import Entity
 
@@ -25,12 +26,12 @@ class Errors:
         longest: the longest entities: words, class, found.
     """
 
-    confusions: dict[tuple[str, str], int] = field(default_factory=dict)
-    wrong_ends: dict[tuple[str, str], int] = field(default_factory=dict)
-    by_length: dict[int, tuple[int, int]] = field(default_factory=lambda: dict.fromkeys(LENGTHS, (0, 0)))
-    seen: tuple[int, int] = (0, 0)
-    unseen: tuple[int, int] = (0, 0)
-    longest: list[tuple[str, str, bool]] = field(default_factory=list)
+    confusions: Counter[tuple[str, str]]
+    wrong_ends: Counter[tuple[str, str]]
+    by_length: dict[int, tuple[int, int]]
+    seen: tuple[int, int]
+    unseen: tuple[int, int]
+    longest: list[tuple[str, str, bool]]
 
 
 def surface(tokens: Sequence[str], entity: Entity) -> str:
@@ -52,49 +53,40 @@ def analyse(
         predicted: entities that a model predicts in each.
         known: the words of each training entity (see `surface`).
     """
-    errors = Errors()
-    longest = []
-    for words, entities, guesses in zip(tokens, gold, predicted, strict=True):
-        for entity in entities:
-            hit = entity in guesses
-            length = min(entity.end - entity.start, LENGTHS[-1])
-            errors.by_length[length] = _add(errors.by_length[length], hit)
-            text = surface(words, entity)
-            if text in known:
-                errors.seen = _add(errors.seen, hit)
-            else:
-                errors.unseen = _add(errors.unseen, hit)
-            longest.append((entity.end - entity.start, (text, entity.label, hit)))
-        _confuse(errors, entities, guesses)
-    longest.sort(key=lambda entry: -entry[0])
-    errors.longest = [entry for _, entry in longest[:LONGEST_SHOWN]]
-    return errors
+    confusions: Counter[tuple[str, str]] = Counter()
+    wrong_ends: Counter[tuple[str, str]] = Counter()
+    entities = []  # number of words, words, class, found
+    for words, wanted, guesses in zip(tokens, gold, predicted, strict=True):
+        entities += [(e.end - e.start, surface(words, e), e.label, e in guesses) for e in wanted]
+        _count(wanted, guesses, confusions, wrong_ends)
+    return Errors(
+        confusions=confusions,
+        wrong_ends=wrong_ends,
+        by_length={n: _recall([e[3] for e in entities if min(e[0], LENGTHS[-1]) == n]) for n in LENGTHS},
+        seen=_recall([e[3] for e in entities if e[1] in known]),
+        unseen=_recall([e[3] for e in entities if e[1] not in known]),
+        longest=[e[1:] for e in sorted(entities, key=lambda e: -e[0])[:LONGEST_SHOWN]],
+    )
 
 
-def _confuse(errors: Errors, gold: Sequence[Entity], predicted: Sequence[Entity]) -> None:
-    """Add the confusions of a sentence."""
+def _count(gold: Sequence[Entity], predicted: Sequence[Entity], confusions: Counter, wrong_ends: Counter) -> None:
+    """Add the errors of a sentence to the two counters."""
     by_ends = {(entity.start, entity.end): entity for entity in predicted}
-    matched, overlapped = set(), set()
+    invented = set(predicted)
     for entity in gold:
         same = by_ends.get((entity.start, entity.end))
-        if same is not None:
-            matched.add(same)
-            _count(errors.confusions, entity.label, same.label)
-            continue
         overlaps = [other for other in predicted if other.start < entity.end and entity.start < other.end]
-        overlapped.update(overlaps)
-        for other in overlaps:
-            _count(errors.wrong_ends, entity.label, other.label)
-        if not overlaps:
-            _count(errors.confusions, entity.label, NOTHING)
-    for other in predicted:
-        if other not in matched and other not in overlapped:
-            _count(errors.confusions, NOTHING, other.label)
+        if same is not None:
+            confusions[entity.label, same.label] += 1
+            invented.discard(same)
+        elif overlaps:
+            wrong_ends.update((entity.label, other.label) for other in overlaps)
+            invented.difference_update(overlaps)
+        else:
+            confusions[entity.label, NOTHING] += 1
+    confusions.update((NOTHING, other.label) for other in invented)
 
 
-def _count(counts: dict[tuple[str, str], int], gold: str, predicted: str) -> None:
-    counts[gold, predicted] = counts.get((gold, predicted), 0) + 1
-
-
-def _add(found_and_all: tuple[int, int], hit: bool) -> tuple[int, int]:
-    return found_and_all[0] + hit, found_and_all[1] + 1
+def _recall(hits: list[bool]) -> tuple[int, int]:
+    """(found, all) entities."""
+    return sum(hits), len(hits)

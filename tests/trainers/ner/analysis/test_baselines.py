@@ -9,8 +9,8 @@ def test_gazetteer_prefers_the_longest_name_and_the_most_frequent_class():
     tags = [["B-LOC", "I-LOC"], ["B-ORG", "I-ORG", "I-ORG"], ["B-PER", "O"], ["O", "O"], ["O", "O", "O"]]
     names = gazetteer(tokens, tags)
     assert names == {("New", "York"): "LOC", ("New", "York", "Times"): "ORG"}, "May is mostly no name"
-    found = find_names(["The", "New", "York", "Times", "of", "New", "York"], names)
-    assert found == [(1, 4, "ORG"), (5, 7, "LOC")]
+    names_in_text = find_names(["The", "New", "York", "Times", "of", "New", "York"], names)
+    assert names_in_text == [(1, 4, "ORG"), (5, 7, "LOC")]
     assert find_names(["a"], {}) == []
 
 
