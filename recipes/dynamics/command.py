@@ -1,31 +1,32 @@
-"""Learning dynamics of any checkpoint series, one checkpoint in memory at a time.
+"""Measure the learning dynamics of any series of checkpoints, one checkpoint in memory at a time.
 
 python -m pico_maml.recipes.dynamics --model runs/demo --block_size 128 --output_dir runs/demo-dynamics
 python -m pico_maml.recipes.dynamics --model EleutherAI/pythia-70m --revisions step0 step1000 step143000 \
     --dynamics_modules attention.dense mlp.dense_4h_to_h --output_dir runs/pythia-70m --keep_downloads false
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
+from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ...callbacks import Dynamics, DynamicsFile, Row, Source, held_out_loss, load_dynamics, perplexity_rows
 from ...trainers import InputError
+from ...trainers.checks import check_at_least
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
-from ...trainers.runs.folder import check_same_arguments
-from ...trainers.runs.json_files import read_json, write_json
+from ...trainers.runs.folder import check_free_or_same
+from ...trainers.runs.json_files import write_json
 from ..arguments.corpus import CorpusArguments
 from ..arguments.dynamics import MeasureArguments
 from ..arguments.parser import parse
 from .checkpoint_series import Checkpoint, SeriesArguments
 
-SPECTRA = "spectra"
-# What may differ when a series goes on.
+SPECTRA_FOLDER = "spectra"
+# Arguments that may differ when more checkpoints are measured.
 FREE = {"revisions", "subfolders", "steps", "keep_downloads", "batch_size", "output_dir"}
 
 
@@ -33,24 +34,23 @@ FREE = {"revisions", "subfolders", "steps", "keep_downloads", "batch_size", "out
 class OutputArguments:
     """Arguments of the output."""
 
-    output_dir: str = field(metadata={"help": "Folder for the curves; a series that was cut off goes on there."})
-    batch_size: int = field(default=8, metadata={"help": "Blocks of a forward pass for perplexity (0: none)."})
+    output_dir: str = HfArg(help="Folder for the curves. The same command continues a series that was interrupted.")
+    batch_size: int = HfArg(default=8, help="Blocks of a forward pass for perplexity (0: do not measure it).")
 
     def __post_init__(self) -> None:
-        if self.batch_size < 0:
-            raise InputError(f"batch_size must be at least 0, got {self.batch_size}")
+        check_at_least(0, batch_size=self.batch_size)
 
 
 TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
 
 
 def main(argv: list[str] | None = None) -> list[int]:
-    """Run the recipe; returns the steps it measured."""
+    """Run the command; returns the steps it measured."""
     args, corpus, measures, output_args = parse(TYPES, argv, prog="dynamics")
     logging.disable_progress_bar()
     output = Path(output_args.output_dir)
     arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}
-    check_same_series(output, arguments)
+    check_free_or_same(output, arguments, FREE)
     checkpoints = args.reference_first(args.checkpoints())
     tokenizer = args.load_tokenizer(checkpoints[0])
     _, documents = corpus.documents()
@@ -65,18 +65,18 @@ def main(argv: list[str] | None = None) -> list[int]:
             write_json(output / ARGUMENTS_FILE, arguments)
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)
-    print(f"{len(todo)} measured, {len(checkpoints) - len(todo)} were there already: {series.file.path}")
+    print(f"{len(todo)} measured, {len(checkpoints) - len(todo)} measured before: {series.file.path}")
     return [checkpoint.step for checkpoint in todo]
 
 
 class Series:
-    """The curves of a series, in a folder that grows by one checkpoint at a time.
+    """The measurements of a series, in a folder that grows by one checkpoint at a time.
 
     Args:
         output: the folder.
         measures: what is measured.
-        texts: held-out text by source; of `""` the first blocks are the probe.
-        batch_size: blocks of a forward pass for perplexity; 0 for none.
+        texts: held-out text by source; the first blocks of `""` are the probe.
+        batch_size: blocks of a forward pass for perplexity (0: do not measure it).
     """
 
     def __init__(self, output: Path, measures: MeasureArguments, texts: dict[str, Source], batch_size: int) -> None:
@@ -90,7 +90,7 @@ class Series:
         self.reference: dict[str, Tensor] = load_file(path) if path.exists() else {}
 
     def measure(self, model: PreTrainedModel, step: int, tokens: int) -> list[Row]:
-        """Measure a checkpoint and write it down: the curves last, so that a step in them is whole."""
+        """Measure a checkpoint and save the results; the curves come last, so that a step in them is complete."""
         dynamics = Dynamics(self.file, 1, lambda: tokens, lambda values: None)
         callbacks = self.measures.callbacks(dynamics, model, self.texts[""].blocks)
         state = TrainerState(global_step=step)
@@ -102,8 +102,8 @@ class Series:
             spectra |= callback.singular_values(step)
         for name, text in self.texts.items() if self.batch_size else ():
             rows += perplexity_rows(held_out_loss(model, text.blocks, self.batch_size), text.text_bytes, name)
-        (self.output / SPECTRA).mkdir(parents=True, exist_ok=True)
-        save_file(spectra, self.output / SPECTRA / f"step_{step}.safetensors")
+        (self.output / SPECTRA_FOLDER).mkdir(parents=True, exist_ok=True)
+        save_file(spectra, self.output / SPECTRA_FOLDER / f"step_{step}.safetensors")
         if not self.reference:
             for callback in callbacks:
                 self.reference |= callback.reference()
@@ -112,26 +112,8 @@ class Series:
         return rows
 
 
-def check_same_series(output: Path, arguments: dict[str, Any]) -> None:
-    """Make sure that a folder holds curves of one series, measured in one way.
-
-    Raises:
-        InputError: it holds another one (names the arguments that differ), or something else.
-    """
-    path = output / ARGUMENTS_FILE
-    if not path.exists():
-        if output.is_file() or (output.is_dir() and any(output.iterdir())):
-            raise InputError(f"{output} is not empty, and holds no curves of a series: choose another output_dir")
-        return
-    check_same_arguments(output, read_json(path), arguments, FREE, "choose another output_dir")
-
-
 def check_model(model: PreTrainedModel, checkpoint: Checkpoint, blocks: Tensor) -> None:
-    """Make sure that the model can read the text.
-
-    Raises:
-        InputError: it cannot.
-    """
+    """Raise InputError if the model has too few tokens or positions for the blocks (R, T + 1)."""
     if blocks.max() >= model.config.vocab_size:
         raise InputError(
             f"the text holds the token id {blocks.max()}, {checkpoint.name} only {model.config.vocab_size} tokens: "
@@ -143,10 +125,10 @@ def check_model(model: PreTrainedModel, checkpoint: Checkpoint, blocks: Tensor) 
 
 
 def summary(checkpoint: Checkpoint, rows: list[Row]) -> str:
-    """One line about a checkpoint."""
-    shown = {}
+    """One line with the means of the main quantities of a checkpoint."""
+    means = {}
     for quantity in ("perplexity", "proportional_effective_rank", "attention_entropy_normalised", "cka"):
         values = [row.value for row in rows if row.quantity == quantity and not row.source]
         if values:
-            shown[quantity] = sum(values) / len(values)
-    return f"step {checkpoint.step}: " + ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+            means[quantity] = sum(values) / len(values)
+    return f"step {checkpoint.step}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items())

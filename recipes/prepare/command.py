@@ -20,7 +20,7 @@ from huggingface_hub import HfApi
 from ...trainers.corpus import load_tokenizer, train_tokenizer
 from ...trainers.errors import PublishError
 from ...trainers.hub import explain
-from ...trainers.runs.folder import check_free, check_same_arguments
+from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
@@ -50,11 +50,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 def prepare(args: PrepareArguments, folder: Path) -> None:
     """Write what is missing of the shards, and the manifest last."""
-    if (folder / ARGUMENTS).exists():
-        before = read_json(folder / ARGUMENTS)
-        check_same_arguments(folder, before, args.decisive(), (), "give the same, or another output_dir")
-    else:
-        check_free(folder)
+    check_free_or_same(folder, args.decisive(), (), ARGUMENTS)
     documents = args.documents()
     if args.tokenizer is not None:
         tokenizer = load_tokenizer(args.tokenizer)

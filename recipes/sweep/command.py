@@ -11,13 +11,17 @@ from pathlib import Path
 
 from ...trainers.model_name import deleted_afterwards
 from ...trainers.runs.files import ARGUMENTS_FILE
+from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import write_json
 from ...trainers.runs.launcher import launch
-from ...trainers.runs.sweep_folder import SweepFolder, check_same_sweep
+from ...trainers.runs.sweep_folder import SweepFolder
 from ..arguments.parser import parse
 from .arguments import TYPES, decisive
 from .cost import estimate, measure
 from .worker import work
+
+# Arguments that may differ when a sweep is continued.
+MAY_GROW = {"models", "modes", "train_on", "seeds"}
 
 
 def main(argv: list[str] | None = None) -> dict[str, int]:
@@ -26,7 +30,7 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     sweep, args = parse(TYPES, argv, prog="sweep")
     folder, runs = SweepFolder(Path(args.output_dir)), sweep.runs()
     arguments = decisive(sweep, args)
-    check_same_sweep(folder, arguments)
+    check_free_or_same(folder.path, arguments, MAY_GROW)
     left = [run for run in runs if not folder.finished(run) and (sweep.retry_failed or not folder.failed(run))]
     with deleted_afterwards([run.model.path for run in runs], sweep.delete_downloads):
         # Opens every model and treebank: what is missing is an error now, and one process alone downloads.

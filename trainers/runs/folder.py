@@ -132,6 +132,24 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     check_same_arguments(folder, before, dict.fromkeys(before) | arguments, FREE_ON_RESUME, "resume with the same")
 
 
+def check_free_or_same(
+    folder: Path, arguments: dict[str, Any], free: Container[str], file: str = ARGUMENTS_FILE
+) -> None:
+    """Raise InputError unless the folder is free, or work in it was started with the same arguments.
+
+    Args:
+        folder: the output folder.
+        arguments: the arguments given now.
+        free: names that may differ.
+        file: the file in `folder` that holds the arguments it was started with.
+    """
+    if (folder / file).exists():
+        remedy = "give the same to continue there, or choose another output_dir"
+        check_same_arguments(folder, read_json(folder / file), arguments, free, remedy)
+    else:
+        check_free(folder)
+
+
 def check_same_arguments(
     folder: Path, before: dict[str, Any], now: dict[str, Any], free: Container[str], remedy: str
 ) -> None:

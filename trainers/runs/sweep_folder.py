@@ -8,8 +8,6 @@ from typing import Any
 
 from ..errors import InputError
 from .claim import Claim, acquire
-from .files import ARGUMENTS_FILE
-from .folder import check_same_arguments
 from .json_files import read_json, write_json
 
 MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
@@ -130,17 +128,3 @@ class SweepFolder:
     def results(self) -> list[dict[str, Any]]:
         """The results of all finished runs, sorted by name."""
         return [read_json(path) for path in sorted((self.path / "results").glob("*.json"))]
-
-
-def check_same_sweep(folder: SweepFolder, arguments: dict[str, Any]) -> None:
-    """Raise InputError if the folder holds something else than a sweep with these arguments.
-
-    Models, modes, treebanks and seeds may differ: a sweep may grow.
-    """
-    path = folder.path / ARGUMENTS_FILE
-    if not path.exists():
-        if folder.path.is_file() or (folder.path.is_dir() and any(folder.path.iterdir())):
-            raise InputError(f"{folder.path} is no sweep's folder and not empty: choose another output_dir")
-        return
-    grown = {"models", "modes", "train_on", "seeds"}
-    check_same_arguments(folder.path, read_json(path), arguments, grown, "choose another output_dir")

@@ -15,7 +15,8 @@ from pico_maml.recipes.sweep import command as sweep
 from pico_maml.recipes.sweep.arguments import TYPES
 from pico_maml.recipes.sweep.cost import estimate, measure
 from pico_maml.trainers import InputError
-from pico_maml.trainers.runs.sweep_folder import Model, Run, SweepFolder, plan
+from pico_maml.trainers.runs.folder import check_free_or_same
+from pico_maml.trainers.runs.sweep_folder import Model, Run, plan
 
 
 @pytest.fixture
@@ -136,16 +137,16 @@ def test_wrong_arguments_are_errors_before_anything_runs(inputs):
 def test_sweep_resumes_only_with_the_same_arguments(inputs):
     Path("out").mkdir()
     Path("out/something").touch()
-    with pytest.raises(InputError, match="no sweep's folder and not empty"):
+    with pytest.raises(InputError, match="out is not empty: choose another output_dir"):
         sweep.main(inputs)
     Path("out/something").unlink()
-    folder = SweepFolder(Path("out"))
+    folder = Path("out")
     arguments = {"learning_rate": 1e-2, "models": ["a"], "seeds": [1]}
-    sweep.check_same_sweep(folder, arguments)
+    check_free_or_same(folder, arguments, sweep.MAY_GROW)
     Path("out/arguments.json").write_text(json.dumps(arguments))
-    sweep.check_same_sweep(folder, {**arguments, "models": ["a", "b"], "seeds": [1, 2]})
-    with pytest.raises(InputError, match=r"learning_rate 0.01 -> 0.1; choose another output_dir"):
-        sweep.check_same_sweep(folder, {**arguments, "learning_rate": 0.1})
+    check_free_or_same(folder, {**arguments, "models": ["a", "b"], "seeds": [1, 2]}, sweep.MAY_GROW)
+    with pytest.raises(InputError, match=r"learning_rate 0.01 -> 0.1; .*choose another output_dir"):
+        check_free_or_same(folder, {**arguments, "learning_rate": 0.1}, sweep.MAY_GROW)
 
 
 def test_runs_are_named_by_size_and_pretraining():
