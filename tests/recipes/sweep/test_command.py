@@ -59,7 +59,7 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert not list(Path("out/work").iterdir())
 
     written = results()
-    assert set(finished) == {
+    assert set(written) == {
         f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")
     }
     full = written["tiny-vanilla-full-xx_a-42"]
@@ -93,7 +93,7 @@ def test_killed_sweep_of_two_workers_resumes_under_submitit(inputs, capfd):
         time.sleep(0.01)
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
-    written = results()
+    finished = results()
     assert 2 <= len(finished) < 12
     stamps = {name: Path(f"out/results/{name}.json").stat().st_mtime_ns for name in finished}
     claimed = {path.name for path in Path("out/claims").iterdir()}
