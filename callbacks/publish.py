@@ -1,4 +1,4 @@
-"""Hands each checkpoint to whoever publishes it."""
+"""Hands each saved checkpoint to a publisher."""
 
 import sys
 from collections.abc import Callable
@@ -9,24 +9,23 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class PublishCallback(TrainerCallback):
-    """Calls `publish(folder, step)` for each checkpoint once it is complete, on the main process.
+    """Calls `publish(folder, step)` for each complete checkpoint, on the main process.
 
-    A disk that is full, or whatever else the operating system refuses, is said and costs that publication, not the
-    training.
+    An OSError, such as of a full disk, is printed and skips that checkpoint's publication; training goes on.
 
     Args:
-        publish: must be quick: the next step waits for it.
+        publish: must be quick, the next step waits for it.
     """
 
     def __init__(self, publish: Callable[[Path, int], None]) -> None:
         self.publish = publish
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Hand over checkpoint-N."""
+        """Publish checkpoint-N."""
         if not state.is_world_process_zero:
             return
-        step = state.global_step
+        folder = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
         try:
-            self.publish(Path(str(args.output_dir), f"checkpoint-{step}"), step)
+            self.publish(folder, state.global_step)
         except OSError as error:
-            print(f"checkpoint-{step} is not queued for publication: {error}", file=sys.stderr)
+            print(f"{folder.name} is not queued for publication: {error}", file=sys.stderr)

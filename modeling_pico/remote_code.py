@@ -1,4 +1,4 @@
-"""What makes a folder load with trust_remote_code where this package is not installed."""
+"""Makes a checkpoint loadable with trust_remote_code where this package is not installed."""
 
 import json
 import shutil
@@ -14,15 +14,15 @@ AUTO_MAP = {
 
 
 def add_remote_code(folder: Path, config: Path) -> None:
-    """Write the modelling files and a configuration that names them for all four Auto classes.
+    """Write the modelling files, and `config` with an auto_map that names them for four Auto classes.
 
     Args:
-        folder: gets them.
-        config: the config.json to start from; may be the folder's own.
+        folder: where to; created if missing.
+        config: path of a config.json, which may be the folder's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = json.loads(config.read_text()) | {"auto_map": AUTO_MAP}
-    # The head of the episodes has no class there; the rest of such a checkpoint is a language model.
+    # The modelling files do not define the class with the episodes' head; without it, the model is a plain decoder.
     if content.get("architectures") == ["PicoForMetaCausalLM"]:
         content["architectures"] = ["PicoForCausalLM"]
     (folder / "config.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""What the tests of publishing share: an account, a repository, a model that is not one."""
+"""What the tests of publishing share: an account, a repository, a folder with a model's files but no real model."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ REPOSITORY = "ada/pico"
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, hub: HubServer, home: Path) -> None:
-    """Point the client of this process, and of those it starts, at a Hub."""
+    """Point the client of this process and of its children at a Hub."""
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
     )
@@ -47,6 +47,6 @@ def write_model(folder: Path, step: int) -> None:
 
 def settings(**changes) -> Settings:
     args = PublishArguments(**{"publish_to": REPOSITORY, "publish_retry": 0.05, "publish_wait": 20.0, **changes})
-    made = Settings.of_run(Path("nowhere"), args, "0123abcd")
-    assert made is not None
-    return made
+    saved = Settings.of_run(Path("nowhere"), args, "0123abcd")
+    assert saved is not None
+    return saved

@@ -1,9 +1,9 @@
-"""Exceptions whose message is for the user; commands print them as one line."""
+"""Exceptions with a message for the user, which commands print as one line."""
 
 
 class InputError(ValueError):
-    """Something that was given is wrong; the message names the value and the remedy. Recipes print it as one line."""
+    """A wrong argument or file; the message names the value and the remedy."""
 
 
 class PublishError(RuntimeError):
-    """Something is not on the Hub; the message names it and the remedy. Training and its files are unharmed."""
+    """Something is missing on the Hub; the message names it and the remedy. Local files are unharmed."""

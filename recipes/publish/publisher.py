@@ -1,10 +1,11 @@
-"""Works through a run's queue until everything in it is on the Hub."""
+"""Uploads a run's queue, entry by entry, and retries."""
 
 import os
 import random
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 from ...trainers.errors import PublishError
@@ -12,102 +13,93 @@ from ...trainers.hub import explain
 from .card.facts import held_out_loss
 from .queue import POLL, Entry, PublishQueue
 from .repository import HubRepository
-from .revision import described, revision_files, state_files
+from .revision import revision_folder
 from .settings import Settings
 
-LONGEST_WAIT = 60.0
+LONGEST_PAUSE = 60.0
 
 
 class Publisher:
-    """Uploads what waits in a queue, one entry after the other, and tries again what fails for a while.
+    """Uploads the queue of a run; the process that calls it holds the queue's lock."""
 
-    Args:
-        queue: of the run; this process holds its lock.
-        settings: where to.
-        repository: there.
-    """
-
-    def __init__(self, queue: PublishQueue, settings: Settings, repository: HubRepository) -> None:
-        self.queue, self.settings, self.repository = queue, settings, repository
+    def __init__(self, run: Path, settings: Settings) -> None:
+        self.queue, self.settings, self.repository = PublishQueue(run), settings, HubRepository(settings)
 
     def run(self, training: int | None = None) -> None:
-        """Publish until nothing waits.
+        """Upload until the queue is empty.
 
         Args:
-            training: process whose further checkpoints are waited for; while it lives, nothing is given up that time
-                may heal, and without it what has failed for `wait` seconds on end.
+            training: id of the training process that started this one. While it lives, further checkpoints are waited
+                for and passing failures retried; afterwards only for `publish_wait` seconds without a success.
 
         Raises:
-            PublishError: something cannot be published, or not for now.
+            PublishError: an entry cannot be uploaded, or not in that time.
         """
-        wait, succeeded = self.settings.retry, time.monotonic()
+        pause, last_success = self.settings.publish_retry, time.monotonic()
         while True:
-            # Asked for first: what a process queued before it ended is then seen.
+            # Asked before the queue is read, which then holds all that a dead training process queued.
             alive = training is not None and os.getppid() == training
-            waiting = self.queue.waiting()
-            if not waiting:
+            entry = next(iter(self.queue.waiting()), None)
+            if entry is None:
                 if not alive:
                     return
                 time.sleep(POLL)
-                succeeded = time.monotonic()
+                last_success = time.monotonic()
                 continue
-            entry = waiting[0]
             try:
                 record = self.publish(entry)
-            except Exception as error:  # whatever it is, it must be said and nothing queued be lost
+            except Exception as error:  # any failure must reach the log, and keeps the entry
                 failure = explain(error, self.repository.name)
-                self.queue.trouble = failure.message
-                say(f"{entry.name} failed: {failure.message}")
+                self.queue.trouble_path.write_text(failure.message)
+                log(f"{entry.name} failed: {failure.message}")
                 if not failure.passing:
                     if not isinstance(error, PublishError):
                         traceback.print_exc()
                     raise PublishError(failure.message) from error
-                if not alive and time.monotonic() - succeeded > self.settings.wait:
-                    raise PublishError(f"given up after {self.settings.wait:.0f} s: {failure.message}") from error
-                # Not on the second: runs that a dead Hub held up together must not all come back together.
-                time.sleep(max(failure.retry_after, wait * random.uniform(0.75, 1.25)))
-                wait = min(2 * wait, LONGEST_WAIT)
+                if not alive and time.monotonic() - last_success > self.settings.publish_wait:
+                    waited = f"given up after {self.settings.publish_wait:.0f} s"
+                    raise PublishError(f"{waited}: {failure.message}") from error
+                # Jitter: runs that failed at the same moment must not all retry at the same moment.
+                time.sleep(max(failure.retry_after, pause * random.uniform(0.75, 1.25)))
+                pause = min(2 * pause, LONGEST_PAUSE)
                 continue
-            self.queue.trouble = None
-            say(f"{entry.name} is on the Hub: {self.repository.name}, commit {record['commit']}")
-            # Last: training ends this process as soon as nothing is left of the queue.
+            self.queue.trouble_path.write_text("")
+            log(f"{entry.name} is on the Hub: {self.repository.name}, commit {record['commit']}")
+            # Last, because training ends this process as soon as the queue is empty.
             self.queue.finish(entry, record)
-            wait, succeeded = self.settings.retry, time.monotonic()
+            pause, last_success = self.settings.publish_retry, time.monotonic()
 
     def publish(self, entry: Entry) -> dict[str, Any]:
-        """Bring one entry to the Hub, whatever of it is there already; returns what to note of it."""
+        """Upload what the Hub does not have of an entry; returns the record of it."""
+        main_records = [record for record in self.queue.published() if "main" in record]
         loss = held_out_loss(entry)
         record: dict[str, Any] = {"eval_next_token_loss": loss}
-        on_main = [row for row in self.queue.published() if "main" in row]
         if not entry.final:
-            files = revision_files(entry, self.settings)
-            title = f"Step {entry.step}"
-            record["commit"] = self.repository.push(files, f"step-{entry.step}", title)
-            if self.settings.tags:
-                self.repository.tag(f"published-step-{entry.step}", record["commit"])
-            if self.settings.state:
-                state = state_files(entry)
-                record["state"] = self.repository.push(state, f"state-step-{entry.step}", f"{title}, training state")
-            if self.settings.main == "newest" or is_best(loss, on_main):
-                record["main"] = self.repository.push(files, "main", title)
-        elif self.settings.main == "best" and on_main:
-            # The weights of the best step stay; what is said of the run is now complete.
-            files = described(entry, self.settings, weights_step=on_main[-1]["step"])
-            record["commit"] = self.repository.push(files, "main", "The finished run", keep_others=True)
+            folder, title = revision_folder(entry, self.settings), f"Step {entry.step}"
+            record["commit"] = self.repository.push(folder, entry.name, title)
+            if self.settings.publish_tags:
+                self.repository.tag(f"published-{entry.name}", record["commit"])
+            if self.settings.publish_state:
+                state = f"state-{entry.name}"
+                record["state"] = self.repository.push(entry.state, state, f"{title}, training state")
+            if self.settings.publish_main == "newest" or is_best(loss, main_records):
+                record["main"] = self.repository.push(folder, "main", title)
+        elif self.settings.publish_main == "best" and main_records:
+            # `main` keeps the weights of the best step, and gets the complete files of the run.
+            folder = revision_folder(entry, self.settings, weights_step=main_records[-1]["step"])
+            record["commit"] = self.repository.push(folder, "main", "The finished run", delete_others=False)
         else:
-            files = revision_files(entry, self.settings)
-            record["commit"] = self.repository.push(files, "main", f"The finished run, step {entry.step}")
-        if self.settings.collection is not None:
-            self.repository.collect(self.settings.collection)
+            folder, title = revision_folder(entry, self.settings), f"The finished run, step {entry.step}"
+            record["commit"] = self.repository.push(folder, "main", title)
         return record
 
 
-def is_best(loss: float | None, before: list[dict[str, Any]]) -> bool:
-    """Whether a held-out loss is lower than those of what `main` has held; without any measured, the first stays."""
-    losses = [row["eval_next_token_loss"] for row in before if row["eval_next_token_loss"] is not None]
-    return not before or (loss is not None and all(loss < other for other in losses))
+def is_best(loss: float | None, main_records: list[dict[str, Any]]) -> bool:
+    """True for the first checkpoint, and for one whose held-out loss is below that of every one `main` has held."""
+    losses = [record["eval_next_token_loss"] for record in main_records]
+    return not losses or (loss is not None and all(other is None or loss < other for other in losses))
 
 
-def say(message: str) -> None:
-    """One line, at once."""
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), message, flush=True, file=sys.stderr)
+def log(message: str) -> None:
+    """Print a line with the time."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}", file=sys.stderr, flush=True)

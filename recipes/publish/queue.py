@@ -1,193 +1,157 @@
-"""The queue of a run's publications: one folder each, whole from the moment it is seen, gone once it is on the Hub."""
+"""The queue of a run's revisions on disk: frozen checkpoints that wait for the Hub, and records of uploaded ones."""
 
 import fcntl
-import filecmp
-import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
+from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
-from ...trainers.runs.json_files import write_json
-from .settings import FOLDER, load
+from ...trainers import InputError
+from ...trainers.runs.checkpoints import read_seal
+from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, PUBLISH_FOLDER, RESULTS_FILE
+from ...trainers.runs.json_files import JsonLines, read_json, write_json
 
-# Files of the run, as they were at the step; of the .jsonl files the rows up to it.
-RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, "metrics.jsonl", "learning_dynamics.jsonl")
-DONE = ".done"
+# Copied when a checkpoint is frozen, because they change.
+RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, METRICS_FILE, DYNAMICS_FILE)
+WEIGHTS = "model*.safetensors"
 # Seconds between two looks at the queue.
 POLL = 0.2
-# A pickle of all arguments, which nothing reads back.
-NEVER_PUBLISHED = ("training_args.bin",)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A publication that waits: `checkpoint/` and `run/` in its folder are frozen copies.
+    """A checkpoint that waits for its upload, in a folder NUMBER-step-N-WEIGHTS, or NUMBER-final-N for the run's end.
 
-    Attributes:
-        path: its folder.
-        step: of the checkpoint.
-        final: the finished run, which is for `main` alone.
+    The folder holds `state/`, the files of the checkpoint with those of its run in `state/run/`; the publisher adds
+    `revision/`.
     """
 
     path: Path
-    step: int
-    final: bool
+
+    @property
+    def final(self) -> bool:
+        """True for the finished run, which goes to `main` alone."""
+        return self.path.name.split("-")[1] == "final"
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps of the checkpoint."""
+        return int(self.path.name.split("-")[2])
 
     @property
     def name(self) -> str:
-        """What it is called to people: the revision it becomes."""
+        """Name of the Hub revision this entry becomes."""
         return "main" if self.final else f"step-{self.step}"
+
+    @property
+    def state(self) -> Path:
+        """Folder with the files of the checkpoint, and those of the run in `run/`."""
+        return self.path / "state"
 
 
 class PublishQueue:
-    """Publications of a run, first in first out, on disk: `.publish/waiting/` and `.publish/published/` in its folder.
+    """First-in first-out queue in `.publish/` of a run's folder.
 
-    Args:
-        run: the run's folder.
+    An entry appears in `waiting/` by a rename and leaves by one, so it is never seen half written or half deleted;
+    before it leaves, its record is in `published/`.
     """
 
     def __init__(self, run: Path) -> None:
-        self.run, self.path = run, run / FOLDER
+        self.run, self.path = run, run / PUBLISH_FOLDER
         self.waiting_path, self.published_path = self.path / "waiting", self.path / "published"
+        self.uploaded_path, self.trouble_path = self.path / "uploaded", self.path / "trouble.txt"
 
     def freeze(self, checkpoint: Path, step: int, final: bool = False) -> None:
-        """Queue a checkpoint as it is now; one whose weights wait or are published already is left out.
-
-        Large files are hard links, which outlive the rotation of checkpoints and cost nothing; where the file system
-        has none, copies.
-        """
-        if not final and self._is_known(checkpoint, step):
+        """Queue a checkpoint unless it is queued or uploaded already, or with `final` the finished run."""
+        # In this order, so that an entry that is recorded meanwhile is not missed.
+        entries = [*self.waiting_path.glob("[0-9]*"), *self.published_path.glob("[0-9]*")]
+        kind = f"final-{step}" if final else f"step-{step}-{weights_hash(checkpoint)}"
+        same_step = sorted(path.name for path in entries if f"-step-{step}-" in path.name)
+        if same_step and kind in same_step[-1]:
             return
-        self.waiting_path.mkdir(parents=True, exist_ok=True)
-        entry = {"step": step, "final": final}
-        name = f"{self._next_number():06d}-{'final' if final else 'step'}-{step}"
-        temporary = self.waiting_path / f".{name}.{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        for path in sorted(checkpoint.rglob("*")):
-            inside = path.relative_to(checkpoint)
-            # A finished run's folder holds its checkpoints, hidden folders and further models, too.
-            if path.is_file() and inside.name not in NEVER_PUBLISHED and not (final and len(inside.parts) > 1):
-                freeze_file(path, temporary / "checkpoint" / inside)
-        for file in RUN_FILES:
-            if (self.run / file).exists():
-                copy_until(self.run / file, temporary / "run" / file, step)
-        # Of the taggers that were fine-tuned from the finished model.
-        for path in self.run.glob(f"*/{RESULTS_FILE}") if final else ():
-            freeze_file(path, temporary / "run" / path.relative_to(self.run))
-        write_json(temporary / "entry.json", entry)
-        temporary.rename(self.waiting_path / name)
+        number = max((int(path.name[:6]) for path in entries), default=0) + 1
+        frozen = Entry(self.path / "freezing" / f"{number:06d}-{kind}.{os.getpid()}")
+        shutil.rmtree(frozen.path, ignore_errors=True)
+        # Beside its files, a finished run's folder holds checkpoints and further models.
+        link_files(checkpoint, frozen.state, "*" if final else "**/*")
+        (frozen.state / "run").mkdir(parents=True)
+        for name in RUN_FILES:
+            if (self.run / name).exists():
+                shutil.copyfile(self.run / name, frozen.state / "run" / name)
+        for name in (METRICS_FILE, DYNAMICS_FILE):
+            JsonLines(frozen.state / "run" / name).cut_back_to(step)
+        if final:  # with the results of taggers that were fine-tuned from the finished model
+            link_files(self.run, frozen.state / "run", f"*/{RESULTS_FILE}")
+        self.waiting_path.mkdir(exist_ok=True)
+        frozen.path.rename(self.waiting_path / f"{number:06d}-{kind}")
 
     def waiting(self) -> list[Entry]:
-        """What is not on the Hub yet, in order."""
-        entries = []
-        for path in sorted(self.waiting_path.glob("[0-9]*")):
-            # Another process may finish it between two looks.
-            with suppress(FileNotFoundError):
-                entries.append(Entry(path, **load(path / "entry.json")))
-        return entries
+        """Entries that are not uploaded yet, oldest first."""
+        return [Entry(path) for path in sorted(self.waiting_path.glob("[0-9]*"))]
 
     def empty(self) -> bool:
-        """Whether nothing waits, and no files are left of what is on the Hub."""
-        return not self.waiting() and not any(self.waiting_path.glob(f".*{DONE}"))
+        """True when no entry is waiting and the files of every uploaded entry are deleted."""
+        return not self.waiting() and not any(self.uploaded_path.glob("*"))
 
     def published(self) -> list[dict[str, Any]]:
-        """Records of what is on the Hub, in order."""
-        return [load(path) for path in sorted(self.published_path.glob("*.json"))]
+        """Records of the uploaded entries, oldest first."""
+        return [read_json(path) for path in sorted(self.published_path.glob("[0-9]*.json"))]
 
     def finish(self, entry: Entry, record: dict[str, Any]) -> None:
-        """Note that an entry is on the Hub, and let go of its files."""
-        weights = hashes(entry.path / "checkpoint")
-        record = {"step": entry.step, "final": entry.final, "weights": weights, **record}
+        """Record that an entry is uploaded, and delete its files."""
+        record = {"step": entry.step, "final": entry.final, **record}
         write_json(self.published_path / f"{entry.path.name}.json", record)
-        # Hidden first: whoever looks in between must not see half of it.
-        gone = entry.path.with_name(f".{entry.path.name}{DONE}")
-        entry.path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        self.uploaded_path.mkdir(exist_ok=True)
+        shutil.rmtree(entry.path.rename(self.uploaded_path / entry.path.name), ignore_errors=True)
 
     @property
-    def trouble(self) -> str | None:
-        """What the last try failed with, None where it did not."""
-        try:
-            return str(load(self.path / "trouble.json")["message"])
-        except FileNotFoundError:
-            return None
-
-    @trouble.setter
-    def trouble(self, message: str | None) -> None:
-        if message is None:
-            (self.path / "trouble.json").unlink(missing_ok=True)
-        else:
-            write_json(self.path / "trouble.json", {"message": message})
+    def trouble(self) -> str:
+        """Why the last upload failed, "" after one that did not."""
+        return self.trouble_path.read_text() if self.trouble_path.exists() else ""
 
     @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """Hold the right to upload, which one process has at a time and a dead one never; False: another has it."""
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Hold the right to upload, which one living process has at a time.
+
+        Raises:
+            InputError: another process has it, and `wait` is False.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            for gone in self.waiting_path.glob(f".*{DONE}"):  # what a killed process had no time to delete
-                shutil.rmtree(gone, ignore_errors=True)
-            yield True
-
-    def _is_known(self, checkpoint: Path, step: int) -> bool:
-        for entry in self.waiting():
-            if entry.step == step and not entry.final:
-                names = [path.name for path in weight_files(checkpoint)]
-                same, _, _ = filecmp.cmpfiles(checkpoint, entry.path / "checkpoint", names, shallow=False)
-                if same == names:
-                    return True
-        steps = [record for record in self.published() if record["step"] == step and not record["final"]]
-        return bool(steps) and steps[-1]["weights"] == hashes(checkpoint)
-
-    def _next_number(self) -> int:
-        folders = [path for path in (self.waiting_path, self.published_path) if path.exists()]
-        numbers = [int(path.name[:6]) for folder in folders for path in folder.glob("[0-9]*")]
-        return max(numbers, default=0) + 1
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"another process publishes {self.run}: wait until it ends, or stop it") from error
+            shutil.rmtree(self.uploaded_path, ignore_errors=True)  # left by a killed process
+            yield
 
 
-def weight_files(checkpoint: Path) -> list[Path]:
-    """The weights of a checkpoint."""
-    return sorted(checkpoint.glob("model*.safetensors"))
+def weights_hash(checkpoint: Path) -> str:
+    """16 hexadecimal digits that tell the weights of a sealed checkpoint from others.
+
+    Raises:
+        ValueError: the seal is missing or damaged.
+    """
+    files = read_seal(checkpoint)["files"]
+    hashes = [files[name]["sha256"] for name in sorted(files) if fnmatch(name, WEIGHTS)]
+    return sha256("".join(hashes).encode()).hexdigest()[:16]
 
 
-def hashes(checkpoint: Path) -> dict[str, str]:
-    """SHA-256 of each file of weights."""
-    found = {}
-    for path in weight_files(checkpoint):
-        with path.open("rb") as file:
-            found[path.name] = file_digest(file, "sha256").hexdigest()
-    return found
+def link_files(source: Path, target: Path, pattern: str) -> None:
+    """Hard-link the matching files of a folder into another, or copy them where the file system has no links.
 
-
-def freeze_file(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where that cannot be had."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def copy_until(source: Path, target: Path, step: int) -> None:
-    """Copy a file that grows; of JSON lines the whole ones up to a step."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.suffix != ".jsonl":
-        shutil.copyfile(source, target)
-        return
-    with source.open() as lines, target.open("w") as kept:
-        for line in lines:
+    Links take no space, and survive the rotation of checkpoints.
+    """
+    for path in source.glob(pattern):
+        if path.is_file():
+            inside = target / path.relative_to(source)
+            inside.parent.mkdir(parents=True, exist_ok=True)
             try:
-                if json.loads(line)["step"] <= step:
-                    kept.write(line)
-            except json.JSONDecodeError:  # cut off by a crash
-                continue
+                os.link(path, inside)
+            except OSError:
+                shutil.copyfile(path, inside)

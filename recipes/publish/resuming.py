@@ -1,4 +1,4 @@
-"""Going on, on another machine, from a training state on the Hub."""
+"""Fetches a training state from the Hub, to resume a run on another machine."""
 
 import re
 import shutil
@@ -13,56 +13,50 @@ from ...trainers.hub import explain
 from ...trainers.runs.checkpoints import damages
 
 STATE = re.compile(r"state-step-(\d+)")
-RUN = re.compile(r"\(run ([0-9a-f]{8})\)")
+RUN_ID = re.compile(r"\(run ([0-9a-f]{8})\)")
 
 
 def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
-    """Put a training state and what its run had written by then into a new run's folder.
+    """Download a training state and its run's files into a new run's folder.
 
     Args:
-        source: `hub`, the newest state in `publish_to`, or user/name@state-step-N.
+        source: `hub` (the newest state in `publish_to`), or user/name@state-step-N.
         publish_to: user/name.
-        run: folder, empty or not there.
+        run: folder, empty or missing.
 
     Returns:
-        The random name of the run that published it.
+        The random name of the run that published it, "" where its commit has none.
 
     Raises:
-        InputError: no such state, or the Hub cannot be reached.
+        InputError: no such state, a damaged one, or the Hub cannot be reached.
     """
     if source == "hub" and publish_to is None:
-        raise InputError("resume_from hub needs to know the repository: give publish_to, or user/name@state-step-N")
+        raise InputError("resume_from hub needs a repository: give publish_to, or resume_from user/name@state-step-N")
     repository, _, revision = (str(publish_to) if source == "hub" else source).partition("@")
     if source != "hub" and not STATE.fullmatch(revision):
         raise InputError(f"resume_from takes `hub` or user/name@state-step-N, got {source!r}")
     download = run / ".download"
     try:
         api = HfApi(library_name="pico-maml")
-        states = [ref.name for ref in api.list_repo_refs(repository).branches if STATE.fullmatch(ref.name)]
-        revision = revision or max(states, key=step_of, default="")
-        if revision not in states:
-            have = ", ".join(sorted(states, key=step_of)) or "none: publish with publish_state"
+        branches = api.list_repo_refs(repository).branches
+        states = {int(match[1]): match[0] for branch in branches if (match := STATE.fullmatch(branch.name))}
+        revision = revision or states.get(max(states, default=0), "")
+        if revision not in states.values():
+            have = ", ".join(states[step] for step in sorted(states)) or "none: publish with publish_state"
             raise InputError(f"{repository} has no training state {revision}; it has {have}")
         title = api.list_repo_commits(repository, revision=revision)[0].title
         snapshot_download(repository, revision=revision, local_dir=download)
         shutil.rmtree(download / ".cache")  # the client's own
         (download / ".gitattributes").unlink(missing_ok=True)
-        if wrong := damages(download):
-            raise InputError(f"{repository}@{revision} is no whole checkpoint: {'; '.join(wrong)}")
-    except InputError:
-        shutil.rmtree(download, ignore_errors=True)
-        raise
+        if damage := damages(download):
+            raise InputError(f"{repository}@{revision} is a damaged checkpoint: {'; '.join(damage)}")
+        for path in (download / "run").iterdir():
+            path.rename(run / path.name)
+        (download / "run").rmdir()
+        download.rename(run / f"checkpoint-{revision.removeprefix('state-step-')}")
     except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        shutil.rmtree(download, ignore_errors=True)
         raise InputError(f"cannot resume from the Hub: {explain(error, repository).message}") from error
-    for path in (download / "run").iterdir():
-        path.rename(run / path.name)
-    (download / "run").rmdir()
-    download.rename(run / f"checkpoint-{step_of(revision)}")
-    found = RUN.search(title)
-    return found[1] if found else ""
-
-
-def step_of(revision: str) -> int:
-    """N of state-step-N."""
-    return int(revision.rsplit("-", 1)[1])
+    finally:
+        shutil.rmtree(download, ignore_errors=True)
+    published_by = RUN_ID.search(title)
+    return published_by[1] if published_by else ""

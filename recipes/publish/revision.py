@@ -1,61 +1,47 @@
-"""Which files a revision holds."""
+"""The folder that becomes a revision: a checkpoint that anyone can load, with its run's files and a card."""
 
 import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 
 from ...modeling_pico.remote_code import add_remote_code
 from .card.text import write_card
-from .queue import Entry
+from .queue import WEIGHTS, Entry, link_files
 from .settings import Settings
 
-# What is needed to load a model and its tokenizer, and what was measured of it; the rest is training state.
-MODEL = (
-    "config.json",
+# What loads a model and its tokenizer, and its learning dynamics; all else in a checkpoint is training state.
+MODEL_FILES = (
     "generation_config.json",
-    "model*.safetensors",
+    WEIGHTS,
     "model.safetensors.index.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.*",
     "merges.txt",
-    "*.jinja",
+    "**/*.jinja",
     "learning_dynamics/*",
 )
 
 
-def revision_files(entry: Entry, settings: Settings) -> dict[str, Path]:
-    """A checkpoint that anyone can load: by path in the repository, the file on disk.
+def revision_folder(entry: Entry, settings: Settings, weights_step: int | None = None) -> Path:
+    """The entry's `revision/`, built at the first call, so that a retry uploads the same bytes.
 
-    Weights, tokenizer and learning dynamics are those of the checkpoint; of the run its metrics and results up to the
-    step and its arguments; the card, its figures, the modelling code and the configuration that names it are made once
-    and kept in the entry.
+    It has the model, the run's own files, the card with its figures, the modelling code, and a configuration that
+    names it.
+
+    Args:
+        entry: the frozen checkpoint and run.
+        settings: for the card.
+        weights_step: leave out the model, and let the card describe the weights of this step instead of the entry's.
     """
-    checkpoint = files_in(entry.path / "checkpoint")
-    model = {path: file for path, file in checkpoint.items() if any(fnmatch(path, pattern) for pattern in MODEL)}
-    return model | described(entry, settings)
-
-
-def described(entry: Entry, settings: Settings, weights_step: int | None = None) -> dict[str, Path]:
-    """What a revision says of its run, without the weights, which may be those of another step."""
-    generated = entry.path / "generated"
-    if not generated.exists():
-        temporary = entry.path / ".generated"
-        shutil.rmtree(temporary, ignore_errors=True)
-        add_remote_code(temporary, entry.path / "checkpoint" / "config.json")
-        write_card(temporary, entry, settings, weights_step)
-        temporary.rename(generated)
-    run = {path: file for path, file in files_in(entry.path / "run").items() if "/" not in path}
-    return run | files_in(generated)
-
-
-def state_files(entry: Entry) -> dict[str, Path]:
-    """Everything that training goes on from: the checkpoint as it is, and the run's files in `run/`."""
-    run = {f"run/{path}": file for path, file in files_in(entry.path / "run").items()}
-    return files_in(entry.path / "checkpoint") | run
-
-
-def files_in(folder: Path) -> dict[str, Path]:
-    """The files in a folder and its subfolders, by relative path."""
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    folder = entry.path / "revision"
+    if not folder.exists():
+        unfinished = entry.path / ".revision"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        add_remote_code(unfinished, entry.state / "config.json")
+        for pattern in MODEL_FILES if weights_step is None else ():
+            link_files(entry.state, unfinished, pattern)
+        link_files(entry.state / "run", unfinished, "*")
+        write_card(unfinished, entry, settings, weights_step)
+        unfinished.rename(folder)
+    return folder

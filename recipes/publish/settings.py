@@ -1,134 +1,100 @@
-"""Where a run is published, and how."""
+"""Where a run is published, and how: the arguments, and their copy in the run's folder."""
 
-import json
 import secrets
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
-from ...trainers.checks import check_choice
+from ...trainers.checks import check_at_least, check_choice
 from ...trainers.hub import check_repository_name
-from ...trainers.runs.json_files import write_json
+from ...trainers.runs.files import PUBLISH_FOLDER
+from ...trainers.runs.json_files import read_json, write_json
 
-MAIN = ("newest", "best")
-# The folder of a run that holds all this.
-FOLDER = ".publish"
+SETTINGS_FILE = "settings.json"
 
 
 @dataclass
 class PublishArguments:
-    """Arguments of publishing. The token is never one of them: `hf auth login`, or HF_TOKEN, says it."""
+    """Arguments of publishing. The token is none of them: it comes from `hf auth login` or HF_TOKEN."""
 
-    publish_to: str | None = field(
+    publish_to: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "Model repository on the Hub, as user/name: each checkpoint becomes its revision step-N, in the "
-            "background (unset: nothing is published)."
-        },
+        help="Model repository on the Hub, as user/name (unset: nothing is published). Each checkpoint becomes its "
+        "revision step-N, in the background.",
     )
-    publish_private: bool = field(default=False, metadata={"help": "Make a new repository private."})
-    publish_main: str = field(
-        default="newest",
-        metadata={"help": "Which checkpoint `main` holds: newest, or best (lowest held-out next-token loss)."},
+    publish_private: bool = HfArg(default=False, help="Create the repository as a private one.")
+    publish_main: str = HfArg(
+        default="newest", help="Checkpoint on `main`: newest, or best (lowest held-out next-token loss)."
     )
-    publish_state: bool = field(
-        default=False,
-        metadata={"help": "Also the training state, as revision state-step-N, from which --resume_from goes on."},
+    publish_state: bool = HfArg(
+        default=False, help="Also upload the training state, as revision state-step-N, for --resume_from."
     )
-    publish_tags: bool = field(default=False, metadata={"help": "Also a tag published-step-N, which never moves."})
-    publish_collection: str | None = field(
-        default=None, metadata={"help": "Title of a collection of the same owner to put the repository into."}
+    publish_tags: bool = HfArg(default=False, help="Also set a tag published-step-N, which never moves.")
+    publish_license: str = HfArg(default="apache-2.0", help="Licence of the weights, by its identifier on the Hub.")
+    publish_wait: float = HfArg(
+        default=600.0, help="Seconds to wait for uploads after training. `pico-maml publish` sends the rest."
     )
-    publish_license: str = field(
-        default="apache-2.0", metadata={"help": "Licence of the weights, as the Hub names it."}
-    )
-    publish_wait: float = field(
-        default=600.0,
-        metadata={"help": "Seconds to wait at the end for uploads; what is left then goes with recipes.publish."},
-    )
-    publish_retry: float = field(
-        default=2.0, metadata={"help": "Seconds before a failed upload is tried again; doubled each time, up to 60."}
+    publish_retry: float = HfArg(
+        default=2.0, help="Seconds before a failed upload is retried; doubled each time, at most 60."
     )
 
     def __post_init__(self) -> None:
-        check_choice("publish_main", self.publish_main, MAIN)
-        if self.publish_wait < 0 or self.publish_retry <= 0:
-            raise InputError(
-                f"publish_wait must be at least 0 and publish_retry above 0 seconds, got {self.publish_wait} and "
-                f"{self.publish_retry}"
-            )
+        check_choice("publish_main", self.publish_main, ("newest", "best"))
+        check_at_least(0, publish_wait=self.publish_wait)
+        if self.publish_retry <= 0:
+            raise InputError(f"publish_retry must be above 0 seconds, got {self.publish_retry}")
         if self.publish_to is not None:
             check_repository_name("publish_to", self.publish_to)
-        elif unread := [f.name for f in fields(self) if self.__dict__[f.name] != f.default]:
-            raise InputError(f"{', '.join(unread)} says nothing without publish_to: give that, too")
+        elif unread := set(asdict(self).items()) - {(f.name, f.default) for f in fields(self)}:
+            names = ", ".join(sorted(name for name, _ in unread))
+            raise InputError(f"{names} has no effect without publish_to: give publish_to user/name too")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the publisher of a run goes by, kept in the run's folder.
+@dataclass
+class Settings(PublishArguments):
+    """The arguments a run is published with, saved in its folder.
 
     Attributes:
-        repository: user/name.
-        run: a random name of this run, which its commits carry: what another one wrote is never written over.
+        run_id: random name of the run in the titles of its commits; another run's revisions are never overwritten.
     """
 
-    repository: str
-    run: str
-    private: bool
-    main: str
-    state: bool
-    tags: bool
-    collection: str | None
-    license: str
-    wait: float
-    retry: float
+    run_id: str = ""
+
+    @property
+    def repository(self) -> str:
+        """user/name."""
+        return str(self.publish_to)
 
     @classmethod
-    def of_run(cls, run: Path, args: PublishArguments, name: str | None = None) -> "Settings | None":
-        """Settings from the arguments, or those the run has; None where it has none. A run keeps its random name.
+    def of_run(cls, run: Path, args: PublishArguments, run_id: str | None = None) -> "Settings | None":
+        """Settings from the arguments, else those saved in the run's folder, else None.
 
         Args:
             run: the run's folder.
             args: the arguments.
-            name: the random name the run had elsewhere.
+            run_id: where the run was published from another folder, its random name there.
 
         Raises:
             InputError: the run is published to another repository already.
         """
-        known = load_settings(run)
+        saved = load_settings(run)
         if args.publish_to is None:
-            return known
-        if known is not None and known.repository != args.publish_to:
+            return saved
+        if saved is not None and saved.publish_to != args.publish_to:
             raise InputError(
-                f"{run} is published to {known.repository} already: keep that, or delete {run / FOLDER} to start anew "
-                f"with {args.publish_to}"
+                f"{run} is published to {saved.publish_to} already: keep that, or delete {run / PUBLISH_FOLDER} to "
+                f"publish all of it to {args.publish_to}"
             )
-        return cls(
-            args.publish_to,
-            known.run if known else name or secrets.token_hex(4),
-            args.publish_private,
-            args.publish_main,
-            args.publish_state,
-            args.publish_tags,
-            args.publish_collection,
-            args.publish_license,
-            args.publish_wait,
-            args.publish_retry,
-        )
+        return cls(**asdict(args), run_id=saved.run_id if saved else run_id or secrets.token_hex(4))
 
     def save(self, run: Path) -> None:
-        """Keep them in the run's folder, for the process that uploads and for later."""
-        write_json(run / FOLDER / "settings.json", asdict(self))
+        """Write the settings into the run's folder, for the process that uploads and for later commands."""
+        write_json(run / PUBLISH_FOLDER / SETTINGS_FILE, asdict(self))
 
 
 def load_settings(run: Path) -> Settings | None:
     """The settings saved in a run's folder, None where it was never published."""
-    path = run / FOLDER / "settings.json"
-    return Settings(**load(path)) if path.exists() else None
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A JSON file."""
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
+    path = run / PUBLISH_FOLDER / SETTINGS_FILE
+    return Settings(**read_json(path)) if path.exists() else None

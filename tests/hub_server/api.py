@@ -73,8 +73,6 @@ class Api:
                 raise Refused(404)  # the client asks for names of its callers now and then, and needs no answer
             case ["POST", "api", "validate-yaml"]:
                 return Answer(body={"errors": [], "warnings": []})
-            case [_, "api", "collections", *rest]:
-                return self.collection(method, rest, body, token)
             case [_, "api", kind, user, name, *rest] if kind in KINDS:
                 return self.repository(method, kind, f"{user}/{name}", rest, query, body, token)
             case ["PUT", "upload", oid]:
@@ -254,41 +252,6 @@ class Api:
             answer["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
             return Answer(206, answer, content[int(first) : end])
         return Answer(200, answer, content)
-
-    def collection(self, method: str, rest: list[str], body: bytes, token: str) -> Answer | None:
-        request = json.loads(body) if body else {}
-        collections = self.storage.collections
-        match [method, *rest]:
-            case ["POST"]:
-                self.may_write(f"{request['namespace']}/", token)
-                slug = f"{request['namespace']}/{request['title'].lower().replace(' ', '-')}-0123456789abcdef01234567"
-                exists = slug in collections
-                if not exists:
-                    collections[slug] = {
-                        "slug": slug,
-                        "title": request["title"],
-                        "owner": request["namespace"],
-                        "items": [],
-                        "lastUpdated": DATE,
-                        "position": 0,
-                        "private": bool(request.get("private")),
-                        "theme": "orange",
-                        "upvotes": 0,
-                    }
-                    self.storage.save()
-                return Answer(409 if exists else 200, body=collections[slug])
-            case ["GET", user, name]:
-                return Answer(body=collections[f"{user}/{name}"])
-            case ["POST", user, name, "items"]:
-                self.may_write(f"{user}/", token)
-                items = collections[f"{user}/{name}"]["items"]
-                item = {"_id": f"{len(items):024x}", "position": len(items), **request["item"]}
-                exists = any(known["id"] == item["id"] for known in items)
-                if not exists:
-                    items.append(item)
-                    self.storage.save()
-                return Answer(409 if exists else 200, body=collections[f"{user}/{name}"])
-        return None
 
 
 def describe(path: str, entry: dict[str, Any]) -> dict[str, Any]:

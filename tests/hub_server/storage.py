@@ -50,13 +50,12 @@ class Storage:
         for name in ("objects", "blobs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         path = folder / "state.json"
-        state = json.loads(path.read_text()) if path.exists() else {"repositories": {}, "collections": {}}
+        state = json.loads(path.read_text()) if path.exists() else {"repositories": {}}
         self.repositories: dict[str, dict[str, Any]] = state["repositories"]
-        self.collections: dict[str, dict[str, Any]] = state["collections"]
 
     def save(self) -> None:
         temporary = self.folder / "state.json.new"
-        temporary.write_text(json.dumps({"repositories": self.repositories, "collections": self.collections}))
+        temporary.write_text(json.dumps({"repositories": self.repositories}))
         temporary.replace(self.folder / "state.json")
 
     def create(self, kind: str, name: str, private: bool) -> None:

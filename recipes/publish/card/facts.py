@@ -10,9 +10,9 @@ import pandas as pd
 from safetensors import safe_open
 
 from ....trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
+from ....trainers.runs.json_files import read_json
 from ....trainers.runs.learning_dynamics import load_dynamics
-from ..queue import Entry, weight_files
-from ..settings import load
+from ..queue import WEIGHTS, Entry
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class RunFacts:
             entry: of the queue.
             weights_step: step of the weights that the card is about, where they are not the entry's.
         """
-        run, checkpoint = entry.path / "run", entry.path / "checkpoint"
-        results = load(run / RESULTS_FILE) if (run / RESULTS_FILE).exists() else {}
-        ner = {path.parent.name: load(path) for path in sorted(run.glob(f"*/{RESULTS_FILE}"))}
+        run, checkpoint = entry.state / "run", entry.state
+        results = read_json(run / RESULTS_FILE) if (run / RESULTS_FILE).exists() else {}
+        ner = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{RESULTS_FILE}"))}
         if "treebank" in results:
             ner, results = {"": results}, {}
         try:
@@ -64,9 +64,9 @@ class RunFacts:
         return cls(
             step,
             entry.final,
-            load(checkpoint / "config.json"),
+            read_json(checkpoint / "config.json"),
             count_parameters(checkpoint),
-            load(run / ARGUMENTS_FILE) if (run / ARGUMENTS_FILE).exists() else {},
+            read_json(run / ARGUMENTS_FILE) if (run / ARGUMENTS_FILE).exists() else {},
             read_metrics(run / "metrics.jsonl"),
             results,
             {name: result for name, result in ner.items() if "scores" in result},
@@ -98,7 +98,7 @@ def held_out_loss(entry: Entry) -> float | None:
     """The held-out next-token loss of an entry's step (nats a token), None where none was measured."""
     losses = [
         row["eval_next_token_loss"]
-        for row in read_metrics(entry.path / "run" / "metrics.jsonl")
+        for row in read_metrics(entry.state / "run" / "metrics.jsonl")
         if "eval_next_token_loss" in row and row["step"] == entry.step
     ]
     return losses[-1] if losses else None
@@ -107,7 +107,7 @@ def held_out_loss(entry: Entry) -> float | None:
 def count_parameters(checkpoint: Path) -> int:
     """Numbers in a checkpoint's weights, from the headers alone."""
     total = 0
-    for path in weight_files(checkpoint):
+    for path in checkpoint.glob(WEIGHTS):
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 (safetensors' file is no dictionary)
                 if not name.startswith("meta_head."):

@@ -17,7 +17,7 @@ def metadata(facts: RunFacts, settings: Settings) -> ModelCardData:
     tagger = "" in facts.ner
     dataset = hub_dataset(facts)
     return ModelCardData(
-        license=settings.license,
+        license=settings.publish_license,
         library_name="transformers",
         pipeline_tag="token-classification" if tagger else "text-generation",
         tags=[

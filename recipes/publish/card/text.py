@@ -58,7 +58,7 @@ def card(facts: RunFacts, settings: Settings, figures: list[str]) -> str:
         evaluation(facts),
         hyperparameters(facts),
         limits(facts),
-        f"## Citation\n\n```bibtex\n{CITATION}\n```\n\nLicence: {settings.license}.",
+        f"## Citation\n\n```bibtex\n{CITATION}\n```\n\nLicence: {settings.publish_license}.",
     ]
     content = "\n\n".join(section for section in sections if section)
     return str(ModelCard(f"---\n{metadata(facts, settings).to_yaml()}\n---\n\n{content}\n"))
@@ -81,7 +81,7 @@ def introduction(facts: RunFacts, settings: Settings) -> str:
         else f"pretrained with next-token prediction alone, a baseline for the method of *{PAPER}* (2025)"
     )
     state = "of the finished run" if facts.final else "of a run"
-    main = {"newest": "the newest of them", "best": "the one with the lowest held-out loss"}[settings.main]
+    main = {"newest": "the newest of them", "best": "the one with the lowest held-out loss"}[settings.publish_main]
     return (
         f"# {name}\n\nA small LLaMA-style language model of {facts.parameters:,} parameters, {how}. These are the "
         f"weights {state} after {facts.step:,} optimizer steps; every published checkpoint "

@@ -1,4 +1,4 @@
-"""A run that is published through a Hub that dies and comes back, and what others can do with what is there then."""
+"""A run is published through a Hub that fails and restarts; others then load, resume and evaluate what is there."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ STEPS = range(1, 11)
 FAULTS = (
     Fault("status", "POST .*/commit/", 500),
     Fault("status", "POST .*/branch/", 429, {"Retry-After": "1"}),
-    Fault("status", "GET .*/refs", 503),
+    Fault("status", "GET .*/revision/", 503),
     Fault("lost", "POST .*/commit/step", times=2),
     Fault("lost", "POST .*/commit/main"),
     Fault("lost", "POST .*/branch/state"),
@@ -40,11 +40,11 @@ FAULTS = (
 
 
 def in_another_process(code: str, *arguments: str, folder: Path) -> str:
-    """What Python code prints."""
+    """Run Python code; returns what it prints."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, timeout=200, capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    process = subprocess.run(command, timeout=200, capture_output=True, text=True, cwd=folder)
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def titles(hub, revision):
     return [commit["title"].split(" (run")[0] for _, commit in hub.storage.history(repository, revision)]
 
 
-def test_all_that_was_saved_is_there_once_and_byte_for_byte(published):
+def test_every_checkpoint_is_uploaded_once_with_the_same_bytes_despite_faults(published):
     hub = published.hub
     assert all(fault.met == fault.times for fault in published.faults), "every fault was met"
     for step in STEPS:
@@ -100,20 +100,20 @@ def test_all_that_was_saved_is_there_once_and_byte_for_byte(published):
     last = [f"Step {step}" for step in reversed(STEPS)]
     assert titles(hub, "main") == ["The finished run, step 10", *last, "initial commit"]
     kept = {path.name for path in published.run.glob("checkpoint-*")}
-    assert kept == {"checkpoint-9", "checkpoint-10"}, "checkpoints rotate while their copies wait"
+    assert kept == {"checkpoint-9", "checkpoint-10"}, "checkpoints rotate while their links wait"
     weights = (published.run / "model.safetensors").read_bytes()
     assert weights == (published.quiet / "model.safetensors").read_bytes()
     assert not list((published.run / ".publish" / "waiting").iterdir())
     assert not hub.unknown
 
 
-def test_the_token_is_nowhere(published):
+def test_token_is_written_to_no_file(published):
     files = [path for path in published.work.rglob("*") if path.is_file() and not path.is_symlink()]
     assert {"requests.log", "state.json", "publish.log", "metrics.jsonl"} <= {path.name for path in files}
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
-STRANGER = """
+WITHOUT_PACKAGE = """
 import sys, json
 sys.modules["pico_maml"] = None  # not installed
 import re, torch
@@ -133,16 +133,16 @@ print(json.dumps(last))
 """
 
 
-def test_a_stranger_loads_it_with_the_code_on_its_card(published):
-    printed = in_another_process(STRANGER.format(repository=REPOSITORY), folder=published.work)
-    found = json.loads(printed.splitlines()[-1])
-    assert list(map(int, found)) == list(STEPS)
-    for step, logits in found.items():
+def test_code_on_the_card_loads_every_revision_without_the_package(published):
+    printed = in_another_process(WITHOUT_PACKAGE.format(repository=REPOSITORY), folder=published.work)
+    logits_by_step = json.loads(printed.splitlines()[-1])
+    assert list(map(int, logits_by_step)) == list(STEPS)
+    for step, logits in logits_by_step.items():
         model = PicoForCausalLM.from_pretrained(published.quiet / f"checkpoint-{step}")
         torch.testing.assert_close(torch.tensor(logits), model(torch.arange(3, 19)[None]).logits[0, -1, :8])
 
 
-COLLEAGUE = """
+WITH_PACKAGE = """
 import sys, torch
 from transformers import AutoModelForCausalLM
 from pico_maml import PicoForCausalLM
@@ -156,26 +156,26 @@ print("all equal")
 """
 
 
-def test_every_revision_loads_with_the_package(published):
+def test_every_revision_loads_with_the_package_without_remote_code(published):
     # Its own process: transformers keeps a client, and with it the address of the Hub that it first spoke to.
-    code = COLLEAGUE.format(repository=REPOSITORY)
+    code = WITH_PACKAGE.format(repository=REPOSITORY)
     assert in_another_process(code, str(published.quiet), folder=published.work).endswith("all equal\n")
 
 
-def test_resuming_on_another_machine_is_bitwise_the_same(published, corpus):
+def test_resume_from_the_hub_gives_same_weights_as_the_uninterrupted_run(published, corpus):
     away = published.work / "away"
     pretrain.main([*argv(away, corpus, **published.options), f"--resume_from={REPOSITORY}@state-step-4"])
     for name in ("model.safetensors", "checkpoint-10/optimizer.pt", "checkpoint-10/maml_state.safetensors"):
         assert (away / name).read_bytes() == (published.quiet / name).read_bytes()
     logs = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (away, published.quiet)]
     assert len(logs[0]) == len(logs[1])
-    assert not (away / "checkpoint-3").exists(), "it did not begin anew"
+    assert not (away / "checkpoint-3").exists(), "it did not start from step 0"
 
 
-def test_the_newest_state_and_states_that_are_not_there(published, tmp_path):
-    found = fetch_state("hub", REPOSITORY, tmp_path / "run")
+def test_fetch_state_takes_the_newest_and_names_what_is_missing(published, tmp_path):
+    run_id = fetch_state("hub", REPOSITORY, tmp_path / "run")
     assert (tmp_path / "run" / "checkpoint-10" / "COMPLETE").exists()
-    assert found == load_settings(published.run).run, "it goes on as the run it was"
+    assert run_id == load_settings(published.run).run_id, "it goes on as the same run"
     for source, to, message in (
         (
             f"{REPOSITORY}@state-step-99",
@@ -183,8 +183,8 @@ def test_the_newest_state_and_states_that_are_not_there(published, tmp_path):
             "has no training state state-step-99; it has state-step-1, state-step-2",
         ),
         (f"{REPOSITORY}@step-2", None, "takes `hub` or user/name@state-step-N, got 'ada/pico@step-2'"),
-        ("hub", None, "resume_from hub needs to know the repository"),
-        ("hub", "ada/none", "cannot resume from the Hub: ada/none is not there"),
+        ("hub", None, "resume_from hub needs a repository"),
+        ("hub", "ada/none", "cannot resume from the Hub: ada/none does not exist"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             fetch_state(source, to, tmp_path / "other")
@@ -197,7 +197,7 @@ def test_the_newest_state_and_states_that_are_not_there(published, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-CUSTOMER = """
+RECIPES = """
 import sys
 from huggingface_hub import scan_cache_dir
 from pico_maml.recipes import evaluate, finetune
@@ -205,13 +205,13 @@ from pico_maml.recipes.publish import command as publish
 from pico_maml.trainers import InputError
 corpus = ["--dataset", sys.argv[1], "--block_size=48", "--eval_blocks=8", "--eval_fraction=0.1", "--episodes=0"]
 served = evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=True", *corpus])
-assert not list(scan_cache_dir().repos), "nothing stays"
+assert not list(scan_cache_dir().repos), "downloads are deleted"
 local = evaluate.main(["--model", sys.argv[2], *corpus])
 assert served["next_token_loss"] == local["next_token_loss"]
 kept = evaluate.main(["--model", "{repository}", "--revision=step-10", *corpus])
 evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=True", *corpus])
 (repository,) = scan_cache_dir().repos
-assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "what was there before stays"
+assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "the earlier one stays"
 finetune.main(["--model", "{repository}@step-3", "--treebank=sample", "--mode=head", "--max_steps=1",
                "--output_dir=tagger", "--disable_tqdm=True"])
 publish.main(["tagger", "--publish_to=ada/tagger"])
@@ -225,16 +225,16 @@ for name, message in (("{repository}@step-99", "step-99"), ("{repository}@", "us
 """
 
 
-def test_recipes_take_a_revision_where_they_take_a_folder(published, corpus, tmp_path, monkeypatch):
+def test_recipes_take_a_revision_in_place_of_a_folder(published, corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     checkpoint = str(published.quiet / "checkpoint-3")
-    in_another_process(CUSTOMER.format(repository=REPOSITORY), corpus, checkpoint, folder=tmp_path)
+    in_another_process(RECIPES.format(repository=REPOSITORY), corpus, checkpoint, folder=tmp_path)
     card = published.hub.storage.read("models", "ada/tagger", "main")["README.md"].decode()
     assert "task:\n      type: token-classification" in card
     assert json.loads((tmp_path / "tagger" / RESULTS_FILE).read_text())["treebank"] in card
 
 
-def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path, monkeypatch, capsys):
+def test_full_hub_saves_the_run_and_exits_with_code_3_until_published_later(corpus, tmp_path, monkeypatch, capsys):
     with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}, quota=1000) as hub:
         connect(monkeypatch, hub, tmp_path / "home")
         with pytest.raises(SystemExit) as caught:
@@ -250,10 +250,10 @@ def test_a_run_that_cannot_be_published_is_saved_and_says_so(corpus, tmp_path, m
         assert titles(hub, "main") == ["The finished run, step 4", "Step 4", "Step 2", "initial commit"]
 
 
-def test_bad_input(pretrained, tmp_path):
+def test_publish_needs_a_model_a_repository_and_the_same_repository_again(pretrained, tmp_path):
     with pytest.raises(InputError, match=r"holds no model\.safetensors and no checkpoint-N: nothing to publish"):
         publish.settings_for(tmp_path, PublishArguments())
-    with pytest.raises(InputError, match="was never published: say with --publish_to user/name where to"):
+    with pytest.raises(InputError, match="was never published: name a repository with --publish_to user/name"):
         publish.settings_for(pretrained, PublishArguments())
     (tmp_path / "model.safetensors").touch()
     settings().save(tmp_path)

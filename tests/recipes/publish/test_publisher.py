@@ -3,14 +3,11 @@ from published_run import REPOSITORY, settings
 
 from pico_maml.recipes.publish.background import BackgroundPublisher
 from pico_maml.recipes.publish.publisher import Publisher, is_best
-from pico_maml.recipes.publish.queue import PublishQueue
-from pico_maml.recipes.publish.repository import HubRepository
 from pico_maml.trainers.errors import PublishError
 
 
 def publisher(run, **changes):
-    made = settings(**changes)
-    return Publisher(PublishQueue(run), made, HubRepository(made))
+    return Publisher(run, settings(**changes))
 
 
 def titles(hub, revision):
@@ -18,14 +15,16 @@ def titles(hub, revision):
     return [commit["title"].split(" (run")[0] for _, commit in hub.storage.history(repository, revision)]
 
 
-def test_every_checkpoint_its_state_and_main(hub, run_folder):
+def test_checkpoints_states_tags_and_main_are_uploaded_once(hub, run_folder):
     work = publisher(run_folder, publish_state=True, publish_tags=True)
     for step in (2, 4):
         work.queue.freeze(run_folder / f"checkpoint-{step}", step)
     local = {p.name: p.read_bytes() for p in (run_folder / "checkpoint-2").iterdir()}
+    (run_folder / "training_args.bin").write_bytes(b"a pickle")
     work.queue.freeze(run_folder, 4, final=True)
     work.run()
-    assert not work.queue.waiting()
+    assert work.queue.empty()
+    assert "training_args.bin" not in hub.storage.read("models", REPOSITORY, "main")
     step = hub.storage.read("models", REPOSITORY, "step-2")
     assert step["model.safetensors"] == local["model.safetensors"]
     assert not {"optimizer_state.safetensors", "COMPLETE"} & set(step)
@@ -47,10 +46,10 @@ def test_every_checkpoint_its_state_and_main(hub, run_folder):
         work.queue.freeze(run_folder / f"checkpoint-{step}", step)
     work.queue.freeze(run_folder, 4, final=True)
     work.run()
-    assert len(hub.storage.find("models", REPOSITORY)["commits"]) == commits, "again: nothing twice"
+    assert len(hub.storage.find("models", REPOSITORY)["commits"]) == commits, "a second time commits nothing"
 
 
-def test_main_keeps_the_best(hub, run_folder):
+def test_main_holds_the_best_weights_and_the_complete_logs(hub, run_folder):
     work = publisher(run_folder, publish_main="best")
     for step in (2, 4):
         work.queue.freeze(run_folder / f"checkpoint-{step}", step)
@@ -60,11 +59,11 @@ def test_main_keeps_the_best(hub, run_folder):
     main = hub.storage.read("models", REPOSITORY, "main")
     assert main["model.safetensors"] == best
     assert b"weights of the finished run after 2 optimizer steps" in main["README.md"]
-    assert b'"step": 4' in main["metrics.jsonl"], "what is said of the run is complete"
+    assert b'"step": 4' in main["metrics.jsonl"], "the logs are those of the finished run"
     assert titles(hub, "main") == ["The finished run", "Step 2", "initial commit"]
 
 
-def test_lowest_loss_wins_and_unknown_never():
+def test_only_a_lower_known_loss_is_best():
     before = [{"eval_next_token_loss": 3.0}]
     assert is_best(2.9, before)
     assert not is_best(3.0, before)
@@ -73,7 +72,7 @@ def test_lowest_loss_wins_and_unknown_never():
     assert is_best(2.0, [{"eval_next_token_loss": None}])
 
 
-def test_what_is_refused_stays_queued_and_is_said(hub, run_folder):
+def test_rejected_entry_stays_queued_with_its_reason(hub, run_folder):
     work = publisher(run_folder)
     work.queue.freeze(run_folder / "checkpoint-2", 2)
     hub.quota = 100
@@ -83,11 +82,11 @@ def test_what_is_refused_stays_queued_and_is_said(hub, run_folder):
     assert [entry.name for entry in work.queue.waiting()] == ["step-2"]
     hub.quota = None
     work.run()
-    assert work.queue.trouble is None
+    assert work.queue.trouble == ""
     assert titles(hub, "step-2") == ["Step 2", "initial commit"]
 
 
-def test_without_training_it_gives_up_after_a_while(hub, run_folder):
+def test_publisher_without_training_gives_up_after_publish_wait(hub, run_folder):
     work = publisher(run_folder, publish_wait=0.3)
     work.queue.freeze(run_folder / "checkpoint-2", 2)
     hub.stop()
@@ -96,15 +95,15 @@ def test_without_training_it_gives_up_after_a_while(hub, run_folder):
     assert len(work.queue.waiting()) == 1
 
 
-def test_when_training_was_killed_the_queue_is_emptied_and_it_ends(hub, run_folder):
+def test_publisher_of_a_killed_training_empties_the_queue_and_ends(hub, run_folder):
     work = publisher(run_folder)
     work.queue.freeze(run_folder / "checkpoint-2", 2)
     work.run(training=2**22 + 1)  # no process has this number
     assert titles(hub, "step-2") == ["Step 2", "initial commit"]
 
 
-def test_the_end_waits_no_longer_than_it_is_told(hub, run_folder):
-    made = settings(publish_wait=0.0)
-    made.save(run_folder)
+def test_finish_waits_no_longer_than_publish_wait(hub, run_folder):
+    short = settings(publish_wait=0.0)
+    short.save(run_folder)
     with pytest.raises(PublishError, match=r"not all of it is on the Hub: main \(not done after 0 s\); send the rest"):
-        BackgroundPublisher(run_folder, made).finish(4)
+        BackgroundPublisher(run_folder, short).finish(4)

@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from pico_maml.recipes.publish.queue import PublishQueue
+from pico_maml.trainers import InputError
+from pico_maml.trainers.runs.checkpoints.seal import seal
 
 
 @pytest.fixture
@@ -14,12 +16,12 @@ def queue(run_folder):
     return PublishQueue(run_folder)
 
 
-def test_an_entry_outlives_the_checkpoint_and_costs_no_disk(queue, run_folder):
+def test_frozen_checkpoint_is_a_hard_link_that_survives_deletion(queue, run_folder):
     checkpoint = run_folder / "checkpoint-2"
     weights = (checkpoint / "model.safetensors").read_bytes()
     queue.freeze(checkpoint, 2)
     (entry,) = queue.waiting()
-    frozen = entry.path / "checkpoint" / "model.safetensors"
+    frozen = entry.state / "model.safetensors"
     assert frozen.samefile(checkpoint / "model.safetensors")
     for path in checkpoint.iterdir():
         path.unlink()
@@ -27,21 +29,21 @@ def test_an_entry_outlives_the_checkpoint_and_costs_no_disk(queue, run_folder):
     assert entry.name == "step-2"
 
 
-def test_of_files_that_grow_an_entry_has_the_rows_up_to_its_step(queue, run_folder):
+def test_frozen_logs_are_copies_with_the_rows_up_to_the_step(queue, run_folder):
     with (run_folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "cut off by a cr')
     queue.freeze(run_folder / "checkpoint-2", 2)
     queue.freeze(run_folder / "checkpoint-4", 4)
     steps = []
     for entry in queue.waiting():
-        lines = (entry.path / "run" / "metrics.jsonl").read_text().splitlines()
+        lines = (entry.state / "run" / "metrics.jsonl").read_text().splitlines()
         steps.append([json.loads(line)["step"] for line in lines])
     assert steps == [[2, 2], [2, 2, 4, 4]]
     (run_folder / "metrics.jsonl").write_text("")
-    assert (queue.waiting()[0].path / "run" / "metrics.jsonl").read_text(), "a copy, not a second name"
+    assert (queue.waiting()[0].state / "run" / "metrics.jsonl").read_text(), "a copy, not a link"
 
 
-def test_the_same_weights_are_queued_once_and_others_again(queue, run_folder):
+def test_same_weights_are_queued_once_and_other_weights_of_the_step_again(queue, run_folder):
     checkpoint = run_folder / "checkpoint-2"
     queue.freeze(checkpoint, 2)
     queue.freeze(checkpoint, 2)
@@ -51,14 +53,16 @@ def test_the_same_weights_are_queued_once_and_others_again(queue, run_folder):
     assert not queue.waiting()
     assert [record["commit"] for record in queue.published()] == ["c"]
     # As after a resume with other arguments; a checkpoint is renamed into place, never written into.
-    (checkpoint / "model.safetensors").unlink()
+    for name in ("model.safetensors", "COMPLETE"):
+        (checkpoint / name).unlink()
     save_file({"w": torch.ones(3)}, checkpoint / "model.safetensors")
+    seal(checkpoint, 2, 1)
     queue.freeze(checkpoint, 2)
     assert [entry.step for entry in queue.waiting()] == [2]
 
 
-def test_one_process_looks_while_another_finishes(queue, run_folder):
-    """As training does until all is on the Hub: it must neither fall over half an entry nor end too early."""
+def test_queue_can_be_read_while_another_process_finishes_entries(queue, run_folder):
+    """As training does until all is on the Hub; it must not fail on an entry that goes away, nor end too early."""
     rounds = 200
     seen = threading.Event()
 
@@ -76,32 +80,39 @@ def test_one_process_looks_while_another_finishes(queue, run_folder):
         done.result()
     assert len(queue.published()) == rounds
     assert queue.empty()
-    (queue.waiting_path / ".000001-final-2.done").mkdir()
+    (queue.uploaded_path / "000001-final-2").mkdir()
     assert not queue.waiting()
-    assert not queue.empty(), "its files are still being deleted"
+    assert not queue.empty(), "files of an uploaded entry are still being deleted"
 
 
-def test_a_finished_run_is_frozen_without_its_checkpoints(queue, run_folder):
+def test_finished_run_is_frozen_with_its_tagger_results_and_without_its_checkpoints(queue, run_folder):
     (run_folder / "ner").mkdir()
     (run_folder / "ner" / "results.json").write_text("{}")
-    (run_folder / "training_args.bin").write_bytes(b"a pickle")
     queue.freeze(run_folder, 4, final=True)
     (entry,) = queue.waiting()
     frozen = {str(path.relative_to(entry.path)) for path in entry.path.rglob("*") if path.is_file()}
-    assert {"checkpoint/model.safetensors", "run/results.json", "run/ner/results.json"} <= frozen
-    assert not [name for name in frozen if "training_args" in name or "checkpoint-" in name]
+    assert {"state/model.safetensors", "state/run/results.json", "state/run/ner/results.json"} <= frozen
+    assert not [name for name in frozen if "checkpoint-" in name]
 
 
-def test_half_an_entry_is_nobodys_business(queue, run_folder):
+def test_unfinished_entry_is_not_in_the_queue(queue, run_folder):
     queue.freeze(run_folder / "checkpoint-2", 2)
-    (queue.waiting_path / ".000002-step-4.123" / "checkpoint").mkdir(parents=True)
+    (queue.path / "freezing" / "000002-step-4-0123.123" / "state").mkdir(parents=True)
     assert [entry.step for entry in queue.waiting()] == [2]
 
 
-def test_one_process_has_the_lock(queue):
-    with queue.locked() as mine:
-        assert mine
-        with queue.locked() as too:
-            assert not too
-    with queue.locked() as again:
-        assert again
+def test_only_one_process_gets_the_lock(queue):
+    with queue.locked(), pytest.raises(InputError, match="another process publishes"), queue.locked():
+        pass
+    with ThreadPoolExecutor() as pool:
+        locked = threading.Event()
+
+        def wait_for_lock():
+            with queue.locked(wait=True):
+                locked.set()
+
+        with queue.locked():
+            waiting = pool.submit(wait_for_lock)
+            assert not locked.wait(0.1)
+        waiting.result(timeout=10)
+    assert locked.is_set()

@@ -8,12 +8,12 @@ from pico_maml.trainers.errors import PublishError
 
 
 @pytest.fixture
-def files(tmp_path):
+def folder(tmp_path):
     contents = {"config.json": b"{}", "model.safetensors": b"w" * 5000, "empty.txt": b"", "a/b/c.bin": b"\0\1" * 9}
     for path, content in contents.items():
         (tmp_path / "files" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "files" / path).write_bytes(content)
-    return {path: tmp_path / "files" / path for path in contents}
+    return tmp_path / "files"
 
 
 @pytest.fixture
@@ -27,93 +27,98 @@ def titles(hub, revision):
 
 
 def held(hub, revision):
-    found = hub.storage.read("models", REPOSITORY, revision)
-    return {path: content for path, content in found.items() if path != ".gitattributes"}
+    files = hub.storage.read("models", REPOSITORY, revision)
+    return {path: content for path, content in files.items() if path != ".gitattributes"}
 
 
-def test_a_revision_is_one_commit_on_an_empty_branch(hub, repository, files):
-    local = {path: file.read_bytes() for path, file in files.items()}
-    commit = repository.push(files, "step-2", "Step 2")
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_revision_is_one_commit_on_an_empty_branch(hub, repository, folder):
+    local = contents(folder)
+    commit = repository.push(folder, "step-2", "Step 2")
     assert held(hub, "step-2") == local
     assert held(hub, "main") == {}
     assert titles(hub, "step-2") == ["Step 2 (run 0123abcd)", "initial commit"]
-    assert HubRepository(settings()).push(files, "step-2", "Step 2") == commit, "another process finds it done"
+    assert HubRepository(settings()).push(folder, "step-2", "Step 2") == commit, "another process commits nothing"
     assert len(titles(hub, "step-2")) == 2
     uploads = [request for request in hub.requests if request.startswith("PUT")]
-    repository.push(files, "main", "Step 2")
+    repository.push(folder, "main", "Step 2")
     assert held(hub, "main") == local
     assert [request for request in hub.requests if request.startswith("PUT")] == uploads, "blobs travel once"
 
 
-def test_a_revision_holds_the_files_and_no_others(hub, repository, files):
-    repository.push(files, "main", "Step 2")
-    files["config.json"].write_bytes(b'{"a": 1}')
-    del files["a/b/c.bin"]
-    repository.push(files, "main", "Step 4")
-    assert held(hub, "main") == {path: file.read_bytes() for path, file in files.items()}
-    repository.push({"README.md": files["config.json"]}, "main", "End", keep_others=True)
-    assert set(held(hub, "main")) == {*files, "README.md"}
+def test_revision_holds_the_pushed_files_and_no_others(hub, repository, folder):
+    repository.push(folder, "main", "Step 2")
+    (folder / "config.json").write_bytes(b'{"a": 1}')
+    (folder / "a/b/c.bin").unlink()
+    repository.push(folder, "main", "Step 4")
+    assert held(hub, "main") == contents(folder)
+    before = contents(folder)
+    for path in before:
+        (folder / path).unlink()
+    (folder / "README.md").write_text("a card")
+    repository.push(folder, "main", "End", delete_others=False)
+    assert held(hub, "main") == before | {"README.md": b"a card"}
 
 
 @pytest.mark.parametrize("path", ["branch", "commit"])
-def test_an_answer_that_is_lost_makes_nothing_twice(hub, repository, files, path):
+def test_retry_after_a_lost_answer_commits_nothing(hub, repository, folder, path):
     repository.open()
     hub.faults.add(Fault("lost", f"POST .*/{path}/step-2"))
     with pytest.raises(Exception, match="disconnected"):
-        repository.push(files, "step-2", "Step 2")
-    repository.push(files, "step-2", "Step 2")
+        repository.push(folder, "step-2", "Step 2")
+    repository.push(folder, "step-2", "Step 2")
     assert titles(hub, "step-2") == ["Step 2 (run 0123abcd)", "initial commit"]
 
 
-def test_a_branch_that_moves_meanwhile_is_not_written_over(hub, repository, files, monkeypatch):
-    repository.push(files, "main", "Step 2")
-    files["config.json"].write_bytes(b"[]")
-    create = repository.api.create_commit
+def test_commit_fails_when_the_branch_moved_meanwhile(hub, repository, folder, tmp_path, monkeypatch):
+    repository.push(folder, "main", "Step 2")
+    (folder / "config.json").write_bytes(b"[]")
+    upload = repository.api.upload_folder
 
-    def overtaken(*args, **kwargs):
-        other = HubRepository(settings())
-        other.push({"config.json": files["empty.txt"]}, "main", "Meanwhile", keep_others=True)
-        return create(*args, **kwargs)
+    def overtaken(**arguments):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "config.json").write_text("other")
+        HubRepository(settings()).push(tmp_path / "other", "main", "Meanwhile", delete_others=False)
+        return upload(**arguments)
 
-    monkeypatch.setattr(repository.api, "create_commit", overtaken)
+    monkeypatch.setattr(repository.api, "upload_folder", overtaken)
     with pytest.raises(HfHubHTTPError) as caught:
-        repository.push(files, "main", "Step 4")
+        repository.push(folder, "main", "Step 4")
     assert caught.value.response.status_code == 412
     assert titles(hub, "main")[0] == "Meanwhile (run 0123abcd)"
 
 
-def test_what_another_run_made_is_left_alone(hub, repository, files):
-    repository.push(files, "step-2", "Step 2")
+def test_revisions_of_another_run_are_not_overwritten(hub, repository, folder):
+    repository.push(folder, "step-2", "Step 2")
     other = HubRepository(settings())
-    object.__setattr__(other.settings, "run", "ffffffff")
-    files["config.json"].write_bytes(b"[]")
+    other.run_id = "ffffffff"
+    (folder / "config.json").write_bytes(b"[]")
     with pytest.raises(PublishError, match=r"has a revision step-2 that this run did not make \('Step 2 \(run 0123"):
-        other.push(files, "step-2", "Step 2")
-    repository.push(files, "main", "Step 2")
+        other.push(folder, "step-2", "Step 2")
+    repository.push(folder, "main", "Step 2")
     other.root = ""
-    with pytest.raises(PublishError, match=r"holds something else already \('Step 2 \(run 0123abcd\)'\): choose"):
+    with pytest.raises(PublishError, match=r"already holds something else \('Step 2 \(run 0123abcd\)'\): choose"):
         other.open()
 
 
-def test_a_repository_with_a_readme_is_as_good_as_empty_and_private_is_private(hub, files):
+def test_repository_with_only_a_readme_counts_as_empty_and_private_is_private(hub, folder):
     hub.storage.create("models", REPOSITORY, private=False)
     readme = {"key": "file", "value": {"path": "README.md", "content": "aGk="}}
     header = {"key": "header", "value": {"summary": "Create README.md"}}
     hub.storage.commit("models", REPOSITORY, "main", [header, readme])
-    HubRepository(settings()).push(files, "main", "Step 2")
-    assert set(held(hub, "main")) == set(files)
-    assert set(held(hub, "main")) == set(files)
+    HubRepository(settings()).push(folder, "main", "Step 2")
+    assert held(hub, "main") == contents(folder)
     private = HubRepository(settings(publish_to="lab/hidden", publish_private=True))
     private.open()
     assert hub.storage.find("models", "lab/hidden")["private"]
 
 
-def test_tags_and_collections_are_made_once(hub, repository, files):
-    commit = repository.push(files, "step-2", "Step 2")
+def test_setting_a_tag_twice_is_no_error(hub, repository, folder):
+    commit = repository.push(folder, "step-2", "Step 2")
     for _ in range(2):
         repository.tag("published-step-2", commit)
-        repository.collect("Pico runs")
     assert hub.storage.find("models", REPOSITORY)["tags"] == {"published-step-2": commit}
-    (collection,) = hub.storage.collections.values()
-    assert [item["id"] for item in collection["items"]] == [REPOSITORY]
     assert not hub.unknown
