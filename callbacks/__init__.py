@@ -1,4 +1,4 @@
-"""What is watched while a model trains, one callback a file."""
+"""Callbacks that measure a model while it trains, one a file."""
 
 from ..trainers.runs.files import DYNAMICS_FILE
 from ..trainers.runs.learning_dynamics import DynamicsFile, Row, load_dynamics

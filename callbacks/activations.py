@@ -1,4 +1,4 @@
-"""What modules give out on a fixed text while a model trains: over how many directions, and how far from the start."""
+"""Effective rank of activations on a fixed text while a model trains, and their similarity to the first ones."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,14 @@ from .weight_spectra import rank_rows, shared_singular_values
 class ActivationsCallback(DynamicsCallback):
     """Writes ranks of activations, and `cka`: their linear CKA with those of the first measured step.
 
-    The ranks are `activation_effective_rank` and `activation_proportional_effective_rank`, of matrices with a row for
-    each probed token; their share is of the smaller number of rows and columns.
+    The ranks, `activation_effective_rank` and `activation_proportional_effective_rank`, are of matrices with a row
+    for each probed token.
 
     Args:
-        dynamics: when and where to.
-        modules: whose outputs.
-        probe: (R, T) token ids, always the same.
-        tokens: how many of them are looked at, spread evenly; bounds memory and time, and the size of the reference
-            in checkpoints (2 bytes for each token and feature).
+        dynamics: when to measure and where to write.
+        modules: modules whose outputs are measured.
+        probe: (R, T) token ids.
+        tokens: tokens of the probe to measure, spread evenly; checkpoints save 2 bytes for each token and feature.
     """
 
     def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], probe: Tensor, tokens: int) -> None:
@@ -34,10 +33,10 @@ class ActivationsCallback(DynamicsCallback):
         self.first: dict[str, Tensor] = {}
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """Ranks and similarities."""
-        found = probe_activations(model, self.probe, self.modules, self.positions)
+        """Return ranks and similarities."""
+        matrices = probe_activations(model, self.probe, self.modules, self.positions)
         rows = []
-        for selected, matrix, singular in zip(self.modules, found, shared_singular_values(found), strict=True):
+        for selected, matrix, singular in zip(self.modules, matrices, shared_singular_values(matrices), strict=True):
             rows += rank_rows(singular, selected.name, selected.layer, prefix="activation_")
             first = self.first.setdefault(f"{selected.layer}/{selected.name}", compact(matrix))
             similarity = linear_cka(first.to(matrix.device), matrix)
@@ -45,14 +44,14 @@ class ActivationsCallback(DynamicsCallback):
         return rows
 
     def reference(self) -> dict[str, Tensor]:
-        """Activations of the first measured step, named `LAYER/MODULE`: (n, width) in half precision."""
+        """Return the activations of the first measured step, named `LAYER/MODULE`: (n, width) in half precision."""
         return self.first
 
     def load_reference(self, tensors: dict[str, Tensor]) -> None:
-        """Compare with the same activations again."""
+        """Set the activations of the first measured step."""
         self.first = tensors
 
 
 def compact(matrix: Tensor) -> Tensor:
-    """In half precision on the CPU, scaled to fit its range: CKA does not see scale."""
+    """Convert to half precision on the CPU, scaled to fit its range; CKA does not depend on scale."""
     return (matrix / matrix.abs().max().clamp_min(torch.finfo(torch.float32).tiny)).half().cpu()

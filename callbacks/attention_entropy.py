@@ -12,8 +12,8 @@ class AttentionEntropyCallback(DynamicsCallback):
     """Writes `attention_entropy` (nats) and `attention_entropy_normalised` (0 to 1) of each layer and head.
 
     Args:
-        dynamics: when and where to.
-        probe: (R, T) token ids, always the same.
+        dynamics: when to measure and where to write.
+        probe: (R, T) token ids.
     """
 
     def __init__(self, dynamics: Dynamics, probe: Tensor) -> None:
@@ -21,12 +21,12 @@ class AttentionEntropyCallback(DynamicsCallback):
         self.probe = probe
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """The entropies."""
+        """Return the entropies."""
         return entropy_rows(attention_entropies(model, self.probe))
 
 
 def entropy_rows(entropies: dict[int, Tensor]) -> list[Row]:
-    """Rows of what `attention_entropies` gives."""
+    """Convert the result of `attention_entropies` to rows."""
     names = ("attention_entropy", "attention_entropy_normalised")
     return [
         Row(name, value, layer=layer, head=head)

@@ -32,10 +32,14 @@ class Dynamics:
         """True if the model is measured after this step."""
         return step % self.every == 0 or step == state.max_steps
 
-    def write(self, rows: list[Row], state: TrainerState) -> None:
-        """Append the rows and record their means over layers and heads; every process must call it."""
+    def append(self, rows: list[Row], state: TrainerState) -> None:
+        """Append the rows to the file, on the main process."""
         if state.is_world_process_zero:
             self.file.append(state.global_step, self.tokens(), rows)
+
+    def write(self, rows: list[Row], state: TrainerState) -> None:
+        """Append the rows and record their means over layers and heads; every process must call it."""
+        self.append(rows, state)
         if state.global_step > 0:  # the first log comes after a step
             self.record(digest(rows))
 

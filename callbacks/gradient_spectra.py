@@ -1,4 +1,4 @@
-"""Effective rank of the gradients while a model trains, each objective apart (Figures 29, 30 and 33 of the paper)."""
+"""Effective rank of the gradients of each objective while a model trains (Figures 29, 30 and 33 of the paper)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,19 +19,16 @@ from .weight_spectra import rank_rows, shared_singular_values
 class GradientSpectraCallback(DynamicsCallback):
     """Writes the effective ranks of gradients, with `objective` `next_token`, `query` or `sum`.
 
-    A gradient is that of one objective summed over the micro-batches of the measured step and averaged over
-    processes, before clipping. An objective that the step did not hold has no rows. `sum` is the gradient of losses
-    that were added and cannot be told apart (see `separable`).
-
-    Nothing is kept between measured steps; in one, each objective takes as much memory on every process as the chosen
-    weights do when they are whole (under FSDP2, too).
+    A gradient is summed over the micro-batches of the measured step that have the objective, and averaged over
+    processes, before clipping. `sum` is the gradient of added losses that cannot be separated. In a measured step
+    each objective needs the memory of the chosen weights, unsharded, on every process.
 
     Args:
-        dynamics: when and where to.
-        modules: whose weights.
-        separable: take added losses apart by one more backward pass of the query loss, in measured steps alone. Not
-            possible under FSDP2 (a second pass would disturb its communication), with a compiled backbone (whose
-            backward pass runs once) or with a gradient scaler.
+        dynamics: when to measure and where to write.
+        modules: modules whose weights have the gradients.
+        separable: separate added losses by a second backward pass of the query loss in measured steps. Impossible
+            under FSDP2 (the pass would disturb its communication), with a compiled backbone (whose backward pass runs
+            once) and with a gradient scaler.
     """
 
     def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], separable: bool = True) -> None:
@@ -47,19 +44,19 @@ class GradientSpectraCallback(DynamicsCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Watch the gradients of a step that will be measured."""
+        """Add hooks to the weights if this step is measured."""
         if not self.dynamics.measured(state.global_step + 1, state):
             return
         for i, selected in enumerate(self.modules):
             if isinstance(selected.weight, DTensor):
-                # FSDP2 puts the whole weight in its place during the forward pass.
+                # FSDP2 replaces the shard by the gathered weight during the forward pass.
                 hook = selected.module.register_forward_pre_hook(self._watch_in_forward(i))
                 self._handles.append(hook)
             elif selected.weight.requires_grad:
                 self._handles.append(selected.weight.register_hook(self._adding(i)))
 
     def before_backward(self, losses: dict[str, Tensor]) -> None:
-        """Say which losses the coming backward pass adds up, as they are weighted there; call it in every one."""
+        """Take the weighted terms of the loss, by objective; call it before every backward pass."""
         if not self._handles:
             return
         self.apart, self.objective = (), None
@@ -78,20 +75,20 @@ class GradientSpectraCallback(DynamicsCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Measure, and stop watching."""
+        """Remove the hooks and measure."""
         for handle in self._handles:
             handle.remove()
         self._handles, self.apart = [], ()
         super().on_step_end(args, state, control, **kwargs)
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """The ranks of the gradients of the step just done; none before the first."""
+        """Return the ranks of the gradients of the last step; none before the first step."""
         sums, self.sums = self.sums, {}
         spectra, rows = {}, []
         for objective in sorted(sums):
-            found = sums.pop(objective)
-            singular = shared_singular_values([reduce(found[i], "mean") for i in sorted(found)])
-            for i, values in zip(sorted(found), singular, strict=True):
+            gradients = sums.pop(objective)
+            singular = shared_singular_values([reduce(gradients[i], "mean") for i in sorted(gradients)])
+            for i, values in zip(sorted(gradients), singular, strict=True):
                 selected = self.modules[i]
                 spectra[f"{objective}_gradient/{selected.layer}/{selected.name}"] = values
                 rows += rank_rows(values, selected.name, selected.layer, objective)
@@ -99,7 +96,7 @@ class GradientSpectraCallback(DynamicsCallback):
         return rows
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
-        """Named `OBJECTIVE_gradient/LAYER/MODULE`; none where this step is not a measured one."""
+        """Return spectra named `OBJECTIVE_gradient/LAYER/MODULE`; none unless this step was measured."""
         return self.spectra[1] if self.spectra[0] == step else {}
 
     def _watch_in_forward(self, i: int) -> Any:
@@ -108,7 +105,7 @@ class GradientSpectraCallback(DynamicsCallback):
         def hook(module: nn.Module, args: Any) -> None:
             weight = module._parameters["weight"]
             assert weight is not None
-            # The pass without gradient and the second one of activation checkpointing come here too.
+            # Passes without gradient and the second pass of activation checkpointing call this hook too.
             if not any(weight is other for other in watched):
                 watched.append(weight)
                 self._handles.append(weight.register_hook(self._adding(i)))
@@ -118,12 +115,12 @@ class GradientSpectraCallback(DynamicsCallback):
     def _adding(self, i: int) -> Any:
         def hook(gradient: Tensor) -> None:
             if self.objective is None:
-                return  # the pass that takes the query loss apart comes here too
+                return  # the separate backward pass of the query loss calls this hook too
             query = self.apart[i] if self.apart else None
             self._add(self.objective, i, gradient.detach() if query is None else gradient.detach() - query)
 
         return hook
 
     def _add(self, objective: str, i: int, gradient: Tensor) -> None:
-        found = self.sums.setdefault(objective, {})
-        found[i] = found[i].add_(gradient) if i in found else gradient.clone()
+        sums = self.sums.setdefault(objective, {})
+        sums[i] = sums[i].add_(gradient) if i in sums else gradient.clone()

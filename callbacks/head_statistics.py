@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..trainers.process_group import whole
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics
-from .measures import whole
 
 ADAPTED = "head_weight_norm_adapted"
 
 
 def weight_statistics(head: nn.Module) -> dict[str, Tensor | float]:
-    """Mean, standard deviation and 2-norm over all weight matrices of a head (biases left out), as scalars."""
+    """Return mean, standard deviation and 2-norm over all weight matrices of a head, without biases."""
     weights = torch.cat([whole(p.detach()).float().flatten() for p in head.parameters() if p.ndim > 1])
     return {
         "head_weight_mean": weights.mean(),
@@ -25,7 +25,7 @@ def weight_statistics(head: nn.Module) -> dict[str, Tensor | float]:
 
 
 def gradient_norm(module: nn.Module) -> Tensor | None:
-    """2-norm of the gradients of a module; None where no parameter has one."""
+    """Return the 2-norm of a module's gradients, or None if no parameter has one."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     return nn.utils.get_total_norm(gradients) if gradients else None
 
@@ -33,14 +33,13 @@ def gradient_norm(module: nn.Module) -> Tensor | None:
 class HeadStatisticsCallback(TrainerCallback):
     """Records `head_weight_mean`, `head_weight_std`, `head_weight_norm` and `head_grad_norm` for the logged step.
 
-    The gradient norm is that of the mixed outer gradient, after clipping; it is missing where the step held no
-    episode. Where learning dynamics are measured, the statistics of the weights are written there too: of the whole
-    head, and of each layer (`module` `meta_head`); and `head_weight_norm_adapted`, the norm after the inner loop as
-    the training log has it (a mean over the episodes since the last log), at measured steps that are logged.
+    `head_grad_norm` is the norm of the outer gradient after clipping, absent in a step without an episode. Learning
+    dynamics get the statistics of the weights of the head and of each layer (`module` `meta_head`), and at logged
+    steps `head_weight_norm_adapted`: the norm after the inner loop, a mean over the episodes since the last log.
 
     Args:
-        record: takes the values into the next log, usually the trainer's `record`.
-        dynamics: when and where to write; None for nowhere.
+        record: adds values to the next log, usually the trainer's `record`.
+        dynamics: when and where to write; None to log only.
     """
 
     def __init__(self, record: Callable[[dict[str, Tensor | float]], None], dynamics: Dynamics | None = None) -> None:
@@ -51,21 +50,21 @@ class HeadStatisticsCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write the statistics of the untrained head; a resumed run has them already."""
+        """Write the statistics of the untrained head, unless the run is resumed."""
         if self.dynamics is not None and state.global_step == 0:
             self._write(self.dynamics, kwargs["model"], state)
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the norm while the gradients are there; the step count rises only afterwards."""
-        logged = (state.global_step + 1) % state.logging_steps == 0
+        """Compute the gradient norm of a logged step, before the gradients are cleared."""
+        logged = (state.global_step + 1) % state.logging_steps == 0  # the step is counted only afterwards
         self._norm = gradient_norm(kwargs["model"].meta_head.layers) if logged else None
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Record for the log of this step, and write at the cadence."""
+        """Record for the log of this step, and write if it is measured."""
         if control.should_log:
             self.record(weight_statistics(kwargs["model"].meta_head.layers))
             if self._norm is not None:
@@ -74,12 +73,10 @@ class HeadStatisticsCallback(TrainerCallback):
             self._write(self.dynamics, kwargs["model"], state)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Write what the episodes said of the adapted head."""
+        """Write the norm of the adapted head."""
         logs = kwargs.get("logs") or {}
         if self.dynamics is not None and ADAPTED in logs and self.dynamics.measured(state.global_step, state):
-            rows = [Row(ADAPTED, logs[ADAPTED], module="meta_head")]
-            if state.is_world_process_zero:
-                self.dynamics.file.append(state.global_step, self.dynamics.tokens(), rows)
+            self.dynamics.append([Row(ADAPTED, logs[ADAPTED], module="meta_head")], state)
 
     def _write(self, dynamics: Dynamics, model: Any, state: TrainerState) -> None:
         layers = model.meta_head.layers
@@ -89,5 +86,4 @@ class HeadStatisticsCallback(TrainerCallback):
             for layer, part in parts
             for name, value in weight_statistics(part).items()
         ]
-        if state.is_world_process_zero:
-            dynamics.file.append(state.global_step, dynamics.tokens(), rows)
+        dynamics.append(rows, state)

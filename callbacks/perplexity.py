@@ -1,4 +1,4 @@
-"""Perplexity on held-out blocks of text while a model trains."""
+"""Held-out perplexity while a model trains."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,27 +22,27 @@ from .dynamics_callback import Dynamics
 
 
 class HeldOut(NamedTuple):
-    """Result of `held_out_loss`: mean loss in nats a token, and how many tokens it was taken over."""
+    """Mean loss in nats a token, and the number of tokens."""
 
     loss: float
     tokens: int
 
     @property
     def perplexity(self) -> float:
-        """exp(loss); infinite where that is too large for a float."""
+        """exp(loss); infinite if that is too large for a float."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     def bits_per_byte(self, text_bytes: int) -> float:
-        """Loss in bits over the bytes of the text, which does not depend on the tokenizer; NaN without any."""
+        """Return the loss in bits a byte of text, which does not depend on the tokenizer; NaN for an empty text."""
         return self.loss * self.tokens / math.log(2) / text_bytes if text_bytes else math.nan
 
 
 class Source(NamedTuple):
-    """Text from one place.
+    """A held-out text.
 
     Attributes:
         blocks: (R, T + 1) token ids, of which T are predicted.
-        text_bytes: bytes (UTF-8) of what is predicted.
+        text_bytes: UTF-8 bytes of the predicted text.
     """
 
     blocks: Tensor
@@ -50,16 +50,16 @@ class Source(NamedTuple):
 
     @classmethod
     def from_blocks(cls, blocks: Tensor, tokenizer: PreTrainedTokenizerBase) -> "Source":
-        """Count the bytes; a character that two blocks share, or an end of text, may be off by its own length."""
+        """Count the bytes; a character split between two blocks is counted approximately."""
         texts = tokenizer.batch_decode(blocks[:, 1:].tolist(), skip_special_tokens=True)
         return cls(blocks, sum(len(text.encode(errors="replace")) for text in texts))
 
 
 def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> HeldOut:
-    """Next-token loss over blocks of text, exactly weighted by token; every process evaluates its share.
+    """Evaluate the next-token loss, a mean over tokens, with the blocks shared out between processes.
 
     Args:
-        model: any causal language model, called in evaluation mode; its mode is restored.
+        model: any causal language model; its mode is restored.
         blocks: (R, T + 1) token ids.
         batch_size: blocks of a forward pass on one process.
 
@@ -69,7 +69,7 @@ def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> He
     if not len(blocks):
         raise ValueError("no held-out blocks to evaluate: hold out more documents or name an evaluation corpus")
     state = PartialState()
-    # Every process runs the same number of forward passes (FSDP needs that); rows that only fill up weigh nothing.
+    # Every process runs the same number of forward passes, as FSDP requires; rows added for that have no targets.
     share = -(-len(blocks) // (state.num_processes * batch_size)) * batch_size
     mine = torch.arange(state.process_index * share, (state.process_index + 1) * share)
     total = torch.zeros(2, device=model.device, dtype=torch.float64)
@@ -80,7 +80,7 @@ def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> He
             for rows in mine.split(batch_size):
                 ids = blocks[rows % len(blocks)].to(model.device)
                 targets = ids[:, 1:].masked_fill((rows >= len(blocks))[:, None].to(model.device), -100)
-                # Other models than Pico compute no loss without `labels`; with both, the shifted ones count.
+                # Models other than Pico need `labels` for a loss; with both, `shift_labels` are used.
                 loss = model(ids[:, :-1], labels=targets, shift_labels=targets, skip_logits=True, use_cache=False).loss
                 count = targets.ne(-100).sum()
                 total += torch.stack([loss.double() * count, count.double()])
@@ -91,7 +91,7 @@ def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> He
 
 
 def perplexity_rows(held_out: HeldOut, text_bytes: int, source: str = "") -> list[Row]:
-    """Rows of `perplexity` and, where the bytes are known, `bits_per_byte`."""
+    """Return rows of `perplexity` and, if the number of bytes is known, of `bits_per_byte`."""
     rows = [Row("perplexity", held_out.perplexity, source=source)]
     return rows + ([Row("bits_per_byte", held_out.bits_per_byte(text_bytes), source=source)] if text_bytes else [])
 
@@ -99,17 +99,17 @@ def perplexity_rows(held_out: HeldOut, text_bytes: int, source: str = "") -> lis
 class PerplexityCallback(TrainerCallback):
     """Logs `eval_next_token_loss` (nats a token) and `eval_perplexity` at step 0, every `every` steps and at the end.
 
-    Of each source `eval_perplexity/NAME` and `eval_bits_per_byte/NAME` (as Paloma does, Magnusson et al. 2024); with
-    learning dynamics, rows of `perplexity` and `bits_per_byte` as well, with their `source`.
+    Logs `eval_perplexity/NAME` and `eval_bits_per_byte/NAME` of each source (as Paloma, Magnusson et al. 2024).
+    Learning dynamics get rows of `perplexity` and `bits_per_byte` with their `source`.
 
     Args:
         blocks: (R, T + 1) held-out token ids.
         batch_size: blocks of a forward pass on one process.
         every: optimizer steps between two evaluations.
-        log: where the metrics go, usually the trainer's `log`.
-        text_bytes: of what `blocks` predict (see `Source`), for `eval_bits_per_byte`; 0 for none.
-        sources: texts to be evaluated one by one, by name.
-        dynamics: where to write; None for nowhere.
+        log: receives the metrics, usually the trainer's `log`.
+        text_bytes: bytes of the text of `blocks` (see `Source`), for `eval_bits_per_byte`; 0 for none.
+        sources: further texts by name, each evaluated on its own.
+        dynamics: where to write; None to log only.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class PerplexityCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate the untrained model; a resumed run has its evaluation already."""
+        """Evaluate the untrained model, unless the run is resumed."""
         if state.global_step == 0:
             self._evaluate(kwargs["model"], state, control)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate at the cadence and after the last step."""
+        """Evaluate every `every` steps and after the last step."""
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
             self._evaluate(kwargs["model"], state, control)
 
@@ -155,9 +155,9 @@ class PerplexityCallback(TrainerCallback):
             metrics[f"eval_perplexity/{name}"] = result.perplexity
             metrics[f"eval_bits_per_byte/{name}"] = result.bits_per_byte(source.text_bytes)
             rows += perplexity_rows(result, source.text_bytes, name)
-        # Logging clears the flag, and with it the training log of the same step.
+        # Logging clears the flag, and the training log of this step would be lost.
         should_log = control.should_log
         self.log(metrics)
         control.should_log = should_log
-        if self.dynamics is not None and state.is_world_process_zero:
-            self.dynamics.file.append(state.global_step, self.dynamics.tokens(), rows)
+        if self.dynamics is not None:
+            self.dynamics.append(rows, state)

@@ -1,4 +1,4 @@
-"""A progress bar that says what a reader of the paper wants to know."""
+"""A progress bar with the latest metrics."""
 
 from typing import Any
 
@@ -17,11 +17,7 @@ SHOWN = (
 
 
 class ProgressCallback(TrainerCallback):
-    """One bar over the optimizer steps, with the latest metrics behind it, on the main process.
-
-    Args:
-        name: what stands in front of the bar.
-    """
+    """A bar over the optimizer steps on the main process, `name` before it and the latest metrics behind it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,14 +27,14 @@ class ProgressCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the bar, at the step a resumed run starts from."""
+        """Open the bar at the first step, which is not 0 in a resumed run."""
         if state.is_world_process_zero:
             self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", desc=self.name)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Move on by one step."""
+        """Advance the bar."""
         if self.bar is not None:
             self.bar.update()
 

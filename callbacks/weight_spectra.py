@@ -1,4 +1,4 @@
-"""Singular values of the weights while a model trains, and their effective rank (Figures 31 to 33 of the paper)."""
+"""Singular values and effective rank of the weights while a model trains (Figures 31 to 33 of the paper)."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from accelerate.utils import reduce
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
+from ..trainers.process_group import whole
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import Selected, effective_rank, ov_singular_values, proportional_effective_rank, singular_values, whole
+from .measures import Selected, effective_rank, ov_singular_values, proportional_effective_rank, singular_values
 
 OV_CIRCUIT = "ov_circuit"
 
@@ -18,35 +19,35 @@ OV_CIRCUIT = "ov_circuit"
 def rank_rows(
     singular: Tensor, module: str, layer: int, objective: str = "", head: int = -1, prefix: str = ""
 ) -> list[Row]:
-    """`effective_rank` (1 to d) and `proportional_effective_rank` (a share of d) of some singular values."""
+    """Return rows of `effective_rank` (1 to d) and `proportional_effective_rank` (share of d) of d singular values."""
     values = {"effective_rank": effective_rank, "proportional_effective_rank": proportional_effective_rank}
     return [Row(prefix + name, of(singular), objective, module, layer, head) for name, of in values.items()]
 
 
 def shared_singular_values(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Singular values of matrices that are the same on every process, each computed by one of them; on the CPU."""
+    """Return the singular values of each matrix on the CPU; the processes share the work and all get the result."""
     state = PartialState()
-    found = []
+    spectra = []
     for i, matrix in enumerate(matrices):
         matrix = whole(matrix)
         if i % state.num_processes == state.process_index:
-            found.append(singular_values(matrix))
+            spectra.append(singular_values(matrix))
         else:
-            found.append(torch.zeros(min(matrix.shape), device=matrix.device))
-    if state.num_processes > 1 and found:
-        summed = reduce(torch.cat(found), "sum")
-        found = list(summed.split([len(singular) for singular in found]))
-    return [singular.cpu() for singular in found]
+            spectra.append(torch.zeros(min(matrix.shape), device=matrix.device))
+    if state.num_processes > 1 and spectra:
+        summed = reduce(torch.cat(spectra), "sum")
+        spectra = list(summed.split([len(singular) for singular in spectra]))
+    return [singular.cpu() for singular in spectra]
 
 
 class WeightSpectraCallback(DynamicsCallback):
     """Writes `effective_rank` and `proportional_effective_rank` of weight matrices, and spectra into checkpoints.
 
     Args:
-        dynamics: when and where to.
-        modules: whose weights.
-        ov_circuits: pairs of an output and a value projection of the same attention: of each head the product of both
-            is measured too, as module `ov_circuit`.
+        dynamics: when to measure and where to write.
+        modules: modules whose weights are measured.
+        ov_circuits: output and value projections of the same attention, whose product is measured for each head as
+            module `ov_circuit`.
         heads: attention heads of a layer, for the OV circuits.
     """
 
@@ -64,7 +65,7 @@ class WeightSpectraCallback(DynamicsCallback):
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """The ranks of all weights."""
+        """Return the ranks of all weights."""
         self.spectra = (state.global_step, self._singular_values())
         rows = []
         for name, singular in self.spectra[1].items():
@@ -73,14 +74,14 @@ class WeightSpectraCallback(DynamicsCallback):
         return rows
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
-        """Named `weight/LAYER/MODULE[/HEAD]`; computed anew where this step is not a measured one."""
+        """Return spectra named `weight/LAYER/MODULE[/HEAD]`; computed now unless this step was measured."""
         return self.spectra[1] if self.spectra[0] == step else self._singular_values()
 
     def _singular_values(self) -> dict[str, Tensor]:
         names = [f"weight/{selected.layer}/{selected.name}" for selected in self.modules]
         spectra = dict(zip(names, shared_singular_values([s.weight for s in self.modules]), strict=True))
         for output, value in self.ov_circuits:
-            found = ov_singular_values(whole(output.weight), whole(value.weight), self.heads)
-            for head, singular in enumerate(found):
+            circuits = ov_singular_values(whole(output.weight), whole(value.weight), self.heads)
+            for head, singular in enumerate(circuits):
                 spectra[f"weight/{output.layer}/{OV_CIRCUIT}/{head}"] = singular.cpu()
         return spectra

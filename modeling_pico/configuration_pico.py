@@ -22,24 +22,24 @@ class PicoConfig(PreTrainedConfig):
         vocab_size: rows of the embedding and of the LM head.
         d_model: width of the residual stream (`hidden_size` to the rest of transformers).
         n_layers: number of decoder blocks.
-        attention_n_heads: query heads; must divide `d_model` into heads of an even size (RoPE turns pairs).
+        attention_n_heads: query heads; must divide `d_model` into heads of an even size (RoPE rotates pairs).
         attention_n_kv_heads: key/value heads (grouped-query attention); must divide `attention_n_heads`.
         activation_hidden_dim: inner width of the SwiGLU block; 4 * `d_model` in the paper.
         max_seq_len: longest sequence in tokens the model is meant for.
         norm_eps: added to the mean square in RMSNorm.
         position_emb_theta: base of the rotary angles.
-        rope_parameters: transformers' RoPE description; made from `position_emb_theta` when left out.
-        initializer_range: standard deviation of the normal initialisation of matrices.
-        tie_word_embeddings: share the embedding with the LM head. Published models do not.
+        rope_parameters: transformers' description of RoPE; by default plain RoPE with `position_emb_theta`.
+        initializer_range: standard deviation of the normal distribution that matrices are initialised from.
+        tie_word_embeddings: share the embedding with the LM head; the published models do not.
         classifier_dropout: dropout before the classifier of `PicoForTokenClassification`.
 
     Raises:
-        StrictDataclassError: a value of the wrong type, or a shape that cannot be built (names the rule).
+        StrictDataclassError: a value has the wrong type, or the shape cannot be built.
     """
 
     model_type = "pico_decoder"
     keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (transformers' own idiom)
-    # Checkpoints keep the published key names; the rest of transformers asks for these.
+    # Checkpoints use the published names; the rest of transformers reads these.
     attribute_map = {  # noqa: RUF012
         "hidden_size": "d_model",
         "num_hidden_layers": "n_layers",
@@ -84,11 +84,7 @@ class PicoConfig(PreTrainedConfig):
 
     @classmethod
     def from_size(cls, size: str, **overrides: Any) -> "PicoConfig":
-        """The configuration of a named size: tiny (11M parameters), small (65M), medium (181M) or large (570M).
-
-        Raises:
-            ValueError: `size` is none of the four.
-        """
+        """Return a named size: tiny (11M parameters), small (65M), medium (181M) or large (570M)."""
         if size not in PICO_SIZES:
             raise ValueError(f"unknown Pico size {size!r}: choose one of {', '.join(PICO_SIZES)}")
         width = PICO_SIZES[size]
@@ -100,32 +96,32 @@ class PicoConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
-        """Check the rules that tie several values together; `@strict` runs it at construction."""
-        for name in (
-            "vocab_size",
-            "d_model",
-            "n_layers",
-            "attention_n_heads",
-            "attention_n_kv_heads",
-            "activation_hidden_dim",
-            "max_seq_len",
+        """Check the rules between values; `@strict` calls it at construction."""
+        width, heads, kv_heads = self.d_model, self.attention_n_heads, self.attention_n_kv_heads
+        for name, value in (
+            ("vocab_size", self.vocab_size),
+            ("d_model", width),
+            ("n_layers", self.n_layers),
+            ("attention_n_heads", heads),
+            ("attention_n_kv_heads", kv_heads),
+            ("activation_hidden_dim", self.activation_hidden_dim),
+            ("max_seq_len", self.max_seq_len),
         ):
-            if self.__dict__[name] < 1:
-                raise ValueError(f"{name} must be at least 1, got {self.__dict__[name]}")
-        if self.d_model % self.attention_n_heads:
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if width % heads:
             raise ValueError(
-                f"attention_n_heads must divide d_model, got d_model={self.d_model} "
-                f"and attention_n_heads={self.attention_n_heads}"
+                f"attention_n_heads must divide d_model, got d_model={width} and attention_n_heads={heads}"
             )
-        if (self.d_model // self.attention_n_heads) % 2:
+        if (width // heads) % 2:
             raise ValueError(
-                f"d_model / attention_n_heads must be even because RoPE turns pairs, got {self.d_model} / "
-                f"{self.attention_n_heads} = {self.d_model // self.attention_n_heads}"
+                "d_model / attention_n_heads must be even because RoPE rotates pairs, "
+                f"got {width} / {heads} = {width // heads}"
             )
-        if self.attention_n_heads % self.attention_n_kv_heads:
+        if heads % kv_heads:
             raise ValueError(
-                f"attention_n_kv_heads must divide attention_n_heads, got attention_n_heads={self.attention_n_heads} "
-                f"and attention_n_kv_heads={self.attention_n_kv_heads}"
+                "attention_n_kv_heads must divide attention_n_heads, "
+                f"got attention_n_heads={heads} and attention_n_kv_heads={kv_heads}"
             )
         if not (0 < self.norm_eps < math.inf and 0 < self.position_emb_theta < math.inf):
             raise ValueError(

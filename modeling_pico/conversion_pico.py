@@ -1,7 +1,7 @@
-"""From Pico to LLaMA: the same function under the names and the rotary layout that every inference engine knows.
+"""Convert a Pico to a LLaMA with the same logits, which every inference engine can load.
 
-Pico turns neighbouring pairs (x[2i], x[2i+1]); transformers' LLaMA turns (x[i], x[i + E/2]). Reordering the rows of
-the query and key projections within each head makes the two equal, because attention only sees their inner products.
+Pico rotates neighbouring pairs (x[2i], x[2i+1]), transformers' LLaMA rotates (x[i], x[i + E/2]). Reordering the rows
+of the query and key projections within each head makes the two equal: attention only sees their inner products.
 """
 
 from torch import Tensor
@@ -9,7 +9,7 @@ from transformers import LlamaConfig
 
 from .configuration_pico import PicoConfig
 
-# Pico's name of each module of a layer, and LLaMA's.
+# From Pico's names to LLaMA's, of the modules of a layer and of the others.
 LAYER_NAMES = {
     "attention.q_proj": "self_attn.q_proj",
     "attention.k_proj": "self_attn.k_proj",
@@ -29,7 +29,7 @@ TOP_NAMES = {
 
 
 def llama_config(config: PicoConfig) -> LlamaConfig:
-    """The LLaMA configuration of the same shape."""
+    """Return the LLaMA configuration of the same shape."""
     return LlamaConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.d_model,
@@ -49,11 +49,7 @@ def llama_config(config: PicoConfig) -> LlamaConfig:
 
 
 def llama_name(name: str) -> str:
-    """LLaMA's name of a tensor of `PicoForCausalLM`.
-
-    Raises:
-        KeyError: a tensor that no Pico language model has.
-    """
+    """Return LLaMA's name of a tensor of `PicoForCausalLM`; KeyError if it has no such tensor."""
     module = name.removesuffix(".weight")
     if module in TOP_NAMES:
         return f"{TOP_NAMES[module]}.weight"
@@ -62,11 +58,7 @@ def llama_name(name: str) -> str:
 
 
 def llama_state_dict(config: PicoConfig, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a `PicoForCausalLM` as those of a `LlamaForCausalLM`.
-
-    Raises:
-        KeyError: a tensor that no Pico language model has.
-    """
+    """Convert the tensors of a `PicoForCausalLM` to those of a `LlamaForCausalLM`."""
     tensors = {}
     for name, tensor in state_dict.items():
         if name.endswith("attention.q_proj.weight"):
@@ -78,11 +70,11 @@ def llama_state_dict(config: PicoConfig, state_dict: dict[str, Tensor]) -> dict[
 
 
 def halves_from_pairs(weight: Tensor, heads: int) -> Tensor:
-    """Reorder the rows (heads * E, D) of a projection: in each head the even ones first, then the odd ones."""
+    """Reorder the rows of a projection (heads * E, D): in each head the even rows first, then the odd ones."""
     return weight.view(heads, -1, 2, weight.shape[-1]).transpose(1, 2).reshape(weight.shape)
 
 
 def published_state_dict(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the published names, where the LM head is part of the decoder."""
+    """Rename the tensors as in the published checkpoints, where the LM head is part of the decoder."""
     renamed = {"de_embedding_proj.weight": "pico_decoder.de_embedding_proj.weight"}
     return {renamed.get(name, name): tensor for name, tensor in state_dict.items()}

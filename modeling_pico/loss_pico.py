@@ -1,4 +1,4 @@
-"""The loss of next-token prediction without the logits of a whole batch.
+"""Next-token loss that never holds the logits of a whole batch.
 
 Shape letters: B batch, T tokens, N = B x T rows, D d_model, V vocabulary.
 """
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
-# Rows of logits held at a time in half precision, where the weight's gradient is added up once a chunk.
+# Rows of logits held at a time in half precision; each chunk adds to the weight's gradient once.
 HALF_CHUNK = 512
-# Rows whose softmax is taken at a time on a CPU, so that they stay in its cache.
+# Rows of a softmax on a CPU, few enough to stay in its cache.
 CPU_SOFTMAX_ROWS = 16
 
 
 class HalfPrecisionLoss(torch.autograd.Function):
-    """Summed cross-entropy whose matrix products run in half precision and whose softmax runs in fp32.
+    """Summed cross-entropy with matrix products in half precision and softmax in fp32.
 
-    `F.linear_cross_entropy` returns the loss in the dtype of its input: three digits in bf16. It also takes twice as
-    long on a CPU as soon as it accumulates in fp32.
+    `F.linear_cross_entropy` returns the loss in the dtype of its input, three digits in bf16, and takes twice as long
+    on a CPU when it accumulates in fp32.
     """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        """Rows (N, D), weight (V, D) and targets (N,), -100 for none, to the sum in nats; gradients are kept."""
+        """Return the sum in nats over rows (N, D), given weight (V, D) and targets (N,); a target of -100 is none."""
         total = torch.zeros((), dtype=torch.float32, device=rows.device)
         weight_half, rows_half = weight.to(dtype), rows.to(dtype)
         d_rows, d_weight = torch.empty_like(rows), torch.zeros(weight.shape, dtype=torch.float32, device=rows.device)
@@ -49,7 +49,7 @@ class HalfPrecisionLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """The kept gradients, scaled by that of the sum."""
+        """Scale the gradients that `forward` computed."""
         d_rows, d_weight = ctx.saved_tensors
         return d_rows * grads[0], d_weight * grads[0], None, None
 
@@ -57,15 +57,15 @@ class HalfPrecisionLoss(torch.autograd.Function):
 def next_token_loss(
     hidden: Tensor, head: nn.Linear, targets: Tensor, num_items_in_batch: Tensor | int | None = None
 ) -> Tensor:
-    """Cross-entropy of `head(hidden)` without the B x T x V logits, in chunks of rows.
+    """Compute the cross-entropy of `head(hidden)` in chunks of rows, without the logits (B, T, V).
 
-    Under autocast, or with half-precision weights, the matrix products run in half precision, everything else in fp32.
+    Under autocast or with half-precision weights the matrix products run in half precision, all else in fp32.
 
     Args:
         hidden: (B, T, D) last hidden states.
         head: the LM head, weight (V, D), no bias.
-        targets: (B, T) the token that follows each position, -100 where there is none to predict.
-        num_items_in_batch: what to divide the summed loss by; by default the number of targets, at least 1.
+        targets: (B, T) the token that follows each position, -100 for no target.
+        num_items_in_batch: divisor of the summed loss; by default the number of targets, at least 1.
 
     Returns:
         A scalar in nats a token, fp32.
@@ -75,7 +75,7 @@ def next_token_loss(
     device = rows.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
     if isinstance(head.weight, DTensor):
-        # Tensor parallelism: the head's own forward gathers the logits, which the fused loss cannot.
+        # Tensor parallelism: only the head's own forward gathers the logits.
         summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
     elif dtype in (torch.bfloat16, torch.float16):
         with torch.autocast(device, enabled=False):
@@ -87,15 +87,16 @@ def next_token_loss(
 
 
 def chunk_rows(width: int) -> int:
-    """Rows of logits held at a time in fp32: as many as the model is wide, so that they take no more than the weight.
+    """Return the rows of logits to hold at a time in fp32: the width, so that they need no more memory than the head.
 
-    Measured on CPUs: fewer than 128 take longer, more than 512 no less; torch's own choice is several times slower.
+    Measured on CPUs: fewer than 128 rows are slower, more than 512 no faster; torch's own choice is several times
+    slower.
     """
     return min(max(width, 128), 512)
 
 
 def count_labels(targets: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor | int:
-    """What to divide a summed loss by: the given number of items, else the labels that are not -100, at least 1."""
+    """Return the divisor of a summed loss: the given number, else that of labels other than -100, at least 1."""
     if num_items_in_batch is None:
         return targets.ne(-100).sum().clamp(min=1)
     return num_items_in_batch.to(targets.device) if isinstance(num_items_in_batch, Tensor) else num_items_in_batch

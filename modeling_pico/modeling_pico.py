@@ -27,12 +27,12 @@ from transformers.utils.output_capturing import capture_outputs
 from .configuration_pico import PicoConfig
 from .loss_pico import count_labels, next_token_loss
 
-# CPU kernels of attention take half as long again on heads narrower than a vector register.
+# Heads narrower than a vector register make attention 1.5 times as slow on a CPU.
 CPU_HEAD_DIM = 16
 
 
 class PicoRMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps), computed in fp32, cast back, then scaled (the published order of operations)."""
+    """x / sqrt(mean(x^2) + eps), computed in fp32, cast back, then scaled: the order of the published models."""
 
     def __init__(self, d_model: int, eps: float) -> None:
         super().__init__()
@@ -42,20 +42,20 @@ class PicoRMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
         if x.dtype is self.weight.dtype is torch.float32:
-            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # the same in one kernel
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # the same result in one kernel
         normed = F.rms_norm(x.float(), self.weight.shape, eps=self.eps)
         return normed.to(x.dtype) * self.weight
 
 
 class PicoRotaryEmbedding(nn.Module):
-    """Cosines and sines of the angles position * theta^(-2i/E), computed once a forward for all layers."""
+    """Cosines and sines of the angles position * theta^(-2i/E), computed once a forward pass for all layers."""
 
     inv_freq: Tensor
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__()
         self.config = config
-        # transformers re-makes the buffers after a meta-device load by these attribute names.
+        # transformers rebuilds the buffers after loading on the meta device and looks for these attribute names.
         assert config.rope_parameters is not None  # filled in by the configuration
         self.rope_type = config.rope_parameters["rope_type"]
         self.max_seq_len_cached = self.original_max_seq_len = config.max_seq_len
@@ -68,7 +68,7 @@ class PicoRotaryEmbedding(nn.Module):
 
     @staticmethod
     def compute_default_rope_parameters(config: PicoConfig, **_: Any) -> tuple[Tensor, float]:
-        """The E/2 inverse frequencies and the scale of cos and sin (1 for plain RoPE)."""
+        """Return the E/2 inverse frequencies and the scale of cos and sin, which is 1 for plain RoPE."""
         head_dim = config.d_model // config.attention_n_heads
         exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
         assert config.rope_parameters is not None
@@ -79,14 +79,12 @@ class PicoRotaryEmbedding(nn.Module):
     def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Position ids (B or 1, T) to cos and sin, each (B or 1, T, E/2), in the dtype of `x`."""
         angles = position_ids[..., None].float() * self.inv_freq.to(x.device, torch.float)
-        return (
-            (angles.cos() * self.attention_scaling).to(x.dtype),
-            (angles.sin() * self.attention_scaling).to(x.dtype),
-        )
+        cos, sin = angles.cos() * self.attention_scaling, angles.sin() * self.attention_scaling
+        return cos.to(x.dtype), sin.to(x.dtype)
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the interleaved pairs (x[2i], x[2i+1]) of (B, H, T, E) by their angles (B or 1, T, E/2)."""
+    """Rotate the neighbouring pairs (x[2i], x[2i+1]) of x (B, H, T, E) by angles given as (B or 1, T, E/2)."""
     cos, sin = cos[:, None], sin[:, None]
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
@@ -102,7 +100,7 @@ def eager_attention(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention that also returns its probabilities (B, H, T, S); the output is (B, T, H, E)."""
+    """Return the output (B, T, H, E) and the probabilities (B, H, T, S) of attention."""
     groups = module.num_key_value_groups
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scores = query @ key.transpose(2, 3) * scaling
@@ -137,7 +135,7 @@ class PicoAttention(nn.Module):
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, D) to (B, T, D) and, from the eager implementation, the probabilities (B, H, T, S)."""
+        """(B, T, D) to (B, T, D) and the probabilities (B, H, T, S), which only the eager implementation returns."""
         heads = (*x.shape[:-1], -1, self.head_dim)
         query = apply_rotary(self.q_proj(x).view(heads).transpose(1, 2), *rotary)
         key = apply_rotary(self.k_proj(x).view(heads).transpose(1, 2), *rotary)
@@ -145,7 +143,7 @@ class PicoAttention(nn.Module):
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
         narrow = x.device.type == "cpu" and self.head_dim < CPU_HEAD_DIM and x.shape[1] > 1
-        if narrow:  # zeros behind query and key change no score, and behind the value nothing that is kept
+        if narrow:  # zeros appended to query and key change no score; what they add to the value is cut off below
             query, key, value = (F.pad(t, (0, CPU_HEAD_DIM - self.head_dim)) for t in (query, key, value))
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         out, probabilities = attend(self, query, key, value, attention_mask, scaling=self.scaling, **kwargs)
@@ -187,18 +185,17 @@ class PicoDecoderLayer(GradientCheckpointingLayer):
         **kwargs: Any,
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        attended, _ = self.attention(
-            self.attention_norm(x), rotary, attention_mask=attention_mask, past_key_values=past_key_values, **kwargs
-        )
+        attended, _ = self.attention(self.attention_norm(x), rotary, attention_mask, past_key_values, **kwargs)
         x = x + attended
         return x + self.swiglu(self.swiglu_norm(x))
 
 
 class PicoPreTrainedModel(PreTrainedModel):
-    """What the Pico models share: the configuration class and what transformers may do with them."""
+    """Base class of the Pico models: what they support in transformers, how their weights are named and split."""
 
     config: PicoConfig
     base_model_prefix = "pico_decoder"
+    _input_embed_layer = "embedding_proj"
     supports_gradient_checkpointing = True
     _no_split_modules = ["PicoDecoderLayer"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
@@ -208,12 +205,12 @@ class PicoPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": PicoDecoderLayer, "attentions": PicoAttention}  # noqa: RUF012
-    # A checkpoint may hold the LM head and the head of the episodes, which other classes have no use for.
+    # Classes without an LM head or an episode head load checkpoints that have one.
     _keys_to_ignore_on_load_unexpected = [r"de_embedding_proj", r"^meta_head\."]  # noqa: RUF012
 
 
 class PicoModel(PicoPreTrainedModel):
-    """The decoder without a head: token ids to the normalised last hidden states."""
+    """The decoder without a head, from token ids to normalised last hidden states."""
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__(config)
@@ -223,14 +220,6 @@ class PicoModel(PicoPreTrainedModel):
         self.rotary_emb = PicoRotaryEmbedding(config)
         self.gradient_checkpointing = False
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The token embedding (V, D)."""
-        return self.embedding_proj
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the token embedding."""
-        self.embedding_proj = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -251,10 +240,10 @@ class PicoModel(PicoPreTrainedModel):
             attention_mask: (B, S), 1 for tokens and 0 for padding.
             position_ids: (B, T); by default counted from the length of the cache. Positions that restart inside
                 a row mark packed sequences, which do not see each other.
-            past_key_values: the cache; made when `use_cache` is true and none is given.
+            past_key_values: the cache; by default a new one if `use_cache` is true.
 
         Returns:
-            `last_hidden_state` (B, T, D) and the cache; `hidden_states` and `attentions` when asked for.
+            `last_hidden_state` (B, T, D) and the cache; `hidden_states` and `attentions` on request.
 
         Raises:
             ValueError: both or none of `input_ids` and `inputs_embeds` are given.
@@ -278,12 +267,12 @@ class PicoModel(PicoPreTrainedModel):
         rotary = self.rotary_emb(inputs_embeds, position_ids)
         x = inputs_embeds
         for layer in self.layers:
-            x = layer(x, rotary, attention_mask=mask, past_key_values=past_key_values, **kwargs)
+            x = layer(x, rotary, mask, past_key_values, **kwargs)
         return BaseModelOutputWithPast(last_hidden_state=self.output_norm(x), past_key_values=past_key_values)
 
 
 class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
-    """The decoder with its LM head."""
+    """The decoder with an LM head."""
 
     _tied_weights_keys = {"de_embedding_proj.weight": "pico_decoder.embedding_proj.weight"}  # noqa: RUF012
     _tp_plan = {"de_embedding_proj": "colwise_gather_output"}  # noqa: RUF012
@@ -322,25 +311,19 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         """Predict the next token.
 
         Args:
-            labels: (B, T) the input ids again, -100 where nothing is to be predicted; shifted by one inside.
-            shift_labels: (B, T) labels that are shifted already: the token that follows each position.
-            logits_to_keep: compute logits of the last so many positions only (0: all), or of these indices.
-            skip_logits: with labels, compute the loss without ever building the logits (B, T, V).
-                By default true in training and false in evaluation.
-            num_items_in_batch: divide the summed loss by this instead of by the number of labels in the batch.
+            labels: (B, T) the input ids, -100 for tokens not to predict; they are shifted by one here.
+            shift_labels: (B, T) labels shifted already: the token that follows each position.
+            logits_to_keep: number of last positions whose logits are returned (0: all), or their indices.
+            skip_logits: with labels, return the loss alone and never hold the logits (B, T, V); by default true in
+                training and false in evaluation.
+            num_items_in_batch: divisor of the summed loss; by default the number of labels in the batch.
             Others: see `PicoModel.forward`.
 
         Returns:
-            `loss` (a scalar in nats a token) with labels; `logits` (B, T or `logits_to_keep`, V), None where skipped.
+            `loss` (a scalar in nats a token) with labels; `logits` (B, T or `logits_to_keep`, V) unless skipped.
         """
         outputs = self.pico_decoder(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache=use_cache, **kwargs
         )
         hidden = outputs.last_hidden_state
         loss = logits = None
@@ -360,7 +343,7 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
 
 
 class PicoForTokenClassification(PicoPreTrainedModel):
-    """The decoder with dropout and a linear classifier at each token (paper, section 3.4)."""
+    """The decoder with dropout and a linear classifier of each token (section 3.4 of the paper)."""
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__(config)
@@ -386,21 +369,15 @@ class PicoForTokenClassification(PicoPreTrainedModel):
         """Classify each token.
 
         Args:
-            labels: (B, T) class of each token, -100 where it does not count.
-            num_items_in_batch: divide the summed loss by this; by default by the number of labels in the batch.
+            labels: (B, T) class of each token, -100 for tokens without one.
+            num_items_in_batch: divisor of the summed loss; by default the number of labels in the batch.
             Others: see `PicoModel.forward`.
 
         Returns:
             `loss` (a scalar in nats a label) with labels; `logits` (B, T, num_labels).
         """
         outputs = self.pico_decoder(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache=use_cache, **kwargs
         )
         logits = self.score(self.dropout(outputs.last_hidden_state))
         loss = None

@@ -1,6 +1,6 @@
-"""transformers' own test mixins, fetched with pip from the source distribution of the installed version.
+"""transformers' own test mixins, downloaded with pip from the source distribution of the installed version.
 
-The distribution holds the mixins but not every file they import; what is missing gets a stub here.
+The distribution has the mixins but not every file they import; the missing ones get stubs here.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 import transformers
 
 PACKAGE = "transformers_tests"
-# Files the mixins import that the distribution leaves out, with the names they take from each.
+# Files that the mixins import but the distribution lacks, with the names imported from each.
 STUBS = {
     "exporters/test_export.py": "class ExportTesterMixin:\n    pass\n",
     "generation/test_utils.py": "class GenerationTesterMixin:\n    pass\n",
@@ -21,22 +21,19 @@ STUBS = {
 
 
 def fetch(cache: Path) -> Path:
-    """A folder to put on sys.path, which holds the tests as the package `transformers_tests`."""
+    """Return a folder for sys.path that has the tests as the package `transformers_tests`; skip if pip fails."""
     version = transformers.__version__
     folder = cache / f"transformers-{version}"
     package = folder / PACKAGE
     if (package / "complete").exists():
         return folder
     package.mkdir(parents=True, exist_ok=True)
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
-    source = [*download, "--no-binary", "transformers", "--dest", str(folder), f"transformers=={version}"]
-    done = subprocess.run(source, capture_output=True, text=True, timeout=300)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "1", "--dest", str(folder)]
+    source = ["--no-deps", "--no-build-isolation", "--no-binary", "transformers", f"transformers=={version}"]
+    done = subprocess.run([*download, *source], capture_output=True, text=True, timeout=300)
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
-        pytest.skip(
-            f"needs the source distribution of transformers {version}: {done.stderr.strip()[-200:]}",
-            allow_module_level=True,
-        )
+        pytest.skip(f"needs the source distribution of transformers {version}: {done.stderr.strip()[-200:]}")
     with tarfile.open(archives[0]) as archive:
         for member in archive:
             parts = Path(member.name).parts

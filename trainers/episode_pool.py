@@ -1,7 +1,8 @@
-"""The latest blocks of text, from which episodes are drawn even when a micro-batch alone is too small."""
+"""The latest blocks of text: the pool that episodes are drawn from, because a micro-batch alone may be too small."""
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 import torch
 from accelerate.utils import gather
@@ -13,10 +14,10 @@ from .process_group import rank, world_size
 
 
 class EpisodePool:
-    """Each process keeps its own latest micro-batches; they are put together only when an episode is drawn.
+    """The latest micro-batches of each process; they are gathered only when an episode is drawn.
 
     Args:
-        blocks: how many blocks to keep over all processes, rounded up to whole micro-batches.
+        blocks: blocks over all processes, rounded up to whole micro-batches.
         batch_size: B, blocks of a micro-batch on one process.
     """
 
@@ -27,7 +28,7 @@ class EpisodePool:
 
     @property
     def capacity(self) -> int:
-        """Blocks the pool holds over all processes when it is full."""
+        """Blocks of a full pool over all processes."""
         return (self._batches.maxlen or 0) * self.global_batch
 
     def push(self, input_ids: Tensor, states: Tensor | None = None) -> None:
@@ -35,7 +36,7 @@ class EpisodePool:
         self._batches.append((input_ids, states))
 
     def fill(self, blocks: Tensor, states: Tensor | None = None) -> None:
-        """Set the pool to `blocks` (R, T) and their states, given in global order: the last ones, or repeated."""
+        """Fill the pool with the last of `blocks` (R, T) in global order; too few without states are repeated."""
         self._batches.clear()
         rows = self.capacity if states is None else min(len(blocks), self.capacity)
         order = torch.arange(max(len(blocks) - rows, 0), max(len(blocks), rows)) % len(blocks)
@@ -44,15 +45,15 @@ class EpisodePool:
             self.push(blocks[mine], None if states is None else states[mine])
 
     def all_blocks(self, device: torch.device) -> Tensor:
-        """(R, T) blocks of all processes, in the order a single process would have read them."""
+        """Gather the (R, T) blocks of all processes, in the order a single process would have read them."""
         return _in_global_order(torch.stack([ids.to(device) for ids, _ in self._batches]))
 
     def all_states(self, device: torch.device) -> Tensor:
-        """(R, T, D) states of all processes, in the order of `all_blocks`."""
+        """Gather the (R, T, D) states of all processes, in the order of `all_blocks`."""
         return _in_global_order(torch.stack([states.to(device) for _, states in self._batches if states is not None]))
 
     def read_states(self, examples: Examples) -> Tensor:
-        """(M, D) states in fp32 of examples whose rows are those of `all_blocks`, complete on every process."""
+        """Read the states of M examples in the rows of `all_blocks`: (M, D) in fp32, complete on every process."""
         states = torch.stack([states for _, states in self._batches if states is not None])  # (batches, B, T, D)
         batch, row = examples.rows // self.global_batch, examples.rows % self.global_batch
         mine = row // self.batch_size == rank()
@@ -64,16 +65,11 @@ class EpisodePool:
 
 
 def _in_global_order(local: Tensor) -> Tensor:
-    """(M, B, ...) micro-batches of each process to the (M * W * B, ...) rows of all."""
+    """Gather the (M, B, ...) micro-batches of each of W processes as (M * W * B, ...) rows."""
     by_rank = gather(local[None].contiguous())  # (W, M, B, ...)
     return by_rank.transpose(0, 1).flatten(0, 2)
 
 
 def first_blocks(dataset: Iterable[dict], count: int) -> Tensor:
-    """Up to `count` rows of `input_ids` from the start of a data set, without the last id: (R, T) int64."""
-    rows = []
-    for row in dataset:
-        rows.append(torch.as_tensor(row["input_ids"], dtype=torch.long)[:-1])
-        if len(rows) == count:
-            break
-    return torch.stack(rows)
+    """Read up to `count` rows of `input_ids` from the start of a data set, without the last id: (R, T) int64."""
+    return torch.stack([torch.as_tensor(row["input_ids"], dtype=torch.long)[:-1] for row in islice(dataset, count)])

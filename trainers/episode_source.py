@@ -1,4 +1,4 @@
-"""Where a training run takes its episodes from: the latest blocks of all processes, by the chosen sampler."""
+"""Draw the episodes of a training run: the chosen sampler on the latest blocks of all processes."""
 
 import torch
 from accelerate.utils import gather
@@ -16,8 +16,8 @@ class EpisodeSource:
     """Draws the same episode on every process.
 
     Args:
-        args: of the run.
-        words: which ids are words; a share of them, `args.held_out_words`, is never a class.
+        args: arguments of the run.
+        words: which ids are words; the share `args.held_out_words` of them is never a class.
         mask_id: the token that hides a word.
     """
 
@@ -31,17 +31,13 @@ class EpisodeSource:
 
     @property
     def blocks_to_check(self) -> int:
-        """Blocks from the start of the corpus that `start` wants."""
+        """Number of blocks from the start of the corpus that `start` needs."""
         return self.pool.capacity + self.pool.global_batch * self.streams
 
     def start(self, blocks: Tensor) -> None:
-        """Try an episode on (R, T) blocks from the start of the corpus, and fill the pool, so that none is skipped.
-
-        Raises:
-            InputError: the blocks hold too few words.
-        """
+        """Fill the pool with (R, T) blocks from the start of the corpus; InputError if they have too few words."""
         if not self.streams:
-            self.pool.fill(blocks)  # with `stream` the pool begins empty: there are no states yet
+            self.pool.fill(blocks)  # a stream starts with an empty pool because there are no states yet
         if self.args.hybrid_ratio == 0:
             return
         batch = blocks[-self.pool.global_batch :]
@@ -51,22 +47,22 @@ class EpisodeSource:
             self.args.check_pool(blocks, self.mask_id, self.words)
         elif self._from_stream(blocks[: -len(batch)], batch, torch.Generator()) is None:
             raise InputError(
-                f"the first {len(blocks)} blocks hold too few words for n_way {self.args.n_way}: of each, "
-                f"k_shot {self.args.k_shot} must stand in episode_pool {self.args.episode_pool} and n_query "
+                f"the first {len(blocks)} blocks have too few words for n_way {self.args.n_way}: each needs "
+                f"k_shot {self.args.k_shot} places in episode_pool {self.args.episode_pool} and n_query "
                 f"{self.args.n_query} in a micro-batch; lower them, or raise episode_pool or the batch size"
             )
 
     def before(self, input_ids: Tensor) -> None:
-        """Take this process's micro-batch (B, T) in, before an episode is drawn."""
+        """Add this process's micro-batch (B, T) to the pool before an episode is drawn; streams do so in `after`."""
         if not self.streams:
             self.pool.push(input_ids)
 
     def after(self, input_ids: Tensor, states: Tensor) -> None:
-        """Keep the states (B, T, D) that the next-token pass gave, for later support sets."""
+        """Add a micro-batch and its states (B, T, D) of the next-token pass to the pool, for later support sets."""
         self.pool.push(input_ids, states)
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
-        """The global episode, on the CPU, or None where there are too few words."""
+        """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
         device = self.args.device
         if self.streams:
             return self._from_stream(self.pool.all_blocks(device), gather(input_ids), generator) if self.pool else None
@@ -75,34 +71,30 @@ class EpisodeSource:
         return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator)
 
     def support_features(self, episode: Episode) -> Tensor | None:
-        """(M, D) states of the support examples where they are computed already, on every process."""
+        """Return the (M, D) support states of earlier passes on every process, or None without a stream."""
         return self.pool.read_states(episode.support) if self.streams else None
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint must keep, on the CPU; every process must ask for it."""
+        """Return the tensors of the pool for a checkpoint, on the CPU; every process must call it."""
         if not self.pool:
             return {}
-        kept = {"pool": self.pool.all_blocks(self.args.device).to("cpu", torch.int32)}
+        tensors = {"pool": self.pool.all_blocks(self.args.device).to("cpu", torch.int32)}
         if self.streams:
-            kept["pool_states"] = self.pool.all_states(self.args.device).cpu()
-        return kept
+            tensors["pool_states"] = self.pool.all_states(self.args.device).cpu()
+        return tensors
 
-    def load(self, kept: dict[str, Tensor]) -> None:
-        """Go on from what `state` gave.
-
-        Raises:
-            InputError: the checkpoint was saved with other batches.
-        """
-        if "pool" in kept:
-            if len(kept["pool"]) % self.pool.global_batch:
-                raise InputError(
-                    f"the checkpoint holds {len(kept['pool'])} blocks for episodes, which the "
-                    f"{self.pool.global_batch} blocks of a micro-batch over all processes do not divide: resume with "
-                    "the batch size and the number of processes that it was saved with"
-                )
-            states = kept.get("pool_states")
-            device = self.args.device
-            self.pool.fill(kept["pool"].long().to(device), None if states is None else states.to(device))
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` returned; InputError if it was saved with another batch size."""
+        if "pool" not in tensors:
+            return
+        blocks, states, device = tensors["pool"], tensors.get("pool_states"), self.args.device
+        if len(blocks) % self.pool.global_batch:
+            raise InputError(
+                f"the checkpoint has {len(blocks)} blocks for episodes, which is no multiple of the "
+                f"{self.pool.global_batch} blocks of a micro-batch over all processes: resume with the batch size and "
+                "the number of processes that it was saved with"
+            )
+        self.pool.fill(blocks.long().to(device), None if states is None else states.to(device))
 
     @property
     def _shape(self) -> tuple[int, int, int]:

@@ -1,10 +1,11 @@
-"""Arguments of `MAMLTrainer`: transformers' `TrainingArguments` and what the episodes need."""
+"""Arguments of `MAMLTrainer`: transformers' `TrainingArguments` and those of the episodes."""
 
 from dataclasses import dataclass, field
+from math import isinf
 
 from transformers.trainer_utils import SchedulerType
 
-from .checks import check_choice
+from .checks import check_at_least, check_choice
 from .errors import InputError
 from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
@@ -13,87 +14,70 @@ from .runs.safety.safety_config import SafetyConfig
 
 @dataclass
 class MAMLConfig(EpisodeConfig, SafetyConfig):
-    """Arguments of hybrid pretraining. Every field of `EpisodeConfig` and `SafetyConfig` is there too.
+    """Arguments of hybrid pretraining, with those of `EpisodeConfig` and `SafetyConfig`.
 
     Raises:
-        InputError: a value that makes no sense (names the field, the value and the rule).
+        InputError: a value is out of its range, or two arguments exclude each other.
     """
 
     hybrid_ratio: float = field(
-        default=0.5, metadata={"help": "Probability that a micro-batch is an episode; 0 is vanilla pretraining."}
+        default=0.5, metadata={"help": "Probability that a micro-batch has an episode (0: vanilla pretraining)."}
     )
     hybrid_mode: str = field(
         default="replace",
-        metadata={
-            "help": "`replace`: an episode takes the place of next-token prediction in its micro-batch (the paper's); "
-            "`add`: its loss is added."
-        },
+        metadata={"help": "An episode's loss `replace`s that of next-token prediction, or is an `add`ed term."},
     )
     query_loss_weight: float = field(default=1.0, metadata={"help": "Weight of the query loss."})
     query_loss_warmup_steps: int = field(
-        default=0, metadata={"help": "Optimizer steps over which that weight rises linearly from 0 (0: none)."}
+        default=0, metadata={"help": "Optimizer steps in which that weight rises linearly from 0 (0: none)."}
     )
     episode_sampler: str = field(
         default="smlmt",
-        metadata={
-            "help": "`smlmt`: true N-way K-shot tasks; `random_positions`: what the paper's published code did, for "
-            "comparison (watch class_0_share)."
-        },
+        metadata={"help": "`smlmt`: N-way K-shot tasks; `random_positions`: as the paper's published code."},
     )
     episode_states: str = field(
         default="windows",
-        metadata={
-            "help": "`windows`: each example is encoded in a window of its own; `stream`: query states are those of "
-            "the micro-batch's own next-token pass, support states those of the passes before, so that an episode "
-            "costs only the head (needs hybrid_mode add and readout previous)."
-        },
+        metadata={"help": "`windows`: encode a window for each example; `stream`: use states of next-token passes."},
     )
     first_order: bool = field(
-        default=True,
-        metadata={"help": "FOMAML; else exact gradients through the inner loop and the support states."},
+        default=True, metadata={"help": "FOMAML; false: exact gradients through inner loop and support states."}
     )
     learn_inner_lr: bool = field(
-        default=False,
-        metadata={"help": "Learn an inner learning rate for each layer and step, from inner_lr (Meta-SGD, MAML++)."},
+        default=False, metadata={"help": "Learn the inner learning rate of each layer and step, starting at inner_lr."}
     )
     episode_pool: int = field(
-        default=64, metadata={"help": "Latest blocks that episodes are drawn from, over all processes."}
+        default=64, metadata={"help": "Latest blocks, over all processes, that episodes are drawn from."}
     )
     compile_backbone: bool = field(
-        default=False,
-        metadata={"help": "torch.compile the decoder, once for each of the few fixed shapes of a run."},
+        default=False, metadata={"help": "torch.compile the decoder, once for each of the few shapes of a run."}
     )
     head_layers: int = field(default=4, metadata={"help": "Linear layers of the episodes' head."})
     head_hidden_dim: int = field(default=128, metadata={"help": "Width between the head's layers."})
     head_dropout: float = field(default=0.1, metadata={"help": "Dropout between the head's layers (0: none)."})
 
-    # Defaults of the paper, or of the method, where they differ from transformers'.
+    # Defaults of the paper or of the method that differ from transformers'.
     learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW (paper, 3.3)."})
     lr_scheduler_type: SchedulerType | str = field(
         default="cosine", metadata={"help": "Schedule: cosine (paper, 3.3), linear (paper, Table 10) and others."}
     )
     dataloader_drop_last: bool = field(
-        default=True, metadata={"help": "Drop the last, smaller batch of an epoch, so that all shapes are the same."}
+        default=True, metadata={"help": "Drop the last, smaller batch of an epoch; must stay true."}
     )
     ddp_find_unused_parameters: bool | None = field(
-        default=True, metadata={"help": "An episode leaves the LM head without gradient, and the other way round."}
+        default=True, metadata={"help": "Let DDP accept that an episode leaves the LM head without gradient."}
     )
-    report_to: None | str | list[str] = field(  # noqa: RUF036 (transformers' parser goes by the order)
+    report_to: None | str | list[str] = field(  # noqa: RUF036 (transformers' parser depends on the order)
         default="none",
-        metadata={"help": "Trackers besides metrics.jsonl: wandb, tensorboard, trackio; commas between."},
+        metadata={"help": "Trackers besides metrics.jsonl, separated by commas: wandb, tensorboard, trackio."},
     )
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN losses from the logs."})
 
     def __post_init__(self) -> None:
         EpisodeConfig.__post_init__(self)
-        if not 0 <= self.hybrid_ratio <= 1:
-            raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
         check_choice("episode_states", self.episode_states, ("windows", "stream"))
-        for name in ("query_loss_weight", "query_loss_warmup_steps"):
-            if not 0 <= self.__dict__[name] < float("inf"):
-                raise InputError(f"{name} must be at least 0, got {self.__dict__[name]}")
+        self._check_numbers()
         if self.episode_states == "stream":
             self._check_stream()
         if self.episode_sampler == "random_positions" and self.readout != "mask":
@@ -101,28 +85,44 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
         if not self.dataloader_drop_last:
             raise InputError("dataloader_drop_last must stay true: episodes are drawn from batches of one size")
         if self.learn_inner_lr and self.inner_loop().steps_taken() == 0:
-            raise InputError("learn_inner_lr has nothing to learn without inner steps: raise inner_steps, or leave it")
-        if not 0 <= self.head_dropout < 1:
-            raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
+            raise InputError("learn_inner_lr has nothing to learn without inner steps: raise inner_steps or omit it")
         if self.label_smoothing_factor != 0:
-            raise InputError("label_smoothing_factor is not supported, both losses are plain: leave it 0")
+            raise InputError(f"label_smoothing_factor is not supported, got {self.label_smoothing_factor}: leave it 0")
         if self.torch_compile or self.torch_compile_backend or self.torch_compile_mode:
             raise InputError("torch_compile would compile a forward that branches: use compile_backbone")
-        counts = ("episode_pool", "head_layers", "head_hidden_dim", "gradient_accumulation_steps")
-        for name in (*counts, "per_device_train_batch_size", "per_device_eval_batch_size"):
-            if self.__dict__[name] < 1:
-                raise InputError(f"{name} must be at least 1, got {self.__dict__[name]}")
         if isinstance(self.report_to, str) and "," in self.report_to:
             self.report_to = self.report_to.split(",")  # transformers' command line takes a single name
         SafetyConfig.__post_init__(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 
+    def _check_numbers(self) -> None:
+        if not 0 <= self.hybrid_ratio <= 1:
+            raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
+        if not 0 <= self.head_dropout < 1:
+            raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
+        weight, warmup_steps = self.query_loss_weight, self.query_loss_warmup_steps
+        check_at_least(0, query_loss_weight=weight, query_loss_warmup_steps=warmup_steps)
+        if isinf(weight):
+            raise InputError(f"query_loss_weight must be finite, got {weight}")
+        check_at_least(
+            1,
+            episode_pool=self.episode_pool,
+            head_layers=self.head_layers,
+            head_hidden_dim=self.head_hidden_dim,
+            gradient_accumulation_steps=self.gradient_accumulation_steps,
+            per_device_train_batch_size=self.per_device_train_batch_size,
+            per_device_eval_batch_size=self.per_device_eval_batch_size,
+        )
+
     def _check_stream(self) -> None:
-        needs = {"hybrid_mode": "add", "readout": "previous", "episode_sampler": "smlmt"}
-        for name, value in needs.items():
-            if self.__dict__[name] != value:
-                raise InputError(f"episode_states stream needs {name} {value}, got {self.__dict__[name]!r}")
+        for name, value, needed in (
+            ("hybrid_mode", self.hybrid_mode, "add"),
+            ("readout", self.readout, "previous"),
+            ("episode_sampler", self.episode_sampler, "smlmt"),
+        ):
+            if value != needed:
+                raise InputError(f"episode_states stream needs {name} {needed}, got {value!r}")
         if self.inner_loop().needs_support_gradient:
             raise InputError(
                 "episode_states stream has no gradient for its support states: it needs meta_algorithm maml and "
@@ -130,17 +130,17 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
             )
 
     def inner_loop(self) -> InnerLoop:
-        """How the head is adapted in training."""
+        """Return the inner loop of training."""
         return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr, self.first_order)
 
     def query_weight(self, step: int) -> float:
-        """Weight of the query loss in optimizer step `step`, counted from 0."""
+        """Return the weight of the query loss in optimizer step `step`, counted from 0."""
         if step >= self.query_loss_warmup_steps:
             return self.query_loss_weight
         return self.query_loss_weight * step / self.query_loss_warmup_steps
 
     def head(self) -> dict[str, int | float]:
-        """Arguments of `MetaHead` beside the width."""
+        """Return the arguments of `MetaHead` but the width."""
         return {
             "ways": self.n_way,
             "layers": self.head_layers,

@@ -1,4 +1,12 @@
-"""`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning."""
+"""`MAMLTrainer`: next-token prediction interleaved with episodes of meta-learning.
+
+`training_step` is the loop's body. Where each part is decided:
+
+- which micro-batches have an episode: `training_step`;
+- which words and windows an episode has: `episode_source`, `episodes.sampling`;
+- how its head is adapted and what its loss is: `meta.inner_loop`, `meta.episode_loss`;
+- whether the optimizer takes the step: `runs.safety.step_guard`.
+"""
 
 import time
 from collections.abc import Callable, Sized
@@ -25,23 +33,22 @@ from .runs.safety import SafeTrainer
 class MAMLTrainer(SafeTrainer):
     """Pretrain a Pico model with hybrid meta-learning (section 3 of the paper).
 
-    Logged every `logging_steps`, each a mean over the micro-batches of its kind since the last log:
-    `next_token_loss` (nats a token), `query_loss` (nats), `support_accuracy`, `query_accuracy_before` and
-    `query_accuracy` (before and after the inner loop), `adaptation_gain` (their difference), `prototype_accuracy`
-    (nearest class prototypes, the baseline without a head), `class_0_share` and `support_class_0_share` (what always
-    answering class 0 would score; 1/N in a true episode), `head_weight_norm_adapted` (2-norm of the head's matrices
-    after the inner loop); and running counts: `episodes`, `episodes_skipped` (too few words in the pool),
-    `updates_skipped` (see `SafeTrainer`), `tokens_seen` (drawn from the corpus), `next_token_tokens` (of these, for
-    next-token prediction), `tokens_per_second`. They go to `output_dir/metrics.jsonl` and to `report_to`.
+    Logged to `output_dir/metrics.jsonl` and `report_to` every `logging_steps`:
+
+    - means over the micro-batches since the last log: `next_token_loss` (nats a token) and the metrics of episodes,
+      which `EpisodeOutput` defines;
+    - running counts: `episodes`, `episodes_skipped` (too few words in the pool), `updates_skipped` (see
+      `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
+    - `tokens_per_second` since the last log.
+
+    It resumes exactly, saves on preemption and skips updates that are not finite: see `SafeTrainer`.
 
     Args:
-        model: the language model; the head of the episodes is put beside it.
+        model: the language model; it gets the head of the episodes unless it has one.
         args: the arguments.
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids (see `trainers.corpus.make_blocks`).
-        processing_class: the tokenizer; tells which ids are words and which is the mask.
-        kwargs: passed on to `transformers.Trainer`.
-
-    It resumes exactly, saves when it is preempted, and skips updates that are not finite: see `SafeTrainer`.
+        processing_class: the tokenizer, which tells words and the mask token.
+        kwargs: arguments of `transformers.Trainer`.
 
     Raises:
         InputError: the tokenizer does not fit the model, or the corpus does not fit the arguments.
@@ -64,40 +71,40 @@ class MAMLTrainer(SafeTrainer):
                 "or choose one with CUDA_VISIBLE_DEVICES"
             )
         if is_deepspeed_zero3_enabled():
-            raise InputError("ZeRO-3 takes the head's weights apart, which the inner loop reads: use ZeRO-2 or FSDP2")
+            raise InputError("ZeRO-3 splits the head's weights, which the inner loop reads: use ZeRO-2 or FSDP2")
         if not isinstance(model, PicoForMetaCausalLM):
             model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
         else:
             _check_head(model.config.meta_head, args)
         if args.compile_backbone:
             model.pico_decoder.compile(dynamic=False)
-        # With these a checkpoint can be evaluated the way it was trained.
+        # Evaluation reads these from a checkpoint.
         model.config.episode = {"hybrid_ratio": args.hybrid_ratio, **args.episode_settings()}
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
         self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
-        # Before the parent class makes a folder.
-        self._check_corpus(train_dataset, model.config.vocab_size)
+        self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
-        # Each is called before every backward pass with the losses that it adds up, by objective.
+        # Called before every backward pass with the terms of its loss, by objective.
         self.loss_watchers: list[Callable[[dict[str, Tensor]], None]] = []
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """One micro-batch: next-token prediction; with probability `hybrid_ratio` an episode instead, or as well."""
+        """Train on a micro-batch: next-token prediction, and with probability `hybrid_ratio` an episode."""
         inputs = self._prepare_inputs(inputs)
-        self.guard.see(inputs["input_ids"])
-        self.source.before(inputs["input_ids"])
-        # The draw depends on seed, step and micro-batch alone: the same on every rank, and after a resume.
+        input_ids = inputs["input_ids"]
+        self.guard.see(input_ids)
+        self.source.before(input_ids)
+        # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
         drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
-        episode = self.source.draw(inputs["input_ids"], generator) if drawn else None
+        episode = self.source.draw(input_ids, generator) if drawn else None
         replaced = episode is not None and self.args.hybrid_mode == "replace"
-        self._count(inputs["input_ids"].numel(), drawn, episode, replaced)
+        self._count(input_ids.numel(), drawn, episode, replaced)
         if self.source.streams:
             inputs["keep_states"] = True
         if episode is not None:
@@ -105,7 +112,7 @@ class MAMLTrainer(SafeTrainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
     def episode_inputs(self, episode: Episode, generator: torch.Generator) -> dict[str, Any]:
-        """What the model's forward takes for an episode."""
+        """Return the arguments of the model's forward for an episode."""
         episode = episode.to(self.args.device)
         return {
             "episode": episode,
@@ -118,12 +125,12 @@ class MAMLTrainer(SafeTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The loss of a micro-batch; in training its metrics are recorded, each objective apart."""
+        """Return the loss of a micro-batch, and in training record the metrics of each objective."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
             next_token, losses = loss.detach(), {"next_token": loss}
             if isinstance(outputs, EpisodeOutput):
-                assert outputs.objectives is not None  # in training there is a loss
+                assert outputs.objectives is not None  # training always has a loss
                 next_token, losses = outputs.next_token_loss, outputs.objectives.losses
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
@@ -137,46 +144,41 @@ class MAMLTrainer(SafeTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Names of the weights that decay; learned inner learning rates do not."""
+        """Exclude learned inner learning rates from weight decay."""
         return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the recorded metrics to a training log."""
-        if "loss" in logs:
-            # The Trainer's loss is a mean over both objectives, which says nothing about either.
-            del logs["loss"]
-            logs.update(self.meter.pop(self.accelerator))
-            logs.update(self.counts)
-            logs.update(self._throughput())
+        """Add the recorded metrics to a training log, in place of the Trainer's mean over both objectives."""
+        if logs.pop("loss", None) is not None:
+            logs.update(self.meter.pop(self.accelerator) | self.counts | self._throughput())
         logs.pop("train_loss", None)
         super().log(logs, start_time)
 
     def record(self, values: dict[str, Tensor | float]) -> None:
-        """Add values to the next training log, for callbacks; every process must record the same names."""
+        """Add values of a callback to the next training log; every process must record the same names."""
         for name, value in values.items():
             self.meter.add(name, value)
 
     def tensors_to_save(self) -> dict[str, Tensor]:
-        """The pool, the counts, and metrics not logged yet."""
+        """Return the pool, the counts, and the metrics since the last log."""
         sums = self.meter.sums(self.accelerator)
         tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
         return tensors | {f"meter.{name}": pair.clone() for name, pair in sums.items()} | self.source.state()
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `tensors_to_save` gave."""
+        """Restore what `tensors_to_save` returned."""
         self.source.load(tensors)
         self.counts = {name: int(tensors[name]) for name in self.counts}
-        meter = {name: pair for name, pair in tensors.items() if name.startswith("meter.")}
-        sums = {name.removeprefix("meter."): pair for name, pair in meter.items()}
+        sums = {name.removeprefix("meter."): pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load(sums, self.is_world_process_zero())
 
     def end(self) -> None:
-        """Finish the trackers and the process group; once, at the very end of a script."""
+        """Finish the trackers and leave the process group; call it once, at the end of a script."""
         leave()
         super().end()
 
     def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
-        """Let the episodes try the start of the corpus."""
+        """Raise InputError unless the start of the corpus fits the model and has words for an episode."""
         batch = self.source.pool.global_batch
         if isinstance(dataset, Sized) and len(dataset) < batch:
             raise InputError(
@@ -186,20 +188,20 @@ class MAMLTrainer(SafeTrainer):
         blocks = first_blocks(dataset, self.source.blocks_to_check)
         if blocks.max() >= vocab_size:
             raise InputError(
-                f"the corpus holds the token id {blocks.max()}, the model only {vocab_size} tokens: "
-                "raise its vocab_size, or tokenise with its own tokenizer"
+                f"the corpus has the token id {blocks.max()}, but the model's vocab_size is {vocab_size}: "
+                "raise it, or tokenise with the model's own tokenizer"
             )
         self.source.start(blocks)
 
     def _next_micro_batch(self) -> int:
-        """Number of this micro-batch within its optimizer step."""
+        """Return the number of this micro-batch within its optimizer step."""
         step, number = self._micro_batch
         number = number + 1 if step == self.state.global_step else 0
         self._micro_batch = (self.state.global_step, number)
         return number
 
     def _count(self, tokens: int, drawn: bool, episode: Episode | None, replaced: bool) -> None:
-        """Count a micro-batch of `tokens` tokens on each process, before it is run."""
+        """Count a micro-batch of `tokens` tokens a process, before it runs."""
         if self._last_log is None:
             self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
         tokens *= self.args.world_size
@@ -209,7 +211,7 @@ class MAMLTrainer(SafeTrainer):
         self.counts["episodes_skipped"] += drawn and episode is None
 
     def _throughput(self) -> dict[str, float]:
-        """Tokens a second since the last log; evaluations in between count as time."""
+        """Return tokens a second since the last log, including the time of evaluations."""
         now, tokens = time.perf_counter(), self.counts["tokens_seen"]
         then, before = self._last_log or (now, tokens)
         self._last_log = (now, tokens)
@@ -220,13 +222,13 @@ def _check_head(head: dict[str, Any], args: MAMLConfig) -> None:
     wanted = args.head()
     if head["ways"] != args.n_way:
         raise InputError(
-            f"n_way is {args.n_way}, but the model's head tells {head['ways']} words apart: "
+            f"n_way is {args.n_way}, but the model's head has {head['ways']} classes: "
             "set n_way to that, or start from a model without a head"
         )
-    differs = [name for name in ("layers", "hidden_dim", "learned_lr_steps") if head.get(name, 0) != wanted[name]]
-    if differs:
-        pairs = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in differs)
-        raise InputError(f"the model's head was made with other arguments: {pairs}; start from a model without a head")
+    names = [name for name in ("layers", "hidden_dim", "learned_lr_steps") if head.get(name, 0) != wanted[name]]
+    if names:
+        changes = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in names)
+        raise InputError(f"the model's head has other arguments: {changes}; start from a model without a head")
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
@@ -234,5 +236,5 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> Non
         raise InputError('the tokenizer has no mask token: call add_special_tokens({"mask_token": "[MASK]"}) first')
     if len(tokenizer) > vocab_size:
         raise InputError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model only {vocab_size}: raise the model's vocab_size"
+            f"the tokenizer has {len(tokenizer)} tokens, but the model's vocab_size is {vocab_size}: raise it"
         )

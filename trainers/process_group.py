@@ -1,10 +1,12 @@
-"""Number, rank and sums of the processes that train together, and how they end."""
+"""Number, rank, sums and whole tensors of the processes that train together, and how they end."""
 
 import time
 from functools import cache
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 
 def world_size() -> int:
@@ -15,6 +17,11 @@ def world_size() -> int:
 def rank() -> int:
     """Rank of this process."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return the tensor itself, or gather a sharded one; then every process must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def sums(values: list[float]) -> list[float]:

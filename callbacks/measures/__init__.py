@@ -1,9 +1,9 @@
-"""What can be measured of a decoder, as pure functions: ranks, entropies, similarities."""
+"""Measures of a decoder as pure functions: ranks, entropies, similarities."""
 
 from .attention_entropy import attention_entropies, attention_entropy
 from .cka import linear_cka
 from .effective_rank import effective_rank, proportional_effective_rank, singular_values
-from .modules import Selected, select_modules, whole
+from .modules import Selected, select_modules
 from .ov_circuit import ov_singular_values
 from .probe import probe_activations, spread_positions
 
@@ -19,5 +19,4 @@ __all__ = [
     "select_modules",
     "singular_values",
     "spread_positions",
-    "whole",
 ]

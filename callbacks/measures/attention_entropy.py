@@ -1,4 +1,4 @@
-"""How widely attention heads look: the entropy of their probabilities, in nats and as a share of the largest."""
+"""Entropy of attention probabilities, in nats and as a share of the largest possible value."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,54 +12,53 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .probe import observed, run_probe
 
-# The attention implementation that measures; transformers looks it up by this name.
+# Name under which transformers finds the attention implementation that measures.
 MEASURING = "pico_maml_entropy"
 
 
 def attention_entropy(probabilities: Tensor) -> Tensor:
-    """H = -sum_j a_j log a_j in nats over the last dimension, which sums to 1; a zero adds nothing."""
+    """Return H = -sum_j a_j log a_j in nats over the last dimension, with 0 log 0 = 0."""
     return torch.special.entr(probabilities).sum(-1)
 
 
 class EntropySums:
-    """Sums over positions that see at least two tokens: the first position has no choice, and log 1 is no measure."""
+    """Sums over positions that see at least two tokens; a position that sees one has entropy 0 by necessity."""
 
     def __init__(self) -> None:
         self.sums: dict[int, Tensor] = {}
         self.counts: dict[int, Tensor] = {}
 
     def add(self, layer: int, probabilities: Tensor, visible: Tensor) -> None:
-        """Take in (B, H, T, S) probabilities, with for each query the number of tokens (B or 1, 1, T) it sees."""
+        """Add probabilities (B, H, T, S); `visible` (B or 1, 1, T) is the number of tokens each query sees."""
         entropy = attention_entropy(probabilities)  # (B, H, T)
         counted = (visible > 1).expand(entropy.shape[0], 1, -1)
-        # Where one token is visible this divides by log 2 and is left out.
+        # The clamp avoids log 1 = 0 at positions that are not counted.
         pair = torch.stack([entropy, entropy / visible.clamp(min=2).log()])
         total = torch.where(counted, pair, 0).sum((1, 3)).double()  # (2, H)
         self.sums[layer] = self.sums[layer] + total if layer in self.sums else total
         self.counts[layer] = self.counts[layer] + counted.sum() if layer in self.counts else counted.sum()
 
     def means(self) -> dict[int, Tensor]:
-        """For each layer (2, H): mean entropy in nats, and normalised; NaN where no position sees two tokens."""
+        """Return for each layer (2, H): mean entropy in nats, and normalised; NaN if no position sees two tokens."""
         return {layer: self.sums[layer] / self.counts[layer] for layer in sorted(self.sums)}
 
 
 def attention_entropies(model: PreTrainedModel, input_ids: Tensor, max_scores: int = 2**24) -> dict[int, Tensor]:
-    """Mean attention entropy of each head over a fixed batch.
+    """Measure the mean attention entropy of each head over a batch.
 
-    The probabilities are computed in pieces from queries and keys, never (H, T, T) at once for long texts.
+    The probabilities are computed piecewise from queries and keys, never (H, T, T) at once for long texts.
 
     Args:
-        model: any transformers decoder whose attention can be exchanged; mode and implementation are restored.
+        model: any transformers decoder with exchangeable attention; mode and implementation are restored.
         input_ids: (R, T) token ids.
         max_scores: attention scores held at a time; by default 64 MB in fp32.
 
     Returns:
-        For each layer (2, H) float64: entropy in nats, and divided at each position by the logarithm of the number of
-        tokens it sees (1 is uniform attention, 0 attention to a single token), averaged over the positions that see
-        at least two.
+        For each layer (2, H) float64, averaged over the positions that see at least two tokens: entropy in nats, and
+        entropy divided by the logarithm of the number of visible tokens (1: uniform, 0: all on one token).
 
     Raises:
-        ValueError: the model computes attention in a way of its own that cannot be measured so.
+        ValueError: the model has attention sinks, or an attention that cannot be exchanged.
     """
     sums = EntropySums()
 
@@ -75,7 +74,7 @@ def attention_entropies(model: PreTrainedModel, input_ids: Tensor, max_scores: i
         **_: Any,
     ) -> tuple[Tensor, None]:
         if s_aux is not None:
-            raise ValueError("attention with sinks is not measured: its probabilities over tokens do not sum to 1")
+            raise ValueError("attention with sinks cannot be measured: its probabilities over tokens do not sum to 1")
         add = partial(sums.add, module.layer_idx)
         output = _attend(add, query, key, value, attention_mask, scaling, softcap, max_scores)
         return output.transpose(1, 2).contiguous(), None
@@ -90,7 +89,7 @@ def attention_entropies(model: PreTrainedModel, input_ids: Tensor, max_scores: i
     finally:
         model.set_attn_implementation(before)
     if not sums.sums:
-        raise ValueError(f"{type(model).__name__} computes attention in a way of its own, which cannot be measured")
+        raise ValueError(f"{type(model).__name__} has an attention that cannot be exchanged and so not be measured")
     return {layer: entropies.cpu() for layer, entropies in sums.means().items()}
 
 
@@ -104,7 +103,7 @@ def _attend(
     softcap: float | None,
     max_scores: int,
 ) -> Tensor:
-    """Attention over (B, H, T, E) queries in pieces, as the eager implementations compute it: (B, H, T, E)."""
+    """Attend piecewise as the eager implementations do: queries (B, H, T, E) to outputs (B, H, T, E)."""
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     if mask is None:

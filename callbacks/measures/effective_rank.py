@@ -1,6 +1,6 @@
-"""Effective rank of a matrix: over how many directions its singular values are spread.
+"""Effective rank of a matrix (Roy and Vetterli 2007): the number of directions its singular values are spread over.
 
-Roy and Vetterli 2007; as a share of the rank that the shape allows, the paper's section 6 (Figures 29 to 33).
+Section 6 of the paper (Figures 29 to 33) reports it as a share of the largest possible rank.
 """
 
 import math
@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """Singular values of a matrix (M, N), largest first: (min(M, N),), in float64 where it is, else in float32.
+    """Return the singular values of a matrix (M, N), largest first: (min(M, N),) in float32, or float64 if it is.
 
-    All NaN where the matrix holds a value that is not finite, or where LAPACK does not converge.
+    All are NaN if the matrix has a value that is not finite, or if LAPACK does not converge.
     """
     matrix = matrix.detach()
     if matrix.dtype != torch.float64:
@@ -21,15 +21,14 @@ def singular_values(matrix: Tensor) -> Tensor:
         try:
             return torch.linalg.svdvals(matrix)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            pass  # a measurement never ends a training run
+            pass  # a failed measurement must not end a training run
     return matrix.new_full((min(matrix.shape),), math.nan)
 
 
 def effective_rank(singular: Tensor) -> float:
-    """exp(H(p)), with p the (d,) singular values divided by their sum and H in nats.
+    """Return exp(H(p)), with p the (d,) singular values divided by their sum and H in nats.
 
-    Between 1 (rank one, or one row) and d (all equal); 0 for a zero matrix, which spans nothing; NaN where a value is
-    NaN, or where there are none.
+    Between 1 (rank one) and d (all equal); 0 for a zero matrix; NaN if a value is NaN or there are none.
     """
     if not len(singular):
         return math.nan
@@ -41,5 +40,5 @@ def effective_rank(singular: Tensor) -> float:
 
 
 def proportional_effective_rank(singular: Tensor) -> float:
-    """PER = exp(H(p)) / d, with d the number of singular values: `effective_rank` as a share of what is possible."""
+    """Return PER = exp(H(p)) / d, the effective rank as a share of the number d of singular values."""
     return effective_rank(singular) / len(singular) if len(singular) else math.nan

@@ -1,4 +1,4 @@
-"""Which weight matrices of a decoder are looked at."""
+"""Select weight matrices of a decoder by name and layer."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 REGEX = "re:"
 
@@ -15,9 +14,9 @@ class Selected(NamedTuple):
     """A module with a weight matrix.
 
     Attributes:
-        module: it.
+        module: the module.
         name: its name within its layer, such as `attention.v_proj`.
-        layer: the layer's number; -1 where it lies in none.
+        layer: number of the layer; -1 for a module outside of layers.
     """
 
     module: nn.Module
@@ -26,21 +25,21 @@ class Selected(NamedTuple):
 
     @property
     def weight(self) -> Tensor:
-        """Its matrix."""
-        assert isinstance(self.module.weight, Tensor)  # select_modules saw to it
+        """The weight matrix."""
+        assert isinstance(self.module.weight, Tensor)  # ensured by select_modules
         return self.module.weight
 
 
 def select_modules(model: nn.Module, patterns: Sequence[str], layers: Sequence[int] | None = None) -> list[Selected]:
-    """The modules whose name within their layer matches a pattern, in the order of the model.
+    """Return the modules whose name within their layer matches a pattern, in the order of the model.
 
     Args:
-        model: a decoder whose layers are numbered in its names (`...layers.3.attention.v_proj`).
-        patterns: each a glob (`attention.*`), or `re:` and a regular expression for the whole name.
-        layers: of these only, negative ones counted from the last; None for all.
+        model: a decoder with numbered layers in its names (`...layers.3.attention.v_proj`).
+        patterns: globs (`attention.*`), or `re:` and a regular expression for the whole name.
+        layers: numbers of layers, negative ones counted from the last; None for all.
 
     Raises:
-        ValueError: a pattern is no regular expression or matches nothing, or there is no such layer.
+        ValueError: a pattern is no regular expression or matches nothing, or a layer does not exist.
     """
     candidates = []
     for path, module in model.named_modules():
@@ -58,9 +57,9 @@ def select_modules(model: nn.Module, patterns: Sequence[str], layers: Sequence[i
         matching |= matches
     if layers is not None:
         count = 1 + max(candidate.layer for candidate in candidates)
-        for layer_number in layers:
-            if not -count <= layer_number < count:
-                raise ValueError(f"there is no layer {layer_number}: the model has {count}")
+        for number in layers:
+            if not -count <= number < count:
+                raise ValueError(f"there is no layer {number}: the model has {count}")
         wanted = {number % count for number in layers}
         candidates = [candidate for candidate in candidates if candidate.layer in wanted]
     return [candidate for candidate in candidates if candidate.name in matching]
@@ -73,8 +72,3 @@ def _matches(name: str, pattern: str) -> bool:
         return re.fullmatch(pattern.removeprefix(REGEX), name) is not None
     except re.error as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The tensor, gathered from all processes where it is sharded; then every process must ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,4 +1,4 @@
-"""OV circuits: what a head writes into the residual stream of what it reads there, whatever it attends to."""
+"""OV circuits: the map from what a head reads in the residual stream to what it writes there."""
 
 import torch
 from torch import Tensor
@@ -7,28 +7,25 @@ from .effective_rank import singular_values
 
 
 def ov_singular_values(output: Tensor, value: Tensor, heads: int) -> list[Tensor]:
-    """Singular values of W_O^h W_V^h for each head h (Elhage et al. 2021, "A Mathematical Framework").
+    """Return the E largest singular values of W_O^h W_V^h for each head h (Elhage et al. 2021, section "OV circuit").
 
-    The product of two thin matrices is (D, D) with rank at most E; its singular values are those of an (E, E) matrix.
+    The product (D, D) has at most rank E, so an (E, E) matrix has the same singular values.
 
     Args:
         output: (D, H * E) weight of the output projection.
-        value: (G * E, D) weight of the value projection; of G groups, each is shared by H / G heads in turn.
+        value: (G * E, D) weight of the value projection; H / G consecutive heads share each of the G groups.
         heads: H.
-
-    Returns:
-        For each head its E singular values, largest first.
     """
     size = output.shape[1] // heads
     outputs = output.detach().float().split(size, dim=1)  # H times (D, E)
     values = value.detach().float().split(size, dim=0)  # G times (E, D)
     shared = heads // len(values)
-    found = []
+    spectra = []
     for head, write in enumerate(outputs):
         read = values[head // shared]
         if not (write.isfinite().all() and read.isfinite().all()):
-            found.append(write.new_full((size,), torch.nan))
+            spectra.append(write.new_full((size,), torch.nan))
             continue
-        # Orthonormal factors on the outside leave the singular values as they are.
-        found.append(singular_values(torch.linalg.qr(write, mode="r").R @ torch.linalg.qr(read.T, mode="r").R.T))
-    return found
+        # The orthonormal factors of both QR decompositions do not change the singular values.
+        spectra.append(singular_values(torch.linalg.qr(write, mode="r").R @ torch.linalg.qr(read.T, mode="r").R.T))
+    return spectra

@@ -1,4 +1,4 @@
-"""Activations of chosen modules on a fixed batch of text."""
+"""Outputs of chosen modules on a fixed batch of text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from .modules import Selected
 
 
 def spread_positions(rows: int, length: int, count: int) -> Tensor:
-    """Up to `count` positions spread evenly over (rows, length) tokens, as indices into them flattened."""
+    """Spread up to `count` positions evenly over (rows, length) tokens; returns flat indices."""
     total = rows * length
     return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).round().long()
 
 
 @contextmanager
 def observed(model: nn.Module) -> Iterator[None]:
-    """Run a model in evaluation mode, without gradient and uncompiled; its mode comes back afterwards."""
+    """Switch to evaluation mode, without gradient and compilation, and restore the mode afterwards."""
     was_training = model.training
     model.eval()
     try:
-        # Compiled code would not call the hooks, and compile anew for every shape.
+        # Compiled code would not call the hooks and would be recompiled for every shape.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
@@ -31,38 +31,38 @@ def observed(model: nn.Module) -> Iterator[None]:
 
 
 def run_probe(model: PreTrainedModel, input_ids: Tensor) -> None:
-    """One forward pass over (R, T) ids, row by row, as small as it can be."""
+    """Run a forward pass over (R, T) ids row by row, which needs little memory."""
     for row in input_ids.to(model.device).split(1):
-        # Through the whole model, so that FSDP gathers its shards; of the logits only one position.
+        # The whole model, so that FSDP gathers its shards; logits of a single position.
         model(row, use_cache=False, logits_to_keep=1)
 
 
 def probe_activations(
     model: PreTrainedModel, input_ids: Tensor, modules: Sequence[Selected], positions: Tensor
 ) -> list[Tensor]:
-    """What modules give out for some tokens of a fixed batch.
+    """Return the outputs (n, width) of each module at the given positions, on the model's device.
 
     Args:
-        model: called in evaluation mode; its mode is restored.
+        model: the model, whose mode is restored.
         input_ids: (R, T) token ids.
-        modules: of the model.
-        positions: (n,) indices into the R * T tokens, in rising order.
-
-    Returns:
-        For each module its outputs (n, width) at these positions, on the model's device.
+        modules: modules of the model.
+        positions: (n,) ascending indices into the R * T tokens.
     """
     length = input_ids.shape[1]
-    kept: list[list[Tensor]] = [[] for _ in modules]
+    outputs: list[list[Tensor]] = [[] for _ in modules]
     row = 0
 
-    def keep(into: list[Tensor]) -> Any:
+    def append_to(parts: list[Tensor]) -> Any:
         def hook(module: nn.Module, args: Any, output: Tensor) -> None:
             mine = positions[positions.div(length, rounding_mode="floor") == row] - row * length
-            into.append(output.detach()[0, mine.to(output.device)].float())
+            parts.append(output.detach()[0, mine.to(output.device)].float())
 
         return hook
 
-    handles = [selected.module.register_forward_hook(keep(into)) for selected, into in zip(modules, kept, strict=True)]
+    handles = [
+        selected.module.register_forward_hook(append_to(parts))
+        for selected, parts in zip(modules, outputs, strict=True)
+    ]
     try:
         with observed(model):
             for row in range(len(input_ids)):
@@ -70,4 +70,4 @@ def probe_activations(
     finally:
         for handle in handles:
             handle.remove()
-    return [torch.cat(parts) for parts in kept]
+    return [torch.cat(parts) for parts in outputs]

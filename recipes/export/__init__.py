@@ -1,1 +1,1 @@
-"""Write a checkpoint in the format that another program reads."""
+"""Write a checkpoint in the format of another program."""

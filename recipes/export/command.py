@@ -1,10 +1,9 @@
-"""Write a checkpoint in the form that another program reads.
+"""Write a checkpoint in the format of another program.
 
     python -m pico_maml.recipes.export --model runs/demo --format hub --output_dir runs/demo-hub
 
-Formats: `hub` loads with trust_remote_code where this package is not installed; `llama` is a plain LlamaForCausalLM
-for vLLM, SGLang and TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor names of the first
-Pico checkpoints.
+Formats: `hub` loads with trust_remote_code without this package; `llama` is a LlamaForCausalLM for vLLM, SGLang and
+TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor names of the first Pico checkpoints.
 """
 
 import json
@@ -20,6 +19,7 @@ from ...modeling_pico import PicoForCausalLM
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ...modeling_pico.remote_code import add_remote_code
 from ...trainers import InputError
+from ...trainers.checks import check_choice
 from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.runs.folder import check_free
@@ -27,7 +27,7 @@ from ..arguments.parser import parse
 from .gguf_file import write_gguf
 
 FORMATS = ("hub", "llama", "gguf", "published")
-# What the loaders of the published checkpoints read of config.json.
+# Keys of config.json that the loaders of the published checkpoints read.
 PUBLISHED_KEYS = (
     "activation_hidden_dim",
     "attention_n_heads",
@@ -52,8 +52,7 @@ class ExportArguments:
     revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise InputError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        check_choice("format", self.format, FORMATS)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -76,13 +75,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def export_hub(model: PicoForCausalLM, folder: Path) -> None:
-    """Weights, configuration and the modelling files, for all four Auto classes."""
+    """Write weights, configuration and the modelling files, for all four Auto classes."""
     model.save_pretrained(folder)
     add_remote_code(folder, folder / "config.json")
 
 
 def export_llama(model: PicoForCausalLM, folder: Path) -> None:
-    """A stock LLaMA with the same logits."""
+    """Write a LLaMA with the same logits."""
     with torch.device("meta"):
         llama = LlamaForCausalLM(llama_config(model.config))
     llama.load_state_dict(llama_state_dict(model.config, model.state_dict()), assign=True)
@@ -92,18 +91,18 @@ def export_llama(model: PicoForCausalLM, folder: Path) -> None:
 
 
 def export_published(model: PicoForCausalLM, folder: Path) -> None:
-    """The names and keys of the published checkpoints, whose loaders come with their own code."""
+    """Write the names and keys of the published checkpoints, which have loaders of their own."""
     if model.config.tie_word_embeddings:
-        raise InputError("the published layout has no tied embeddings: export this model as hub or llama")
+        raise InputError("the format published has no tied embeddings: export this model as hub or llama")
     rope = model.config.rope_parameters
     assert rope is not None  # filled in by the configuration
     if rope["rope_type"] != "default":
-        raise InputError(f"the published layout has no scaled positions ({rope}): export this model as hub or llama")
+        raise InputError(f"the format published has no scaled positions ({rope}): export this model as hub or llama")
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in published_state_dict(model.state_dict()).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {name: value for name, value in model.config.to_dict().items() if name in PUBLISHED_KEYS}
-    # The loaders of this layout know the angles by their base alone.
+    # These loaders read the base of the angles under this key only.
     config["position_emb_theta"] = rope["rope_theta"]
     config |= {"architectures": ["PicoDecoderHF"], "torch_dtype": str(model.dtype).removeprefix("torch.")}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

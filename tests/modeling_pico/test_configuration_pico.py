@@ -33,7 +33,7 @@ def test_unknown_size_lists_the_known_ones():
         ({"tie_word_embeddings": "no"}, "expected bool, got str"),
         ({"d_model": 100}, "attention_n_heads must divide d_model, got d_model=100 and attention_n_heads=12"),
         ({"attention_n_kv_heads": 5}, "attention_n_kv_heads must divide attention_n_heads"),
-        ({"d_model": 36}, "must be even because RoPE turns pairs"),
+        ({"d_model": 36}, "must be even because RoPE rotates pairs"),
         ({"n_layers": -1}, "n_layers must be at least 1, got -1"),
         ({"attention_n_kv_heads": 24}, "got attention_n_heads=12 and attention_n_kv_heads=24"),
         ({"norm_eps": 0}, "must be positive and finite, got 0 and 10000.0"),

@@ -221,7 +221,7 @@ def test_n_way_larger_than_the_words_available(model, blocks, tokenizer, tmp_pat
 
 def test_a_model_with_another_head(model, blocks, tokenizer, tmp_path):
     run = trainer(model, blocks, tokenizer, tmp_path)
-    with pytest.raises(InputError, match="n_way is 3, but the model's head tells 4 words apart"):
+    with pytest.raises(InputError, match="n_way is 3, but the model's head has 4 classes"):
         trainer(run.model, blocks, tokenizer, tmp_path, n_way=3)
 
 
@@ -236,7 +236,7 @@ def test_tokenizers_that_do_not_fit(model, blocks, tokenizer, tmp_path):
         trainer(model, blocks, maskless, tmp_path)
     larger = copy.deepcopy(tokenizer)
     larger.add_tokens(["one", "two", "three"])
-    with pytest.raises(InputError, match="the tokenizer has 403 tokens, the model only 400"):
+    with pytest.raises(InputError, match="the tokenizer has 403 tokens, but the model's vocab_size is 400"):
         trainer(model, blocks, larger, tmp_path)
 
 

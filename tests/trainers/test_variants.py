@@ -181,12 +181,12 @@ def test_arguments_that_make_no_sense(changes, message, tmp_path):
 
 def test_stream_with_too_few_words(model, blocks, tokenizer, tmp_path):
     with pytest.raises(
-        InputError, match="the first 20 blocks hold too few words for n_way 90: of each, k_shot 1 must"
+        InputError, match="the first 20 blocks have too few words for n_way 90: each needs k_shot 1 places"
     ):
         trainer(model, blocks, tokenizer, tmp_path, **{**STREAM, "n_way": 90})
 
 
 def test_a_head_made_with_other_arguments(model, blocks, tokenizer, tmp_path):
     meta = trainer(model, blocks, tokenizer, tmp_path).model
-    with pytest.raises(InputError, match="made with other arguments: learned_lr_steps 0 -> 10; start from a model"):
+    with pytest.raises(InputError, match="has other arguments: learned_lr_steps 0 -> 10; start from a model"):
         trainer(meta, blocks, tokenizer, tmp_path, learn_inner_lr=True)

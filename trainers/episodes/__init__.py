@@ -1,4 +1,9 @@
-"""Episodes: N-way K-shot tasks that are drawn from unlabelled token ids. Pure functions, no model."""
+"""Draw episodes, N-way K-shot tasks, from unlabelled token ids. Pure functions, no model.
+
+- `sampling`: the episodes of training and evaluation.
+- `random_positions`: the episodes of the paper's published code, for comparison.
+- `occurrences`: which words and places a pool of text offers.
+"""
 
 from .sampling import (
     READOUTS,

@@ -1,4 +1,4 @@
-"""Where in a pool of text a word may be hidden: the candidates that episodes are drawn from."""
+"""The places of a pool of text where a word may be hidden."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,28 @@ from ..corpus.words import WordTable
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Places of words, grouped by word.
+    """Places of words, sorted by word.
 
     Attributes:
-        positions: (P,) flat positions in the pool, sorted by word.
+        positions: (P,) flat positions in the pool.
         word: (P,) number of the word at each position, in [0, count).
-        count: how many numbers there are; a word may have lost all its places.
+        count: number of words, of which some may have no place left.
     """
 
     positions: Tensor
     word: Tensor
     count: int
 
-    def where(self, keep: Tensor) -> "Occurrences":
-        """Those of a (P,) bool mask; words keep their numbers."""
-        return Occurrences(self.positions[keep], self.word[keep], self.count)
+    def where(self, mask: Tensor) -> "Occurrences":
+        """Select places by a (P,) bool mask; the numbers of the words do not change."""
+        return Occurrences(self.positions[mask], self.word[mask], self.count)
 
     def per_word(self) -> Tensor:
-        """(count,) places of each word."""
+        """Return the (count,) numbers of places of the words."""
         return torch.bincount(self.word, minlength=self.count)
 
     def draw(self, words: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """(N, count) positions for each of the (N,) words, without replacement."""
+        """Draw (N, count) positions of the words (N,) without replacement."""
         shuffled = torch.randperm(len(self.positions), generator=generator)
         by_word = shuffled[torch.argsort(self.word[shuffled], stable=True)]
         first = torch.searchsorted(self.word[by_word], words)
@@ -49,17 +49,17 @@ def find_occurrences(
     words: WordTable | None,
     max_frequency: float,
 ) -> Occurrences:
-    """Places whose window lies in its row, holds the word once, and has text that no other place's window has.
+    """Return the places whose window lies in one row, has the word once, and repeats no other place's window.
 
     Args:
         token_ids: (R, T) rows of running text, on the CPU.
-        least: words with fewer places are left out.
-        start: where a window begins, counted from the word (negative: before it).
+        least: fewest places of a word; words with fewer are dropped.
+        start: start of a window relative to the word (negative: to its left).
         window: L, tokens in a window.
-        apart: tokens to the left and to the right of a place in which its word must not stand again.
+        apart: tokens to the left and to the right of a place that must not repeat its word.
         mask_id: never a word.
-        words: which ids are words; without it any id is.
-        max_frequency: words that make up more than this share of the pool are left out.
+        words: which ids are words; None for all.
+        max_frequency: words that make up a larger share of the pool are dropped.
     """
     length = token_ids.shape[1]
     flat = token_ids.reshape(-1)
@@ -73,41 +73,41 @@ def find_occurrences(
     word = torch.zeros_like(positions)
     word[1:] = flat[positions].diff() != 0
     word = word.cumsum(0)
-    found = Occurrences(positions, word, int(word[-1]) + 1)
+    places = Occurrences(positions, word, int(word[-1]) + 1)
 
     column = positions % length
-    eligible = (column + start >= 0) & (column + start + window <= length) & _alone(found, apart)
+    eligible = (column + start >= 0) & (column + start + window <= length) & _alone(places, apart)
     if words is not None:
-        # Behind the last column stands a token nobody knows, so a word there may go on.
+        # The token after the last column is unknown and may continue the word.
         after = torch.ones_like(usable)
         after[:, :-1] = words.continues[token_ids[:, 1:]]
         eligible &= ~after.reshape(-1)[positions]
-    found = found.where(eligible)
-    found = found.where((found.per_word() >= least)[found.word])
-    return found.where(_first_of_each_context(flat, found.positions, start, window))
+    places = places.where(eligible)
+    places = places.where((places.per_word() >= least)[places.word])
+    return places.where(_first_of_each_context(flat, places.positions, start, window))
 
 
-def _alone(found: Occurrences, apart: tuple[int, int]) -> Tensor:
-    """Which places have no other of the same word so near (neighbours are adjacent, sorted by word and place).
+def _alone(places: Occurrences, apart: tuple[int, int]) -> Tensor:
+    """(P,) bool: no other place of the same word is so near. Sorted by word, neighbours are adjacent.
 
-    Positions are flat, so a neighbour may stand in another row; a window that stays in its row never reaches it.
+    Positions are flat: at the edge of a row a place may be dropped for a neighbour in the next row.
     """
     before, after = apart
-    gap = found.positions.diff()
-    same = found.word.diff() == 0
-    alone = torch.ones(len(found.positions), dtype=torch.bool)
+    gap = places.positions.diff()
+    same = places.word.diff() == 0
+    alone = torch.ones(len(places.positions), dtype=torch.bool)
     alone[1:] &= ~(same & (gap <= before))
     alone[:-1] &= ~(same & (gap <= after))
     return alone
 
 
 def _first_of_each_context(flat: Tensor, positions: Tensor, start: int, window: int) -> Tensor:
-    """(P,) bool: the window, the hidden word left out, has the same tokens as none before it.
+    """(P,) bool: no earlier window has the same tokens, apart from the hidden word.
 
-    Text that stands in the pool twice would otherwise put the same window into support and query.
+    Repeated text would otherwise put the same window into support and query.
     """
-    # A rolling hash: sum of x_j * B^j over the window, brought to the same power of B wherever the window starts
-    # (64-bit arithmetic that wraps, so an odd B loses nothing).
+    # Rolling hash: sum of x_j * B^j over the window, scaled to the same power of B for every start (64-bit
+    # arithmetic that wraps around, in which an odd B is invertible).
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-(2**62), 2**62, (int(flat.max()) + 1,), generator=generator)[flat]
     powers = torch.full((len(flat) + 1,), 6364136223846793005).cumprod(0)

@@ -1,8 +1,8 @@
 """The episodes of the paper's published training code, for comparison: random positions instead of chosen words.
 
-Every row hides its tokens at the same K random positions; the classes are the first N distinct tokens met there, and
-every other token is put into class 0. So class 0 grows with the batch, and a head that always answers 0 looks
-accurate: watch `class_0_share` beside `query_accuracy`.
+Every row hides its tokens at the same K random positions. The classes are the first N distinct hidden tokens; every
+other token is labelled 0. Class 0 therefore grows with the batch, and a head that always answers 0 seems accurate:
+compare `query_accuracy` with `class_0_share`.
 """
 
 import torch
@@ -24,16 +24,16 @@ def sample_random_positions(
     """Hide K random positions of every row for support, and Q others for query.
 
     Args:
-        token_ids: (R, T) rows of running text; each is used whole.
+        token_ids: (R, T) rows of running text.
         mask_id: the token that hides a token.
-        ways: N, at most so many classes.
-        shots: K, support positions, shared by all rows.
+        ways: N, largest number of classes.
+        shots: K, support positions, the same in all rows.
         queries: Q, query positions.
         generator: a CPU generator; the same state gives the same episode.
-        held_out: (V,) bool, tokens that are never a class, and so fall into class 0.
+        held_out: (V,) bool, tokens that are never a class of their own and so are labelled 0.
 
     Returns:
-        The episode on the CPU, with R * K support and R * Q query examples; None where all hidden tokens are the same.
+        The episode on the CPU, with R * K support and R * Q query examples; None if all hidden tokens are the same.
 
     Raises:
         InputError: a row has fewer than K + Q positions.
@@ -48,11 +48,7 @@ def sample_random_positions(
     classes = _first_distinct(hidden if held_out is None else hidden[~held_out[hidden]], ways)
     if len(classes) < 2:
         return None
-    return Episode(
-        support=_hide(token_ids, support, mask_id, classes),
-        query=_hide(token_ids, query, mask_id, classes),
-        words=classes,
-    )
+    return Episode(_hide(token_ids, support, mask_id, classes), _hide(token_ids, query, mask_id, classes), classes)
 
 
 def _first_distinct(values: Tensor, count: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""SMLMT episodes: N-way K-shot word identification tasks made from unlabelled text (Bansal et al. 2020).
+"""Draw SMLMT episodes: N-way K-shot tasks from unlabelled text (Bansal et al. 2020).
 
-An episode hides each of N words in K support and Q query windows of text; the task is to say which of the N words
-is hidden. Sampling is a pure function of the token ids and a generator: it knows no model and no trainer.
+An episode hides each of N words in K support and Q query windows; the task is to tell which of the N words is hidden.
+Sampling is a pure function of the token ids and a generator.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from ..checks import check_at_least, check_choice
 from ..corpus.words import WordTable
 from ..errors import InputError
 from .occurrences import Occurrences, find_occurrences
@@ -23,7 +24,7 @@ class Examples:
 
     Attributes:
         ids: (R, L) token ids.
-        rows, positions: (M,) which state of which row is classified.
+        rows, positions: (M,) where in `ids` each state is read.
         labels: (M,) classes in [0, N).
     """
 
@@ -36,18 +37,18 @@ class Examples:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Examples":
-        """The same examples on a device."""
+        """Move the examples to a device."""
         return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels)))
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One task. Examples are grouped by class, and the order of the classes is random.
+    """One task, with its examples grouped by class and the classes in random order.
 
     Attributes:
-        support: N * K examples; the hidden word masked or cut off.
+        support: N * K examples.
         query: N * Q examples.
-        words: (N,) the token id hidden in the examples of each class.
+        words: (N,) token ids of the classes.
     """
 
     support: Examples
@@ -55,12 +56,12 @@ class Episode:
     words: Tensor
 
     def to(self, device: torch.device) -> "Episode":
-        """The same episode on a device."""
+        """Move the episode to a device."""
         return Episode(self.support.to(device), self.query.to(device), self.words.to(device))
 
 
 def episode_generator(seed: int, step: int, micro_batch: int) -> torch.Generator:
-    """The source of randomness of one micro-batch: the same on every rank and after a resume, with nothing to save."""
+    """Return the random generator of a micro-batch, the same on every rank and after a resume."""
     digest = blake2b(f"{seed}/{step}/{micro_batch}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
 
@@ -80,8 +81,7 @@ def sample_episode(
 ) -> Episode | None:
     """Draw an N-way K-shot episode from a pool of text; each example is a window of its own.
 
-    A window holds the `window` tokens that end at the hidden word (a causal model sees nothing to its right), so
-    a word counts only where it has that much left context in its row, and occurs nowhere else in the window.
+    A word is hidden only where its whole window lies in one row and has the word no second time.
 
     Args:
         token_ids: (R, T) rows of running text.
@@ -90,17 +90,18 @@ def sample_episode(
         shots: K, support windows of a class.
         queries: Q, query windows of a class.
         generator: a CPU generator; the same state gives the same episode.
-        words: which ids may be hidden; without it any id but the mask.
+        words: which ids may be hidden; None for all but the mask.
         window: L, tokens in a window.
-        readout: `mask` reads the state of the mask that stands for the word (the paper's); `previous` the state of
-            the token before it, no mask needed; `last` the end of a window with the masked word in its middle.
-        max_frequency: words that make up more than this share of the pool (function words) are left out.
+        readout: the state that is classified: `mask` of the mask in the word's place, with the window to its left
+            (the paper's); `previous` of the token before the word, without a mask; `last` of the window's last
+            token, with the masked word in the middle.
+        max_frequency: words that make up a larger share of the pool (function words) are never a class.
 
     Returns:
-        The episode on the CPU, or None where fewer than `ways` words occur often enough.
+        The episode on the CPU, or None if fewer than `ways` words occur often enough.
 
     Raises:
-        InputError: a count that makes no task, an unknown readout, or a window that does not fit a row.
+        InputError: a count below its minimum, an unknown readout, or a window that does not fit a row.
     """
     _check(ways, shots, queries, window, readout, token_ids.shape[1])
     token_ids = token_ids.cpu().long()
@@ -109,11 +110,10 @@ def sample_episode(
     if classes is None:
         return None
     hidden = pool.draw(classes, shots + queries, generator)  # (N, K + Q)
-    return Episode(
-        support=_windows(token_ids, hidden[:, :shots], mask_id, window, readout),
-        query=_windows(token_ids, hidden[:, shots:], mask_id, window, readout),
-        words=token_ids.reshape(-1)[hidden[:, 0]],
+    support, query = (
+        _windows(token_ids, part, mask_id, window, readout) for part in hidden.split([shots, queries], 1)
     )
+    return Episode(support, query, token_ids.reshape(-1)[hidden[:, 0]])
 
 
 def sample_stream_episode(
@@ -129,10 +129,10 @@ def sample_stream_episode(
     window: int = 32,
     max_frequency: float = 0.005,
 ) -> Episode | None:
-    """Draw an episode whose states next-token prediction has computed anyway: those of the tokens before the words.
+    """Draw an episode that classifies states of next-token passes: those of the tokens before the hidden words.
 
-    Query examples lie in the current batch, support examples in batches before it. A state has seen its whole row up
-    to there, so a word counts only where it stands in its row for the first time.
+    Query examples lie in the current batch, support examples in earlier ones. A state has seen its row up to there,
+    so a word is a candidate only at its first place in a row.
 
     Args:
         past_ids: (R, T) rows of earlier batches.
@@ -141,36 +141,24 @@ def sample_stream_episode(
         Others: see `sample_episode`.
 
     Returns:
-        The episode on the CPU; `ids` are those of `past_ids` and `batch_ids`, nothing is masked. None where fewer
-        than `ways` words occur often enough on both sides.
+        The episode on the CPU, with `past_ids` and `batch_ids`, unmasked, as its `ids`; None if fewer than `ways`
+        words occur often enough in both.
     """
-    length = batch_ids.shape[1]
-    _check(ways, shots, queries, window, "previous", length)
+    _check(ways, shots, queries, window, "previous", batch_ids.shape[1])
     past_ids, batch_ids = past_ids.cpu().long(), batch_ids.cpu().long()
-    both = torch.cat([past_ids, batch_ids])
-    found = find_occurrences(
-        both,
-        shots + queries,
-        -window,
-        window,
-        (0, 0),
-        mask_id=mask_id,
-        words=words,
-        max_frequency=max_frequency,
+    both, border = torch.cat([past_ids, batch_ids]), past_ids.numel()
+    least, apart = shots + queries, (0, 0)
+    places = find_occurrences(
+        both, least, -window, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
     )
-    found = found.where(_first_in_row(both, found.positions))
-    border = past_ids.numel()
-    past, current = found.where(found.positions < border), found.where(found.positions >= border)
+    places = places.where(_first_in_row(both, places.positions))
+    past, current = places.where(places.positions < border), places.where(places.positions >= border)
     classes = _draw_classes((past.per_word() >= shots) & (current.per_word() >= queries), ways, generator)
     if classes is None:
         return None
-    support = past.draw(classes, shots, generator)
-    query = current.draw(classes, queries, generator)
-    return Episode(
-        support=_states(past_ids, support - 1),
-        query=_states(batch_ids, query - 1 - border),
-        words=both.reshape(-1)[support[:, 0]],
-    )
+    support, query = past.draw(classes, shots, generator), current.draw(classes, queries, generator)
+    hidden = both.reshape(-1)[support[:, 0]]
+    return Episode(_states(past_ids, support - 1), _states(batch_ids, query - 1 - border), hidden)
 
 
 def count_words(
@@ -183,18 +171,16 @@ def count_words(
     readout: str = "mask",
     max_frequency: float = 0.005,
 ) -> int:
-    """Words that could be classes of an episode: at least `occurrences` (K + Q) usable windows in the pool."""
+    """Count the words that could be classes: those with at least `occurrences` (K + Q) windows in the pool."""
     _check(2, 1, 1, window, readout, token_ids.shape[1])
     pool = _find(token_ids.cpu().long(), mask_id, occurrences, words, window, readout, max_frequency)
     return int((pool.per_word() >= occurrences).sum())
 
 
 def _check(ways: int, shots: int, queries: int, window: int, readout: str, length: int) -> None:
-    for name, value, least in (("n_way", ways, 2), ("k_shot", shots, 1), ("n_query", queries, 1)):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}, got {value}")
-    if readout not in READOUTS:
-        raise InputError(f"readout must be one of {', '.join(READOUTS)}, got {readout!r}")
+    check_at_least(2, n_way=ways)
+    check_at_least(1, k_shot=shots, n_query=queries)
+    check_choice("readout", readout, READOUTS)
     if not 2 <= window < length:
         raise InputError(f"episode_window must be at least 2 and shorter than a block of {length}, got {window}")
 
@@ -209,7 +195,7 @@ def _find(
     max_frequency: float,
 ) -> Occurrences:
     start = _window_start(window, readout)
-    # With `last` the windows of neighbours reach over each other from both sides, so they are kept a window apart.
+    # With `last` a window reaches to both sides of its word: places of a word must lie a whole window apart.
     apart = (window - 1, window - 1) if readout == "last" else (-start, start + window - 1)
     return find_occurrences(
         token_ids, least, start, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
@@ -217,7 +203,7 @@ def _find(
 
 
 def _window_start(window: int, readout: str) -> int:
-    """Where the window of a hidden word starts, counted from the word."""
+    """Return the start of a hidden word's window relative to the word."""
     return {"mask": 1 - window, "previous": -window, "last": -(window // 2)}[readout]
 
 
@@ -229,7 +215,7 @@ def _draw_classes(often: Tensor, ways: int, generator: torch.Generator) -> Tenso
 
 
 def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, readout: str) -> Examples:
-    """Examples for (N, K) flat positions of hidden words, each in a window of its own."""
+    """Return the examples of hidden words at flat positions (N, K), each in a window of its own."""
     start = _window_start(window, readout)
     places = (hidden + start).reshape(-1, 1) + torch.arange(window)
     ids = token_ids.reshape(-1)[places]  # (N * K, L)
@@ -240,7 +226,7 @@ def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, reado
 
 
 def _states(token_ids: Tensor, read: Tensor) -> Examples:
-    """Examples for (N, K) flat positions of states in running text."""
+    """Return the examples of states at flat positions (N, K) of running text."""
     flat, length = read.reshape(-1), token_ids.shape[1]
     return Examples(token_ids, flat // length, flat % length, _labels(read))
 
@@ -250,8 +236,8 @@ def _labels(places: Tensor) -> Tensor:
 
 
 def _first_in_row(token_ids: Tensor, positions: Tensor) -> Tensor:
-    """(P,) bool: the token stands nowhere before in its row."""
-    key = token_ids * len(token_ids) + torch.arange(len(token_ids))[:, None]  # one number a token and row
+    """(P,) bool: the token's first place in its row."""
+    key = token_ids * len(token_ids) + torch.arange(len(token_ids))[:, None]  # one number for each token and row
     ranked, order = torch.sort(key.reshape(-1), stable=True)
     first = torch.ones(token_ids.numel(), dtype=torch.bool)
     first[order[1:][ranked[1:] == ranked[:-1]]] = False

@@ -1,4 +1,11 @@
-"""Meta-learning: the head and its inner loop, the loss of an episode, the model around both, and how it is judged."""
+"""What happens to an episode once it is drawn.
+
+- `inner_loop`: the head, and how it is adapted on the support set.
+- `episode_loss`: the query loss of the adapted head, which training minimises.
+- `meta_model`: the language model with that head; its forward pass computes both losses.
+- `adaptation`: query accuracy on held-out episodes.
+- `episode_config`: the arguments that training and evaluation share.
+"""
 
 from .adaptation import Accuracy, Adaptation, adaptation_table, evaluate_adaptation
 from .episode_config import EpisodeConfig

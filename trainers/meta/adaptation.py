@@ -1,4 +1,4 @@
-"""How well a model adapts to words and text it was not trained on."""
+"""Query accuracy on episodes of held-out words and text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch.func import functional_call
 from ..corpus import WordTable
 from ..episodes import Episode, episode_generator
 from ..errors import InputError
-from ..process_group import rank, world_size
+from ..process_group import rank, whole, world_size
 from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
 from .inner_loop import MetaHead, inner_loop, prototype_logits
@@ -35,11 +35,11 @@ class Adaptation:
     """Query accuracies on held-out episodes of one shape.
 
     Attributes:
-        n_way, k_shot, episodes: what was run.
+        n_way, k_shot, episodes: shape and number of the episodes.
         chance: 1 / N.
-        prototypes: by nearest class prototype, without a head: the baseline.
-        trained: with the model's own head after 0, 1, ..., T inner steps; None where it has no trained one.
-        fresh: the same with a new head of the same shape, which shows what the features alone are worth.
+        prototypes: accuracy of the nearest class prototype, the baseline without a head.
+        trained: accuracy of the model's own head after 0, 1, ..., T inner steps; None without a trained head.
+        fresh: the same of a newly initialised head of that shape, to tell features and head apart.
     """
 
     n_way: int
@@ -61,21 +61,21 @@ def evaluate_adaptation(
     seed: int = 0,
     trained_head: bool = True,
 ) -> Adaptation:
-    """Run episodes drawn from held-out text, without dropout; nothing of the model changes.
+    """Adapt heads to episodes drawn from held-out text, without dropout, and leave the model unchanged.
 
     Args:
-        model: its mode is restored. Of a head with more than `config.n_way` classes the first ones are used, which the
-            random order of classes makes as good as any in SMLMT episodes; one with fewer is left out.
-        blocks: (R, T) held-out token ids, the pool of all episodes.
-        words: which ids may be classes, usually those held out in training.
-        mask_id: of the tokenizer.
+        model: its mode is restored. A head with more classes than `config.n_way` is cut to its first ones (the order
+            of classes is random in SMLMT episodes); one with fewer is not evaluated.
+        blocks: (R, T) held-out token ids; every episode is drawn from all of them.
+        words: which ids may be classes, usually the held-out words.
+        mask_id: mask token of the tokenizer.
         config: the episodes and the inner loop.
-        episodes: how many; processes share them.
-        seed: the same seed gives the same episodes and the same fresh head for every model.
-        trained_head: judge the model's own head too.
+        episodes: number of episodes over all processes.
+        seed: gives the same episodes and the same fresh head for every model.
+        trained_head: evaluate the model's own head too.
 
     Raises:
-        InputError: the blocks hold too few words, or the head has learned rates for fewer inner steps.
+        InputError: the blocks have too few words, or the head learned rates for fewer inner steps.
     """
     config.check_pool(blocks, mask_id, words)
     trained_head = trained_head and config.n_way <= model.config.meta_head["ways"]
@@ -83,19 +83,19 @@ def evaluate_adaptation(
     if trained_head:
         heads["trained"] = _first_ways(model, config)
     inner = config.inner_loop()
-    right: list[Tensor] = []
+    correct: list[Tensor] = []
     was_training = model.training
     model.eval()
     try:
-        # Every process runs as many (FSDP needs that); the surplus is dropped below.
+        # Every process runs the same number of episodes, as FSDP requires; surplus ones are cut off below.
         for i in range(rank(), world_size() * -(-episodes // world_size()), world_size()):
             episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0))
             if episode is None:
-                raise RuntimeError("a pool that held enough words no longer does")
-            right.append(_run(model, heads, inner, episode.to(model.device), config.n_way))
+                raise RuntimeError("no episode from a pool that has enough words")
+            correct.append(_query_accuracies(model, heads, inner, episode.to(model.device), config.n_way))
     finally:
         model.train(was_training)
-    local = torch.stack(right)  # (episodes / W, curves)
+    local = torch.stack(correct)  # (episodes / W, curves)
     table = gather(local[None].contiguous()).transpose(0, 1).flatten(0, 1)[:episodes].cpu().numpy()
     accuracies = [_interval(column, seed) for column in table.T]
     steps = inner.steps_taken() + 1
@@ -111,26 +111,27 @@ def evaluate_adaptation(
 
 
 @torch.no_grad()
-def _run(
+def _query_accuracies(
     model: PicoForMetaCausalLM, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
 ) -> Tensor:
-    """(C,) query accuracies of one episode: prototypes, then each head after 0 to T inner steps."""
-    # Through the model's own forward, so that FSDP gathers its shards.
-    states = [model(examples.ids, keep_states=True).states for examples in (episode.support, episode.query)]
-    support = read_states(states[0], episode.support, 0)
-    query = read_states(states[1], episode.query, 0)
+    """Return (C,) query accuracies of an episode: prototypes, then each head after 0 to T inner steps."""
+    # The model's own forward makes FSDP gather the shards.
+    support, query = (
+        read_states(model(examples.ids, keep_states=True).states, examples, 0)
+        for examples in (episode.support, episode.query)
+    )
     labels, query_labels = episode.support.labels, episode.query.labels
 
     def accuracy(logits: Tensor) -> Tensor:
         return logits.argmax(-1).eq(query_labels).float().mean()
 
-    found = [accuracy(prototype_logits(query, support, labels, ways))]
+    accuracies = [accuracy(prototype_logits(query, support, labels, ways))]
     for head in heads.values():
         start = inner.start(head, support, labels)
         rates = head.learning_rates(inner.lr)
         for fast in inner_loop(head, start, support, labels, inner.steps_taken(), rates):
-            found.append(accuracy(functional_call(head, fast, (query,))))
-    return torch.stack(found)
+            accuracies.append(accuracy(functional_call(head, fast, (query,))))
+    return torch.stack(accuracies)
 
 
 def _fresh_head(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int) -> MetaHead:
@@ -142,48 +143,40 @@ def _fresh_head(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int) ->
 
 
 def _first_ways(model: PicoForMetaCausalLM, config: EpisodeConfig) -> MetaHead:
-    """A copy of the model's head with its first N classes, whole on every process."""
+    """Copy the model's head with its first N classes, unsharded."""
     settings = model.config.meta_head
-    steps = config.inner_loop().steps_taken()
-    if 0 < settings.get("learned_lr_steps", 0) < steps:
-        raise InputError(
-            f"inner_steps is {steps}, but learning rates were learned for {settings['learned_lr_steps']}: lower it"
-        )
+    steps, learned_steps = config.inner_loop().steps_taken(), settings.get("learned_lr_steps", 0)
+    if 0 < learned_steps < steps:
+        raise InputError(f"inner_steps is {steps}, but learning rates were learned for {learned_steps}: lower it")
     with torch.device("meta"):
         head = MetaHead(model.config.d_model, **{**settings, "ways": config.n_way})
-    weights = {name: _whole(weight).float() for name, weight in model.meta_head.state_dict().items()}
+    weights = {name: whole(weight).float() for name, weight in model.meta_head.state_dict().items()}
     for part in ("weight", "bias"):
         weights[f"{head.output_layer}.{part}"] = weights[f"{head.output_layer}.{part}"][: config.n_way]
     head.load_state_dict(weights, assign=True)
     return head
 
 
-def _whole(weight: Tensor) -> Tensor:
-    return weight.full_tensor() if isinstance(weight, torch.distributed.tensor.DTensor) else weight
-
-
 def _interval(values: np.ndarray, seed: int) -> Accuracy:
-    """The mean over episodes and its 95 % percentile bootstrap interval, episodes resampled."""
+    """Return the mean and its 95 % percentile bootstrap interval over (E,) episodes."""
     draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
     low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
     return Accuracy(float(values.mean()), float(low), float(high))
 
 
 def adaptation_table(results: Sequence[Adaptation]) -> str:
-    """One line an episode shape: query accuracy in percent with its interval."""
-    header = (
+    """Format one line an episode shape: query accuracies in percent with their intervals."""
+    lines = [
         f"{'N-way':>6}{'K-shot':>7}{'chance':>8}{'prototypes':>20}{'fresh head':>20}{'trained head':>20}{'gain':>8}"
-    )
-    lines = [header]
+    ]
     for result in results:
-        cells = [result.prototypes, result.fresh[-1]]
-        shown = "".join(f"{_percent(accuracy):>20}" for accuracy in cells)
-        if result.trained is None:
-            shown += f"{'-':>20}{'-':>8}"
-        else:
-            gain = result.trained[-1].mean - result.trained[0].mean
-            shown += f"{_percent(result.trained[-1]):>20}{gain:>+8.1%}"
-        lines.append(f"{result.n_way:>6}{result.k_shot:>7}{result.chance:>8.1%}{shown}")
+        trained, gain = "-", "-"
+        if result.trained is not None:
+            trained = _percent(result.trained[-1])
+            gain = f"{result.trained[-1].mean - result.trained[0].mean:+.1%}"
+        shape = f"{result.n_way:>6}{result.k_shot:>7}{result.chance:>8.1%}"
+        baselines = f"{_percent(result.prototypes):>20}{_percent(result.fresh[-1]):>20}"
+        lines.append(f"{shape}{baselines}{trained:>20}{gain:>8}")
     return "\n".join(lines)
 
 

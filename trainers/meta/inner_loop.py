@@ -1,8 +1,8 @@
-"""The inner loop: a small head adapted by SGD on frozen features (ANIL, Raghu et al. 2020).
+"""The inner loop: adapt a small head by SGD on frozen features (ANIL, Raghu et al. 2020).
 
 With phi_0 the head's weights, the support set gives phi_t = phi_(t-1) - alpha * grad CE(h_phi(f(S)), y_S), t = 1..T
-(Algorithm 1 of the paper, lines 12 to 16). The outer loss is CE(h_phi_T(f(Q)), y_Q). Its first-order gradient takes
-d phi_T / d phi_0 for the identity (FOMAML, Finn et al. 2017); the exact one goes through the inner steps too.
+(Algorithm 1 of the paper, lines 12 to 16). The outer loss is CE(h_phi_T(f(Q)), y_Q). Its first-order gradient treats
+d phi_T / d phi_0 as the identity (FOMAML, Finn et al. 2017); the exact one goes through the inner steps too.
 """
 
 import math
@@ -16,10 +16,11 @@ from torch.nn import functional as F
 from transformers import initialization as init
 
 Weights = dict[str, Tensor]
+Rates = dict[str, Tensor | float]
 
 
 class MetaHeadLayer(nn.Linear):
-    """A linear layer of the head; its own class because it is initialised apart from the decoder's (Xavier)."""
+    """A linear layer of the head; a class of its own because it is initialised by Xavier, unlike the decoder's."""
 
 
 class MetaHead(nn.Module):
@@ -30,10 +31,10 @@ class MetaHead(nn.Module):
         ways: N, classes.
         layers: linear layers, at least 1.
         hidden_dim: width between the layers.
-        dropout: share of hidden units dropped, drawn from the generator given to `forward`.
-        learned_lr_steps: inner steps that have learning rates of their own, one a layer, learned with the weights
-            (Meta-SGD, Li et al. 2017; per layer and step as in MAML++, Antoniou et al. 2019). 0: none.
-        inner_lr: what these learning rates start from.
+        dropout: share of hidden units dropped; `forward` drops none without a generator.
+        learned_lr_steps: inner steps with learned learning rates, one for each layer and step (Meta-SGD, Li et al.
+            2017; MAML++, Antoniou et al. 2019); 0 learns none.
+        inner_lr: initial value of the learned rates.
     """
 
     def __init__(
@@ -51,12 +52,12 @@ class MetaHead(nn.Module):
         self.layers = nn.ModuleList(MetaHeadLayer(n, m) for n, m in pairwise(widths))
         self.dropout = dropout
         self.initial_lr = inner_lr
-        # Their logarithms, so that they stay positive and change by factors.
+        # Logarithms, so that the rates stay positive and change by factors.
         self.log_inner_lr = nn.Parameter(torch.empty(learned_lr_steps, layers)) if learned_lr_steps else None
         self.reset_inner_lr()
 
     def reset_inner_lr(self) -> None:
-        """Set the learned learning rates to where they start."""
+        """Set the learned learning rates to their initial value."""
         if self.log_inner_lr is not None:
             init.constant_(self.log_inner_lr, math.log(self.initial_lr))
 
@@ -71,8 +72,8 @@ class MetaHead(nn.Module):
             features = F.relu(self._linear(i, features))
             if generator is not None and self.dropout > 0:
                 # F.dropout takes no generator, and every rank must drop the same units.
-                kept = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
-                features = features * kept / (1 - self.dropout)
+                mask = torch.rand(features.shape, generator=generator, device=features.device) >= self.dropout
+                features = features * mask / (1 - self.dropout)
         return features
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -84,12 +85,12 @@ class MetaHead(nn.Module):
         return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
 
     def weights(self) -> Weights:
-        """phi_0 by name: what the inner loop adapts, in fp32 where a model or FSDP keeps it in half precision."""
+        """Return phi_0 by parameter name; half-precision weights are converted to fp32."""
         named = self.layers.named_parameters(prefix="layers")
         return {name: w.float() if w.dtype in (torch.bfloat16, torch.float16) else w for name, w in named}
 
-    def learning_rates(self, lr: float) -> dict[str, Tensor | float]:
-        """The inner learning rate of each weight: the learned (T,) ones, or `lr`."""
+    def learning_rates(self, lr: float) -> Rates:
+        """Return the inner learning rates by parameter name: the learned ones (T,), else `lr`."""
         if self.log_inner_lr is None:
             return dict.fromkeys(self.weights(), lr)
         rates = self.log_inner_lr.exp()
@@ -102,25 +103,22 @@ def inner_loop(
     features: Tensor,
     labels: Tensor,
     steps: int,
-    lr: float | dict[str, Tensor | float],
+    lr: float | Rates,
     generator: torch.Generator | None = None,
     first_order: bool = True,
 ) -> Iterator[Weights]:
-    """Run the inner loop: `steps` of SGD on the support set.
+    """Yield phi_0, phi_1, ..., phi_T by parameter name: T steps of SGD on the support set.
 
     Args:
-        head: called as head(features, generator) with other weights in place of its own, which stay as they are.
-        start: phi_0 by parameter name.
+        head: called as head(features, generator); its own weights do not change.
+        start: phi_0.
         features: (M, D) support features.
         labels: (M,) classes.
-        steps: T, inner updates.
-        lr: alpha, the inner learning rate; or one for each name, a number or (T,) a step.
-        generator: source of the dropout masks, on the device of the features; None drops nothing.
-        first_order: take the inner gradients for constants, so that d phi_T / d phi_0 is the identity and the
+        steps: T.
+        lr: alpha, one for all weights or by parameter name; (T,) gives each step its own.
+        generator: source of the dropout masks, on the device of the features; None for no dropout.
+        first_order: treat the inner gradients as constants, so that d phi_T / d phi_0 is the identity and the
             features get no gradient; else both are exact.
-
-    Yields:
-        phi_0, phi_1, ..., phi_T by parameter name.
     """
     yield start
     rates = lr if isinstance(lr, dict) else dict.fromkeys(start, lr)
@@ -131,7 +129,7 @@ def inner_loop(
                 leaves = {name: weight.detach().requires_grad_() for name, weight in fast.items()}
                 logits = functional_call(head, leaves, (features.detach(), generator))
             else:
-                # Views, because prototype weights depend on the layers below: the inner gradient is a partial one.
+                # Views make the inner gradient a partial one: prototype weights depend on the layers below.
                 leaves = {n: w.view_as(w) if w.requires_grad else w.detach().requires_grad_() for n, w in fast.items()}
                 logits = functional_call(head, leaves, (features, generator))
             loss = F.cross_entropy(logits, labels)
@@ -148,62 +146,47 @@ def adapt_head(
     features: Tensor,
     labels: Tensor,
     steps: int,
-    lr: float | dict[str, Tensor | float],
+    lr: float | Rates,
     generator: torch.Generator | None = None,
     *,
     first_order: bool = True,
     start: Weights | None = None,
 ) -> Weights:
-    """phi_T by parameter name, from the head's own weights or from `start`; see `inner_loop`."""
+    """Return phi_T of `inner_loop` by parameter name; phi_0 is `start`, by default the head's own weights."""
     start = head.weights() if start is None else start
     *_, last = inner_loop(head, start, features, labels, steps, lr, generator, first_order)
     return last
 
 
 def prototypes(features: Tensor, labels: Tensor, ways: int) -> Tensor:
-    """(N, D) mean feature of each class (Snell et al. 2017); zero for a class without examples.
-
-    Args:
-        features: (M, D).
-        labels: (M,) in [0, N).
-        ways: N.
-    """
+    """Average features (M, D) by labels (M,) in [0, N): (N, D), zero for a class without examples."""
     membership = F.one_hot(labels, ways).to(features.dtype)
     return membership.T @ features / membership.sum(0)[:, None].clamp(min=1)
 
 
 def prototype_start(head: MetaHead, features: Tensor, labels: Tensor) -> Weights:
-    """phi_0 whose last layer is made from class prototypes (Proto-MAML, Triantafillou et al. 2020).
+    """Return phi_0 with class prototypes in the last layer (Proto-MAML, Triantafillou et al. 2020).
 
     With c_n the prototypes of the last layer's inputs, w_n = 2 c_n / sqrt(H) and b_n = -|c_n|^2 / sqrt(H), so that the
-    softmax is over minus the squared distances divided by sqrt(H); undivided, it is saturated from the start. With
-    a single layer c_n are the prototypes of the features themselves.
+    softmax is over minus the squared distances divided by sqrt(H); undivided, it would be saturated from the start.
 
     Args:
-        head: gives the layers before the last.
-        features: (M, D) support features; the weights carry their gradient.
+        head: provides the layers before the last.
+        features: (M, D) support features; the returned weights have a gradient for them.
         labels: (M,) classes.
     """
     ways, width = head.weights()[f"{head.output_layer}.weight"].shape
     centres = prototypes(head.hidden(features), labels, ways)
-    last = {
-        f"{head.output_layer}.weight": 2 * centres / width**0.5,
-        f"{head.output_layer}.bias": -centres.square().sum(1) / width**0.5,
-    }
-    return head.weights() | last
+    weight, bias = 2 * centres / width**0.5, -centres.square().sum(1) / width**0.5
+    return head.weights() | {f"{head.output_layer}.weight": weight, f"{head.output_layer}.bias": bias}
 
 
 def prototype_logits(features: Tensor, support_features: Tensor, support_labels: Tensor, ways: int) -> Tensor:
-    """Minus the distance to each class's mean support feature (Snell et al. 2017), the baseline without a head.
-
-    Args:
-        features: (M, D) to classify.
-        support_features: (N * K, D).
-        support_labels: (N * K,) in [0, N).
-        ways: N.
+    """Classify features (M, D) without a head (Snell et al. 2017).
 
     Returns:
-        (M, N) logits.
+        (M, N) minus the distances to the mean of each class's support features, given as (N * K, D) with labels
+        (N * K,) in [0, N).
     """
     return -torch.cdist(features, prototypes(support_features, support_labels, ways))
 

@@ -1,7 +1,8 @@
-"""The model that is trained: a Pico language model that also holds the head of the episodes."""
+"""The model that is trained: a Pico language model with the head of the episodes, and the losses of a micro-batch."""
 
 import copy
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,16 @@ from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...modeling_pico.loss_pico import next_token_loss
 from ..episodes import Episode, Examples
 from ..process_group import rank, world_size
-from .episode_loss import InnerLoop, episode_loss
+from .episode_loss import InnerLoop, Metrics, episode_loss
 from .inner_loop import MetaHead, MetaHeadLayer
 
 FOMAML = InnerLoop()
 
 
 class Objectives:
-    """The parts that a loss is the sum of, by name, as they are weighted in it.
+    """The weighted terms of a loss by objective.
 
-    No container that DDP looks into: it would tie the graphs of all tensors it finds in an output together.
+    DDP searches dicts and dataclasses for tensors and would join their graphs, so this is a class of its own.
     """
 
     def __init__(self, losses: dict[str, Tensor]) -> None:
@@ -33,37 +34,37 @@ class Objectives:
 
 @dataclass
 class EpisodeOutput(ModelOutput):
-    """What a micro-batch with an episode gives.
+    """Losses and metrics of a micro-batch with an episode.
 
     Attributes:
-        loss: what to minimise: the weighted query loss, the same on every rank, plus the next-token loss of this
-            rank's rows where there is one.
+        loss: the next-token loss of this rank's rows, if any, plus the weighted query loss, which is the same on
+            every rank.
         next_token_loss: mean cross-entropy in nats a token of this rank's rows, or None.
-        objectives: the parts that `loss` is the sum of: `next_token`, `query` or both.
+        objectives: the terms of `loss`: `next_token`, `query` or both.
         states: (B, T, D) last hidden states of `input_ids`, detached, or None.
-        metrics: for each name a sum and the number of things it is over, the same on every rank: `query_loss`,
-            `query_accuracy_before` (with phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their
-            difference), `prototype_accuracy` (nearest class prototype, no head), `support_accuracy` (with phi_T),
-            `class_0_share` and `support_class_0_share` (labels in class 0: what always answering 0 would score),
-            `head_weight_norm_adapted` (2-norm of the weight matrices phi_T, without biases).
+        metrics: a sum and a count for each name, the same on every rank: `query_loss`, `query_accuracy_before` (with
+            phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their difference), `prototype_accuracy` (nearest
+            class prototype, no head), `support_accuracy` (with phi_T), `class_0_share` and `support_class_0_share`
+            (share of labels 0, the score of always answering 0), `head_weight_norm_adapted` (2-norm of the weight
+            matrices of phi_T, without biases).
     """
 
     loss: Tensor | None = None
     next_token_loss: Tensor | None = None
     objectives: Objectives | None = None
     states: Tensor | None = None
-    metrics: dict[str, tuple[Tensor, int]] | None = None
+    metrics: Metrics | None = None
 
 
 class PicoForMetaCausalLM(PicoForCausalLM):
-    """`PicoForCausalLM` plus `meta_head`; checkpoints of it load as any Pico class.
+    """`PicoForCausalLM` plus `meta_head`, whose arguments but the width are in `config.meta_head`.
 
-    `config.meta_head` holds the arguments of `MetaHead` beside the width.
+    Its checkpoints load as any Pico class.
     """
 
-    # A step mixes objectives, so each micro-batch is a mean and the Trainer divides by their number.
+    # A step mixes objectives: each micro-batch is a mean and the Trainer divides by their number.
     accepts_loss_kwargs = False
-    _keys_to_ignore_on_load_unexpected = []  # noqa: RUF012 (here every key is expected)
+    _keys_to_ignore_on_load_unexpected = []  # noqa: RUF012 (this class has every key of its checkpoints)
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__(config)
@@ -72,12 +73,12 @@ class PicoForMetaCausalLM(PicoForCausalLM):
 
     @classmethod
     def from_causal_lm(cls, model: PicoForCausalLM, seed: int, **head: Any) -> "PicoForMetaCausalLM":
-        """Put a new head beside a language model, whose weights are shared, not copied.
+        """Add a new head to a language model; the weights are shared, not copied.
 
         Args:
             model: the language model.
-            seed: of the head's initialisation; the global random state is left alone.
-            head: arguments of `MetaHead` beside the width.
+            seed: seed of the head's initialisation; the global random state does not change.
+            head: arguments of `MetaHead` but the width.
         """
         model.config.meta_head = head
         with torch.device("meta"):
@@ -99,11 +100,11 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             super()._init_weights(module)
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Save as `PicoForCausalLM`, the class other programs should load; the head's weights stay in the file."""
+        """Save as `PicoForCausalLM`, the class for other programs to load; the file has the head's weights too."""
         super().save_pretrained(save_directory, **kwargs)
         if kwargs.get("is_main_process", True):
             config = copy.deepcopy(self.config)
-            # The Trainer turns the cache off while it trains; who loads the model wants it.
+            # The Trainer switches the cache off for training; generation needs it.
             config.architectures, config.use_cache = [PicoForCausalLM.__name__], True
             config.save_pretrained(save_directory)
 
@@ -122,68 +123,62 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         keep_states: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Next-token prediction (see `PicoForCausalLM.forward`), an episode, or both at once.
+        """Compute the next-token loss (see `PicoForCausalLM.forward`), the loss of an episode, or both.
 
-        The episode is the same on every rank; each encodes its share of the rows.
+        The episode is the same on every rank; each rank encodes its share of the rows.
 
         Args:
             input_ids: (B, T) this rank's rows; None for an episode alone.
             shift_labels: (B, T) the tokens that follow; None for no next-token loss.
-            episode: the task, on the device of the model.
-            inner: how the head is adapted.
-            query_weight: of the query loss.
-            dropout_seed: seeds the head's dropout, the same on every rank; None drops nothing.
-            support_features: (M, D) states of the support examples, computed before. Then the query examples lie in
-                the rows of all ranks' `input_ids`, rank after rank, and their states are those of this pass.
+            episode: the episode, on the device of the model.
+            inner: the inner loop.
+            query_weight: weight of the query loss.
+            dropout_seed: seed of the head's dropout, the same on every rank; None for no dropout.
+            support_features: (M, D) states of the support examples from earlier passes. The query examples then lie
+                in the rows of all ranks' `input_ids`, rank after rank, and are read from the states of this pass.
             keep_states: return the states of `input_ids`.
 
         Returns:
-            An `EpisodeOutput` where an episode or states are asked for.
+            An `EpisodeOutput` with `episode` or `keep_states`, else the output of `PicoForCausalLM`.
         """
         if episode is None and not keep_states:
             return super().forward(input_ids, attention_mask, position_ids, shift_labels=shift_labels, **kwargs)
-        states = next_token = None
+        output, losses, states = EpisodeOutput(), {}, None
         if input_ids is not None:
             states = self.pico_decoder(input_ids, attention_mask, position_ids, use_cache=False).last_hidden_state
+            output.states = states.detach() if keep_states else None
             if shift_labels is not None:
-                next_token = next_token_loss(states, self.de_embedding_proj, shift_labels)
-        output = EpisodeOutput(
-            loss=next_token,
-            next_token_loss=None if next_token is None else next_token.detach(),
-            objectives=None if next_token is None else Objectives({"next_token": next_token}),
-            states=states.detach() if keep_states and states is not None else None,
-        )
-        if episode is None:
-            return output
-        if support_features is None:
-            support, query = self.encode(episode, inner.needs_support_gradient)
-        elif states is not None:
-            support, query = support_features, on_all_ranks(read_states(states, episode.query, rank() * len(states)))
-        else:
-            raise ValueError("support_features are for episodes in input_ids, which are missing")
-        # The head is a few small matrices: full precision costs nothing and keeps large inner steps exact.
-        with torch.autocast(support.device.type, enabled=False):
-            query_loss, output.metrics = episode_loss(
-                self.meta_head,
-                inner,
-                support,
-                episode.support.labels,
-                query,
-                episode.query.labels,
-                None if dropout_seed is None else torch.Generator(support.device).manual_seed(dropout_seed),
-            )
-        weighted = query_weight * query_loss
-        output.objectives = Objectives(
-            {"query": weighted} | ({} if next_token is None else {"next_token": next_token})
-        )
-        output.loss = weighted if next_token is None else next_token + weighted
+                losses["next_token"] = next_token_loss(states, self.de_embedding_proj, shift_labels)
+                output.next_token_loss = losses["next_token"].detach()
+        if episode is not None:
+            if support_features is None:
+                support, query = self.encode(episode, inner.needs_support_gradient)
+            elif states is None:
+                raise ValueError("support_features need input_ids: the query examples lie in their rows")
+            else:
+                query = on_all_ranks(read_states(states, episode.query, rank() * len(states)))
+                support = support_features
+            query_loss, output.metrics = self.query_loss(episode, support, query, inner, dropout_seed)
+            losses["query"] = query_weight * query_loss
+        if losses:
+            output.objectives, output.loss = Objectives(losses), reduce(torch.add, losses.values())
         return output
 
+    def query_loss(
+        self, episode: Episode, support: Tensor, query: Tensor, inner: InnerLoop, dropout_seed: int | None
+    ) -> tuple[Tensor, Metrics]:
+        """Return `episode_loss` of states (M, D) and (P, D), in fp32: the head is small and inner steps are large."""
+        generator = None if dropout_seed is None else torch.Generator(support.device).manual_seed(dropout_seed)
+        with torch.autocast(support.device.type, enabled=False):
+            return episode_loss(
+                self.meta_head, inner, support, episode.support.labels, query, episode.query.labels, generator
+            )
+
     def encode(self, episode: Episode, support_gradient: bool) -> tuple[Tensor, Tensor]:
-        """Encode an episode, each rank its share of rows: (M, D) support and (P, D) query states, on every rank."""
+        """Encode an episode, each rank its share: support (M, D) and query (P, D) states, complete on every rank."""
         shots = len(episode.support)
         if support_gradient:
-            # One pass for both sets, whose rows have the same length.
+            # Rows of both sets have the same length, so one pass encodes both.
             both = on_all_ranks(self.encode_share(join(episode.support, episode.query)))
             return both[:shots], both[shots:]
         with torch.no_grad():
@@ -195,13 +190,13 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         """Encode this rank's share of the rows, the same number on every rank; see `read_states`."""
         share = -(-len(examples.ids) // world_size())
         rows = torch.arange(rank() * share, (rank() + 1) * share, device=examples.ids.device)
-        # Rows past the end fill up the last shares; no example reads them.
+        # The last shares are filled up with rows that no example reads.
         states = self.pico_decoder(examples.ids[rows % len(examples.ids)], use_cache=False).last_hidden_state
         return read_states(states, examples, rank() * share)
 
 
 def join(first: Examples, second: Examples) -> Examples:
-    """The examples of both, in this order."""
+    """Concatenate two sets of examples."""
     return Examples(
         torch.cat([first.ids, second.ids]),
         torch.cat([first.rows, second.rows + len(first.ids)]),
@@ -211,28 +206,26 @@ def join(first: Examples, second: Examples) -> Examples:
 
 
 def read_states(states: Tensor, examples: Examples, first_row: int) -> Tensor:
-    """The states of the examples that lie in given rows.
+    """Read the states of M examples: (M, D) in fp32, zero for examples in other rows.
 
     Args:
         states: (B, T, D) of rows first_row, ..., first_row + B - 1.
-        examples: M of them.
-
-    Returns:
-        (M, D) in fp32, zero where the row is another.
+        examples: where to read.
+        first_row: number of the first row of `states`.
     """
     local = examples.rows - first_row
     mine = (local >= 0) & (local < len(states))
-    # Shapes that do not depend on the data: no synchronisation with the GPU.
+    # The shapes do not depend on the data, so nothing waits for the GPU.
     read = states[local.clamp(0, len(states) - 1), examples.positions].float()
     return torch.where(mine[:, None], read, 0)
 
 
 def on_all_ranks(local: Tensor) -> Tensor:
-    """The sum over ranks of (M, D) states, each filled by one rank, whole on every rank.
+    """All-reduce (M, D) states: each rank fills its own rows, every rank gets all of them.
 
-    Every rank then computes the same loss, and its gradient reaches the rows that this rank filled, times the number
-    of ranks, because the ranks' gradients are averaged afterwards. Nothing is communicated in the backward pass, where
-    it could get in the way of DDP's own reductions.
+    Every rank then computes the same loss. Its gradient reaches only the rows of the own rank, times the number of
+    ranks, because gradients are averaged over ranks afterwards. The backward pass has no communication, which could
+    interfere with DDP's reductions.
     """
     if world_size() == 1:
         return local

@@ -92,7 +92,7 @@ def test_a_sliding_window_is_normalised_by_what_it_sees():
     assert found[0].tolist() == [pytest.approx([nats] * 4), pytest.approx([1.0] * 4)]
 
 
-def test_a_model_that_attends_in_its_own_way_is_refused(model, monkeypatch):
+def test_a_model_whose_attention_cannot_be_exchanged_is_an_error(model, monkeypatch):
     monkeypatch.setattr(type(model), "set_attn_implementation", lambda self, name: None)
-    with pytest.raises(ValueError, match="PicoForCausalLM computes attention in a way of its own"):
+    with pytest.raises(ValueError, match="PicoForCausalLM has an attention that cannot be exchanged"):
         attention_entropies(model, torch.zeros(1, 4, dtype=torch.long))

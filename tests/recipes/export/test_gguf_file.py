@@ -82,10 +82,10 @@ def test_what_gguf_cannot_say_is_refused_before_anything_is_written(model, token
         read_tokenizer(tokenizer, 399)
     other = train_tokenizer(text, 300)
     other.backend_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    with pytest.raises(InputError, match="split text as GPT-2 does"):
+    with pytest.raises(InputError, match="splits text as GPT-2 does"):
         read_tokenizer(other, 400)
     model.config.rope_parameters = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
-    with pytest.raises(InputError, match=r"scaled positions .* export this model as llama"):
+    with pytest.raises(InputError, match=r"no scaled positions .* export this model as llama"):
         run_export(model, tokenizer, tmp_path)
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(InputError, match="needs the package gguf"):
