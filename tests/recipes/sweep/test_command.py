@@ -59,9 +59,7 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert not list(Path("out/work").iterdir())
 
     written = results()
-    assert set(written) == {
-        f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")
-    }
+    assert set(written) == {f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")}
     full = written["tiny-vanilla-full-xx_a-42"]
     assert full["scores"]["xx_a"]["f1"] == 1.0
     assert set(full["scores"]) == {"validation", "xx_a", "xx_b"}
