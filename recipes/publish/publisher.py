@@ -10,7 +10,8 @@ from typing import Any
 
 from ...trainers.errors import PublishError
 from ...trainers.hub import explain
-from .card.facts import held_out_loss
+from ...trainers.runs.files import METRICS_FILE
+from ...trainers.runs.json_files import JsonLines
 from .queue import POLL, Entry, PublishQueue
 from .repository import HubRepository
 from .revision import revision_folder
@@ -92,6 +93,15 @@ class Publisher:
             folder, title = revision_folder(entry, self.settings), f"The finished run, step {entry.step}"
             record["commit"] = self.repository.push(folder, "main", title)
         return record
+
+
+def held_out_loss(entry: Entry) -> float | None:
+    """Held-out next-token loss at an entry's step (nats a token), None where none was logged."""
+    rows, _ = JsonLines(entry.state / "run" / METRICS_FILE).read()
+    losses = [
+        row["eval_next_token_loss"] for row in rows if row["step"] == entry.step and "eval_next_token_loss" in row
+    ]
+    return losses[-1] if losses else None
 
 
 def is_best(loss: float | None, main_records: list[dict[str, Any]]) -> bool:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ...modeling_pico.remote_code import add_remote_code
-from .card.text import write_card
+from .card.writing import write_card
 from .queue import WEIGHTS, Entry, link_files
 from .settings import Settings
 

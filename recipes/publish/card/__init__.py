@@ -1,1 +1,1 @@
-"""The model card: what is known of a run, its figures, its metadata and its text."""
+"""The model card of a published checkpoint: its facts, its metadata and the Jinja template of its text."""

@@ -1,115 +1,87 @@
-"""What is known of a run from its files; nothing of it is computed anew."""
+"""What a model card tells about: the weights of a checkpoint, and the run that trained them."""
 
-import json
-from dataclasses import dataclass
-from math import prod
+import re
+from dataclasses import dataclass, replace
+from math import isnan, prod
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from safetensors import safe_open
 
-from ....trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
+from ....trainers.corpus.documents import BUILT_IN
 from ....trainers.runs.json_files import read_json
-from ....trainers.runs.learning_dynamics import load_dynamics
+from ....trainers.runs.reader import RunData, load_run
 from ..queue import WEIGHTS, Entry
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class Facts:
     """A checkpoint and its run.
 
     Attributes:
-        step: of the weights.
-        final: whether training had ended.
+        run: the run, as far as it had come.
         config: config.json.
-        parameters: numbers in the weights, without the head of the episodes.
-        arguments: of the run; empty where it left none.
-        metrics: rows of metrics.jsonl.
-        results: results.json; empty before it was written.
-        ner: results of fine-tuning in subfolders of the run, by folder; of a tagger, its own under "".
-        dynamics: tidy rows (see `load_dynamics`), None where nothing was measured.
+        parameters: size of the weights, without the head of the episodes.
+        step: of the weights.
+        final: True for the weights of a finished run.
     """
 
-    step: int
-    final: bool
+    run: RunData
     config: dict[str, Any]
     parameters: int
-    arguments: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    results: dict[str, Any]
-    ner: dict[str, dict[str, Any]]
-    dynamics: pd.DataFrame | None
+    step: int
+    final: bool
 
-    @classmethod
-    def of_entry(cls, entry: Entry, weights_step: int | None = None) -> "RunFacts":
-        """Read what an entry of the queue has frozen.
+    @property
+    def tagger(self) -> dict[str, Any] | None:
+        """Results of fine-tuning on NER, where the model itself is the fine-tuned one."""
+        return self.run.ner.get("")
 
-        Args:
-            entry: of the queue.
-            weights_step: step of the weights that the card is about, where they are not the entry's.
-        """
-        run, checkpoint = entry.state / "run", entry.state
-        results = read_json(run / RESULTS_FILE) if (run / RESULTS_FILE).exists() else {}
-        ner = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{RESULTS_FILE}"))}
-        if "treebank" in results:
-            ner, results = {"": results}, {}
-        try:
-            dynamics = load_dynamics(run if (run / "learning_dynamics.jsonl").exists() else checkpoint)
-        except FileNotFoundError:
-            dynamics = None
-        step = entry.step if weights_step is None else weights_step
-        if step != entry.step:
-            results = {}  # which are those of the last weights
-        return cls(
-            step,
-            entry.final,
-            read_json(checkpoint / "config.json"),
-            count_parameters(checkpoint),
-            read_json(run / ARGUMENTS_FILE) if (run / ARGUMENTS_FILE).exists() else {},
-            read_metrics(run / "metrics.jsonl"),
-            results,
-            {name: result for name, result in ner.items() if "scores" in result},
-            dynamics,
-        )
+    @property
+    def has_episodes(self) -> bool:
+        """True when the model was trained with episodes."""
+        return bool((self.config.get("episode") or {}).get("hybrid_ratio", 0) > 0)
 
-    def curve(self, name: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a metric that was logged."""
-        return curve_of(self.metrics, name)
+    @property
+    def hub_dataset(self) -> str | None:
+        """user/name of the corpus, None where it is not from the Hub."""
+        dataset = str(self.run.arguments.get("dataset", ""))
+        is_file = re.search(r"\.(txt|jsonl?|parquet|arrow)$", dataset)
+        return dataset if re.fullmatch(r"[\w.-]+/[\w.-]+", dataset) and not is_file else None
 
-    def newest(self, name: str) -> float | None:
-        """The last value of a metric at or before the step, None where there is none."""
-        values = [value for step, value in zip(*self.curve(name), strict=True) if step <= self.step]
-        return values[-1] if values else None
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus for readers; of a local path only the last part."""
+        dataset = str(self.run.arguments.get("dataset", "its corpus"))
+        if dataset == BUILT_IN:
+            return "the documentation inside Python"
+        return self.hub_dataset or dataset.rstrip("/").split("/")[-1]
+
+    def newest(self, metric: str) -> float | None:
+        """The last value of a metric up to the step of the weights, None where there is none."""
+        value = self.run.last(metric, until=self.step)
+        return None if isnan(value) else value
 
 
-def curve_of(metrics: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    """Steps and values of a metric that was logged."""
-    rows = [row for row in metrics if name in row]
-    return [row["step"] for row in rows], [row[name] for row in rows]
+def read_facts(entry: Entry, weights_step: int | None = None) -> Facts:
+    """Read an entry of the queue.
 
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def held_out_loss(entry: Entry) -> float | None:
-    """The held-out next-token loss of an entry's step (nats a token), None where none was measured."""
-    losses = [
-        row["eval_next_token_loss"]
-        for row in read_metrics(entry.state / "run" / "metrics.jsonl")
-        if "eval_next_token_loss" in row and row["step"] == entry.step
-    ]
-    return losses[-1] if losses else None
+    Args:
+        entry: the frozen checkpoint and run.
+        weights_step: step of the weights, where they are not the entry's; results of the entry's are then left out.
+    """
+    run = load_run(entry.state / "run", "run", checkpoint=entry.state)
+    if weights_step not in (None, entry.step):
+        run = replace(run, results={}, ner={})
+    step = entry.step if weights_step is None else weights_step
+    return Facts(run, read_json(entry.state / "config.json"), count_parameters(entry.state), step, entry.final)
 
 
 def count_parameters(checkpoint: Path) -> int:
-    """Numbers in a checkpoint's weights, from the headers alone."""
+    """Size of a checkpoint's weights without the head of the episodes, from the headers of their files."""
     total = 0
     for path in checkpoint.glob(WEIGHTS):
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (safetensors' file is no dictionary)
-                if not name.startswith("meta_head."):
-                    total += prod(file.get_slice(name).get_shape())
+            names = [name for name in file.keys() if not name.startswith("meta_head.")]  # noqa: SIM118 (no dict)
+            total += sum(prod(file.get_slice(name).get_shape()) for name in names)
     return total

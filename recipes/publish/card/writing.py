@@ -1,0 +1,70 @@
+"""Writes the model card of a checkpoint, README.md, and its figures."""
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ...report.figures import draw_run_curves, draw_run_dynamics
+from ..queue import Entry
+from ..settings import Settings
+from .facts import Facts, read_facts
+from .metadata import metadata
+
+FIGURES = {
+    "figures/curves.png": ("Training curves", draw_run_curves),
+    "figures/learning_dynamics.png": ("Learning dynamics, means over each layer", draw_run_dynamics),
+}
+# Rows of the table of sizes, by the key in config.json.
+SIZES = {
+    "d_model": "width",
+    "n_layers": "layers",
+    "attention_n_heads": "query heads",
+    "attention_n_kv_heads": "key/value heads",
+    "activation_hidden_dim": "inner width of SwiGLU",
+    "max_seq_len": "longest sequence (tokens)",
+    "vocab_size": "vocabulary",
+}
+# Beginnings of arguments about a machine, a tracker or a moment, which say nothing about the model.
+HIDDEN = ("publish_", "hub_", "push_to_hub", "output_dir", "run_name", "report_to", "logging_", "disable_tqdm")
+
+
+def write_card(folder: Path, entry: Entry, settings: Settings, weights_step: int | None = None) -> None:
+    """Write README.md and its figures into a folder.
+
+    Args:
+        folder: existing folder.
+        entry: the frozen checkpoint and run.
+        settings: name the repository and the licence.
+        weights_step: see `read_facts`.
+    """
+    facts = read_facts(entry, weights_step)
+    figures = [(title, path) for path, (title, draw) in FIGURES.items() if draw(facts.run, folder / path)]
+    evaluations = facts.run.curve("eval_perplexity")["step"]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    text = environment.get_template("card.md.jinja").render(
+        metadata=metadata(facts, settings).to_yaml(),
+        facts=facts,
+        settings=settings,
+        sizes=[(label, facts.config[key]) for key, label in SIZES.items() if key in facts.config],
+        figures=figures,
+        evaluated_step=evaluations[evaluations <= facts.step].max(),
+        arguments=shown_arguments(facts),
+    )
+    (folder / "README.md").write_text(text)
+
+
+def shown_arguments(facts: Facts) -> dict[str, str]:
+    """Arguments of the run that describe the model, as JSON; of absolute paths only the last part."""
+    shown = {}
+    for name, value in sorted(facts.run.arguments.items()):
+        if value is not None and not name.startswith(HIDDEN):
+            is_path = isinstance(value, str) and value.startswith(("/", "~"))
+            shown[name] = json.dumps(Path(value).name if is_path else value)
+    return shown

@@ -1,0 +1,66 @@
+import json
+
+from published_run import settings
+
+from pico_maml.recipes.publish.card.writing import write_card
+from pico_maml.recipes.publish.queue import PublishQueue
+
+
+def test_card_states_size_results_arguments_and_licence(entry, tmp_path):
+    write_card(tmp_path, entry, settings(publish_license="mit"))
+    text = (tmp_path / "README.md").read_text()
+    for part in (
+        "4,096 parameters",  # without the head of the episodes
+        "`learning_rate` | `0.0003`",
+        "| test | 0.530 | 0.550 | 565 |",
+        "| test, gazetteer baseline | 0.370 |",
+        "class prototypes, no head | 50.0% (40.0% to 60.0%)",
+        "![Learning dynamics, means over each layer](figures/learning_dynamics.png)",
+        "Licence: mit",
+        "Demitri Africa",
+    ):
+        assert part in text, part
+    assert (tmp_path / "figures" / "curves.png").exists()
+    assert (tmp_path / "figures" / "learning_dynamics.png").exists()
+
+
+def test_same_entry_gives_the_same_bytes(entry, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_card(tmp_path / folder, entry, settings())
+    for path in (tmp_path / "one").rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_absolute_paths_are_shortened_to_their_last_part(run_folder, tmp_path):
+    (run_folder / "arguments.json").write_text(json.dumps({"dataset": "/home/ada/secret/books.txt", "seed": 1}))
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder / "checkpoint-4", 4)
+    write_card(tmp_path, queue.waiting()[0], settings())
+    text = (tmp_path / "README.md").read_text()
+    assert "books.txt" in text
+    assert "secret" not in text
+
+
+def test_card_of_a_checkpoint_loads_that_revision(run_folder, tmp_path):
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder / "checkpoint-2", 2)
+    write_card(tmp_path, queue.waiting()[0], settings(publish_main="best"))
+    text = (tmp_path / "README.md").read_text()
+    assert 'from_pretrained("ada/pico", revision="step-2", trust_remote_code=True)' in text
+    assert "--model ada/pico@step-2 " in text
+    assert "These are the weights of a run after 2 optimizer steps." in text
+    assert "`main` holds the one with the lowest held-out loss" in text
+    assert "Held-out text, step 2: perplexity 20.08, next-token loss 3.0000 nats a token." in text
+
+
+def test_card_of_a_tagger_classifies_tokens(run_folder, tmp_path):
+    result = {"treebank": "da_ddt", "mode": "head", "scores": {"test": {"f1": 0.5, "strict_f1": 0.5, "support": 5}}}
+    (run_folder / "results.json").write_text(json.dumps(result))
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder, 4, final=True)
+    write_card(tmp_path, queue.waiting()[0], settings())
+    text = (tmp_path / "README.md").read_text()
+    assert "fine-tuned on da_ddt (the classifier alone) with pico-maml" in text
+    assert 'pipeline("token-classification", name' in text
+    assert "## Training" not in text
