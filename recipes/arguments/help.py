@@ -33,7 +33,8 @@ def help_text(types: Sequence[type], command: str, everything: bool) -> str:
     """Describe the fields of argument dataclasses, one titled group for each class that declares some.
 
     Args:
-        types: the dataclasses of a command; the first sentence of a class's docstring is the title of its group.
+        types: the dataclasses of a command; the title of a group is the docstring of its class, up to the first full
+            stop or semicolon.
         command: the command's name.
         everything: also list transformers' arguments that are not in `COMMON`, and print each text whole instead of
             its first sentence.
@@ -65,7 +66,7 @@ def title(owner: type) -> str:
     """Heading of the group of a dataclass."""
     if owner is TrainingArguments:
         return "Training (transformers' TrainingArguments)"
-    return first_sentence(inspect.getdoc(owner) or owner.__name__).removesuffix(".")
+    return re.split(r"[.;](?:\s|$)", inspect.getdoc(owner) or owner.__name__)[0]
 
 
 def one_line(argument: Field) -> str:
