@@ -17,7 +17,7 @@ COMMON = {
     "output_dir": "Folder for everything that is written.",
     "max_steps": "Optimizer steps to train for (-1: go by num_train_epochs).",
     "learning_rate": "Peak learning rate of AdamW.",
-    "lr_scheduler_type": "Learning rate after the warm-up: cosine, linear, constant and others.",
+    "lr_scheduler_type": "Course of the learning rate after warm-up: cosine, linear, ...",
     "warmup_steps": "Steps over which the learning rate rises from 0 (below 1: their share).",
     "per_device_train_batch_size": "Rows of a micro-batch on one process.",
     "gradient_accumulation_steps": "Micro-batches of an optimizer step on one process.",
@@ -72,7 +72,8 @@ def title(owner: type) -> str:
 def one_line(argument: Field) -> str:
     """`--name  First sentence of the help. [default]`, cut at the width of a line."""
     default = shorten(default_text(argument), 40, placeholder=" ...]")
-    text = shorten(first_sentence(help_of(argument)), WIDTH - INDENT - len(default) - 1, placeholder=" ...")
+    room = WIDTH - INDENT - len(default) - 1
+    text = shorten(first_sentence(help_of(argument)), room, placeholder=" ...", break_on_hyphens=False)
     return f"  --{argument.name:<{INDENT - 5}} {text} {default}".rstrip()
 
 

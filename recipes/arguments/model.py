@@ -26,7 +26,7 @@ class ModelArguments:
     )
     tokenizer: str | None = HfArg(
         default=None,
-        help="Folder or Hub name (unset: that of init_from or of the corpus, or a new one). "
+        help="Folder or Hub name (unset: that of init_from or the corpus, or a new one). "
         "A new one is a byte-level BPE, trained on the corpus.",
     )
     init_from: str | None = HfArg(

@@ -138,7 +138,10 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("recipe", "changes", "message"),
     TABLE,
-    ids=[f"{recipe.__name__.split('.')[-1]}-{json.dumps(changes)[:60]}" for recipe, changes, _ in TABLE],
+    ids=[
+        f"{recipe.__name__.removesuffix('.command').split('.')[-1]}-{json.dumps(changes)[:60]}"
+        for recipe, changes, _ in TABLE
+    ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(
     recipe, changes, message, pretrained, corpus, damaged, tmp_path, capsys, monkeypatch

@@ -10,7 +10,7 @@ from ...errors import InputError
 
 @dataclass
 class SafetyConfig(TrainingArguments):
-    """transformers' `TrainingArguments`, and when to skip an update or stop; raises InputError for a wrong value."""
+    """When to skip an update or stop; extends `TrainingArguments`, and raises InputError for a wrong value."""
 
     max_skipped_updates: int = field(
         default=10,
