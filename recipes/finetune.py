@@ -4,12 +4,13 @@ python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --mode 
 """
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import disable_progress_bars
 from transformers import AutoModelForTokenClassification, set_seed
+from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ..callbacks import ProgressCallback
@@ -28,29 +29,23 @@ from .arguments.parser import parse, run
 
 @dataclass
 class FinetuneArguments:
-    """Arguments of the model and the data."""
+    """Model and data."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
-    treebank: str = field(
-        metadata={
-            "help": "`sample` (invented sentences, to try the code), a treebank of Universal NER such as da_ddt, "
-            "`all` nine of them, an IOB2 file, or a folder of *-train.iob2, *-dev.iob2 and *-test.iob2."
-        }
+    model: str = HfArg(help="Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub.")
+    treebank: str = HfArg(
+        help="Treebank of Universal NER, `all` (nine), `sample`, or a path. `sample` has invented "
+        "sentences, to try the code; a file is IOB2; a folder holds *-train.iob2, *-dev.iob2 and *-test.iob2."
     )
-    evaluate_on: list[str] = field(
-        default_factory=list, metadata={"help": "Further treebanks whose test sets are scored, or `all` 18."}
+    evaluate_on: list[str] = HfArg(
+        default_factory=list, help="Further treebanks whose test sets are scored, or `all` (18)."
     )
-    uner_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the Universal NER files (unset: downloaded once and cached)."}
-    )
-    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
-    delete_downloads: bool = field(
-        default=False, metadata={"help": "Delete afterwards what was downloaded of the model from the Hub."}
-    )
+    uner_dir: str | None = HfArg(default=None, help="Folder of the Universal NER files (unset: download them once).")
+    revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
+    delete_downloads: bool = HfArg(default=False, help="Delete the files downloaded of the model when finished.")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    """Run the recipe; returns what it writes to results.json."""
+    """Run the command; returns the content of results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
     with deleted_afterwards([data_args.model], data_args.delete_downloads):
         return finetune(data_args, args)
@@ -59,7 +54,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
     """Fine-tune, score and save."""
     disable_progress_bars()
-    logging.disable_progress_bar()  # transformers' bars for files, which would break ours
+    logging.disable_progress_bar()  # transformers' bars for files break ours
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     with args.main_process_first(desc="treebanks"):
@@ -90,7 +85,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
     if args.should_save:
         model.save_pretrained(output_dir)
         tokenizer.save_pretrained(output_dir)
-        # The best epoch stands in output_dir itself now.
+        # The model of the best epoch is in output_dir itself.
         for checkpoint in output_dir.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
         write_json(output_dir / RESULTS_FILE, results)

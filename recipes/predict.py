@@ -4,10 +4,12 @@ python -m pico_maml.recipes.predict --model runs/demo/ner --input_file text.txt 
 """
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoModelForTokenClassification
+from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ..trainers import InputError
@@ -22,19 +24,15 @@ IOB2, JSON_LINES = ".iob2", ".jsonl"
 
 @dataclass
 class PredictArguments:
-    """Arguments of a prediction."""
+    """Model, text and output."""
 
-    model: str = field(metadata={"help": "Fine-tuned model: a folder, or user/name[@revision] on the Hub."})
-    input_file: str = field(metadata={"help": "Text in UTF-8, a sentence a line."})
-    output_file: str = field(
-        metadata={
-            "help": "Ends with .iob2 (word and tag a line) or .jsonl (text and entities with character offsets)."
-        }
+    model: str = HfArg(help="Fine-tuned model: a folder, or user/name[@revision] on the Hub.")
+    input_file: str = HfArg(help="UTF-8 text, one sentence a line.")
+    output_file: str = HfArg(
+        help="New file, .iob2 or .jsonl. .iob2: word and tag a line; .jsonl: text and entities with character offsets."
     )
-    pretokenized: bool = field(
-        default=False, metadata={"help": "Words stand between spaces already; otherwise punctuation is split off."}
-    )
-    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+    pretokenized: bool = HfArg(default=False, help="Split words at spaces only, not at punctuation.")
+    revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
 
     def __post_init__(self) -> None:
         if Path(self.output_file).suffix not in (IOB2, JSON_LINES):
@@ -42,19 +40,19 @@ class PredictArguments:
 
 
 def main(argv: list[str] | None = None) -> list[TaggedSentence]:
-    """Run the recipe; returns the tagged sentences."""
+    """Run the command; returns the tagged sentences."""
     (args,) = parse((PredictArguments,), argv, prog="predict")
     logging.disable_progress_bar()
     output = Path(args.output_file)
     if output.exists():
         raise InputError(f"{output} exists: choose another output_file")
     lines = read_lines(Path(args.input_file))
-    spans = [spans_of(line, args.pretokenized) for line in lines]
+    spans = [word_spans(line, args.pretokenized) for line in lines]
     model = load_pretrained(AutoModelForTokenClassification, args.model, args.revision)
     tokenizer = load_tokenizer(args.model, args.revision)
     sentences = [[line[start:end] for start, end in row] for line, row in zip(lines, spans, strict=True)]
-    filled = [i for i, words in enumerate(sentences) if words]
-    tagged = dict(zip(filled, predict(model, tokenizer, [sentences[i] for i in filled]), strict=True))
+    with_words = [i for i, words in enumerate(sentences) if words]
+    tagged = dict(zip(with_words, predict(model, tokenizer, [sentences[i] for i in with_words]), strict=True))
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == IOB2:
         text = format_iob2((sentence.tokens, sentence.tags) for sentence in tagged.values())
@@ -62,10 +60,8 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence]:
         rows = [describe(line, spans[i], tagged.get(i)) for i, line in enumerate(lines)]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     output.write_text(text, encoding="utf-8")
-    found = sum(len(sentence.entities) for sentence in tagged.values())
-    cut = sum(sentence.truncated for sentence in tagged.values())
-    print(f"{found} entities in {len(tagged)} sentences are in {output}")
-    if cut:
+    print(f"{sum(len(s.entities) for s in tagged.values())} entities in {len(tagged)} sentences are in {output}")
+    if cut := sum(sentence.truncated for sentence in tagged.values()):
         print(f"{cut} words beyond the model's {model.config.max_seq_len} sub-words a line were tagged O")
     return list(tagged.values())
 
@@ -74,7 +70,7 @@ def read_lines(path: Path) -> list[str]:
     """The lines of a text file.
 
     Raises:
-        InputError: no such file, not UTF-8, or no words in it.
+        InputError: the file does not exist, is not UTF-8 or has no words.
     """
     if not path.is_file():
         raise InputError(f"no file {path}: check input_file")
@@ -87,20 +83,13 @@ def read_lines(path: Path) -> list[str]:
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
 
 
-def spans_of(line: str, pretokenized: bool) -> list[tuple[int, int]]:
-    """Where the words of a line begin and end."""
-    if not pretokenized:
-        return split_words(line)
-    spans, end = [], 0
-    for word in line.split():
-        start = line.index(word, end)
-        end = start + len(word)
-        spans.append((start, end))
-    return spans
+def word_spans(line: str, pretokenized: bool) -> list[tuple[int, int]]:
+    """Start and end of each word of a line, in characters."""
+    return [match.span() for match in re.finditer(r"\S+", line)] if pretokenized else split_words(line)
 
 
 def describe(line: str, spans: list[tuple[int, int]], tagged: TaggedSentence | None) -> dict:
-    """A line and its entities, with their place in characters and their mean probability."""
+    """A line and its entities, with start, end (in characters) and mean probability of each."""
     entities = []
     for entity, score in tagged.entities if tagged else []:
         start, end = spans[entity.start][0], spans[entity.end - 1][1]

@@ -17,28 +17,15 @@ from transformers.hf_argparser import HfArg
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
+from .source import SourceArguments
 
 MAX_SOURCES = 200
 
 
 @dataclass
-class CorpusArguments:
+class CorpusArguments(SourceArguments):
     """Arguments of the corpus."""
 
-    dataset: str = HfArg(
-        default="python-prose",
-        help="File, folder or Hub data set, or python-prose. "
-        "Files are .txt, .jsonl, .parquet or .arrow; python-prose is the docs inside Python, without a download.",
-    )
-    dataset_config: str | None = HfArg(default=None, help="Configuration of a Hub data set.")
-    dataset_split: str = HfArg(default="train", help="Split of a Hub data set.")
-    dataset_revision: str | None = HfArg(default=None, help="Revision of a Hub data set (unset: main).")
-    text_column: str = HfArg(
-        default="text", help="Column of the text. A column `input_ids` is read as token ids instead."
-    )
-    streaming: bool = HfArg(
-        default=False, help="Read the corpus while training. Otherwise it is first tokenized to a copy on disk."
-    )
     skip_bad_files: bool = HfArg(
         default=False, help="Skip corpus files that cannot be read (otherwise: an error). Each is read once to check."
     )
@@ -75,15 +62,7 @@ class CorpusArguments:
 
     def documents(self) -> tuple:
         """Training and held-out documents."""
-        documents = load_documents(
-            self.dataset,
-            config_name=self.dataset_config,
-            split=self.dataset_split,
-            revision=self.dataset_revision,
-            text_column=self.text_column,
-            streaming=self.streaming,
-            skip_bad_files=self.skip_bad_files,
-        )
+        documents = self.load(self.skip_bad_files)
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction)
         # Streamed, because evaluation reads only the first blocks.

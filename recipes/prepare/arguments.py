@@ -1,80 +1,58 @@
-"""Which text is prepared, and how."""
+"""Arguments of the command `prepare`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...trainers import InputError
-from ...trainers.corpus import load_documents
-from ...trainers.corpus.documents import Documents
-from ...trainers.hub import check_repository_name
+from transformers.hf_argparser import HfArg
 
-# What decides neither the text nor its form.
+from ...trainers import InputError
+from ...trainers.checks import check_at_least
+from ...trainers.corpus.documents import Documents, column_names
+from ...trainers.hub import check_repository_name
+from ..arguments.source import SourceArguments
+
+# Arguments that do not change the files.
 FREE = ("output_dir", "workers", "push_to", "push_private", "license")
 
 
-@dataclass
-class PrepareArguments:
-    """Arguments of the preparation."""
+@dataclass(kw_only=True)
+class PrepareArguments(SourceArguments):
+    """Packed shards."""
 
-    output_dir: str = field(metadata={"help": "New folder, or that of a preparation that was interrupted."})
-    dataset: str = field(
-        default="python-prose",
-        metadata={
-            "help": "`python-prose`, a .txt, .jsonl, .parquet or .arrow file, a folder of them, or a Hub data set."
-        },
+    output_dir: str = HfArg(help="New folder, or the folder of an interrupted preparation to continue.")
+    tokenizer: str | None = HfArg(
+        default=None, help="Folder or Hub name (unset: train a byte-level BPE on the corpus)."
     )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a Hub data set."})
-    dataset_split: str = field(default="train", metadata={"help": "Split of a Hub data set."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Revision of a Hub data set."})
-    text_column: str = field(default="text", metadata={"help": "Column of the text."})
-    streaming: bool = field(
-        default=False, metadata={"help": "Read without a copy on disk first; one shard a source file then."}
+    vocab_size: int = HfArg(default=50304, help="Tokens of a tokenizer that is trained here.")
+    block_size: int = HfArg(default=2048, help="Tokens that a block predicts, T; it holds T + 1.")
+    held_out_fraction: float = HfArg(default=0.005, help="Share of the documents in the split `validation`.")
+    documents_per_shard: int = HfArg(
+        default=10_000, help="Documents per shard (with streaming: one shard per source file)."
     )
-    tokenizer: str | None = field(
-        default=None, metadata={"help": "Folder or Hub name; unset: a byte-level BPE is trained on the corpus."}
-    )
-    vocab_size: int = field(default=50304, metadata={"help": "Tokens of a tokenizer that is trained here."})
-    block_size: int = field(default=2048, metadata={"help": "T, tokens a block predicts; a block holds one more."})
-    held_out_fraction: float = field(
-        default=0.005, metadata={"help": "Share of the documents for the split `validation`."}
-    )
-    documents_per_shard: int = field(
-        default=10_000, metadata={"help": "Documents of a file; with streaming the source's files decide."}
-    )
-    workers: int = field(default=1, metadata={"help": "Processes that tokenise, a shard each."})
-    push_to: str | None = field(
-        default=None, metadata={"help": "Data set repository on the Hub for the result, as user/name (unset: none)."}
-    )
-    push_private: bool = field(default=False, metadata={"help": "Make a new repository private."})
-    license: str | None = field(default=None, metadata={"help": "Licence of the text, as the Hub names it."})
+    workers: int = HfArg(default=1, help="Processes that tokenize; each writes one shard at a time.")
+    push_to: str | None = HfArg(default=None, help="Data set repository on the Hub, user/name (unset: no upload).")
+    push_private: bool = HfArg(default=False, help="Create the repository as private.")
+    license: str | None = HfArg(default=None, help="Licence of the text, as the Hub names it.")
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out_fraction < 1:
             raise InputError(f"held_out_fraction must be between 0 and 1, got {self.held_out_fraction}")
-        for name, least in (("block_size", 2), ("documents_per_shard", 1), ("workers", 1)):
-            if self.__dict__[name] < least:
-                raise InputError(f"{name} must be at least {least}, got {self.__dict__[name]}")
+        check_at_least(2, block_size=self.block_size)
+        check_at_least(1, documents_per_shard=self.documents_per_shard, workers=self.workers)
         if self.push_to is not None:
             check_repository_name("push_to", self.push_to)
 
     def documents(self) -> Documents:
-        """All documents.
+        """All documents, as text.
 
         Raises:
-            InputError: nothing there, or it is tokenised already.
+            InputError: the corpus cannot be opened, or holds token ids.
         """
-        documents = load_documents(
-            self.dataset,
-            config_name=self.dataset_config,
-            split=self.dataset_split,
-            revision=self.dataset_revision,
-            text_column=self.text_column,
-            streaming=self.streaming,
-        )
-        if "text" not in (documents.column_names or next(iter(documents))):
-            raise InputError(f"{self.dataset!r} is tokenised already: give text")
+        documents = self.load()
+        if "text" not in column_names(documents):
+            raise InputError(f"{self.dataset!r} is tokenized already: give a corpus of text")
         return documents
 
     def decisive(self) -> dict[str, Any]:
-        """The arguments that decide the files."""
+        """The arguments that decide the content of the files."""
         return {name: value for name, value in asdict(self).items() if name not in FREE}

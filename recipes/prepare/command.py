@@ -1,10 +1,10 @@
-"""Tokenise a corpus once, into packed shards that training streams and resumes in constant time.
+"""Tokenize a corpus once, into packed shards that training streams and resumes in constant time.
 
     python -m pico_maml.recipes.prepare --dataset books/ --tokenizer runs/demo --output_dir packed --workers 4
     python -m pico_maml.recipes.pretrain --dataset packed/train --eval_dataset packed/validation --streaming ...
 
-Shards are made in parallel and independently: killed and started again, it goes on with those that are missing, and
-the files are the same whatever the number of workers. `manifest.json` has the hash and counts of each.
+Shards are independent: after an interruption only the missing ones are written, and the files do not depend on the
+number of workers. `manifest.json` holds the SHA-256 and the counts of each.
 """
 
 import multiprocessing
@@ -16,8 +16,10 @@ from typing import Any
 
 from datasets import IterableDataset, disable_progress_bars
 from huggingface_hub import HfApi
+from transformers import PreTrainedTokenizerBase
 
 from ...trainers.corpus import load_tokenizer, train_tokenizer
+from ...trainers.corpus.documents import Documents
 from ...trainers.errors import PublishError
 from ...trainers.hub import explain
 from ...trainers.runs.folder import check_free_or_same
@@ -25,13 +27,13 @@ from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
 from .dataset_card import dataset_card
-from .shards import TOKENIZER, Plan, pack_held_out, write_part
+from .shards import PROGRESS, TOKENIZER, Plan, pack_held_out, write_part
 
-MANIFEST, ARGUMENTS = "manifest.json", ".progress/arguments.json"
+MANIFEST, ARGUMENTS = "manifest.json", f"{PROGRESS}/arguments.json"
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
-    """Run the recipe; returns the manifest."""
+    """Run the command; returns the manifest."""
     (args,) = parse((PrepareArguments,), argv, prog="prepare")
     disable_progress_bars()
     folder = Path(args.output_dir)
@@ -44,71 +46,73 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         f"{counts['held_out_tokens']:,} held out"
     )
     if args.push_to is not None:
-        push(args, folder, manifest)
+        push(args, args.push_to, folder, manifest)
     return manifest
 
 
 def prepare(args: PrepareArguments, folder: Path) -> None:
-    """Write what is missing of the shards, and the manifest last."""
+    """Write the missing shards, and last the manifest."""
     check_free_or_same(folder, args.decisive(), (), ARGUMENTS)
     documents = args.documents()
-    if args.tokenizer is not None:
-        tokenizer = load_tokenizer(args.tokenizer)
-    elif (folder / TOKENIZER).exists():
-        tokenizer = load_tokenizer(str(folder / TOKENIZER))
-    else:
-        tokenizer = train_tokenizer((row["text"] for row in documents), args.vocab_size)
+    tokenizer = choose_tokenizer(args, folder, documents)
     write_json(folder / ARGUMENTS, args.decisive())
     tokenizer.save_pretrained(folder / TOKENIZER)
     streamed = isinstance(documents, IterableDataset)
-    parts = documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard)
-    plan = Plan(args, folder, parts)
+    plan = Plan(args, folder, documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard))
     write_parts(plan)
     validation = pack_held_out(plan)
-    done = plan.records()
-    counts = {name: sum(record[name] for record in done) for name in done[0] if name != "shard"}
+    records = plan.records()
+    counts = {name: sum(record[name] for record in records) for name in records[0] if name != "shard"}
     if validation is None:
         print(f"the {counts['held_out_tokens']} held-out tokens do not fill a block: raise held_out_fraction")
+    # The manifest may be published: no paths of this machine.
+    dataset = Path(args.dataset).name if Path(args.dataset).exists() else args.dataset
     manifest = {
-        # A path on this machine is nobody's business.
-        "corpus": args.decisive()
-        | {"dataset": Path(args.dataset).name if Path(args.dataset).exists() else args.dataset},
+        "corpus": {**args.decisive(), "dataset": dataset},
         "vocab_size": len(tokenizer),
         "counts": counts,
-        "files": [record["shard"] for record in done] + ([asdict(validation)] if validation else []),
+        "files": [record["shard"] for record in records] + ([asdict(validation)] if validation else []),
     }
-    (folder / "README.md").write_text(dataset_card(manifest, args.license))
+    (folder / "README.md").write_text(dataset_card(manifest, args.license), encoding="utf-8")
     write_json(folder / MANIFEST, manifest)
-    shutil.rmtree(folder / ".progress")
+    shutil.rmtree(folder / PROGRESS)
+
+
+def choose_tokenizer(args: PrepareArguments, folder: Path, documents: Documents) -> PreTrainedTokenizerBase:
+    """The tokenizer given by name, or the one of the interrupted preparation, or a new one trained on the corpus."""
+    if args.tokenizer is not None:
+        return load_tokenizer(args.tokenizer)
+    if (folder / TOKENIZER).exists():
+        return load_tokenizer(str(folder / TOKENIZER))
+    return train_tokenizer((row["text"] for row in documents), args.vocab_size)
 
 
 def write_parts(plan: Plan) -> None:
-    """Write all shards; a worker takes the next one when it is done."""
+    """Write all shards, on several workers if `workers` is above 1."""
     if plan.args.workers == 1:
         for index in range(plan.parts):
             write_part(plan, index)
         return
-    # Not forked: threads of tokenizers do not survive that.
+    # Spawned, because threads of tokenizers do not survive a fork.
     with ProcessPoolExecutor(plan.args.workers, multiprocessing.get_context("spawn")) as pool:
-        for written in [pool.submit(write_part, plan, index) for index in range(plan.parts)]:
-            written.result()
+        for part in [pool.submit(write_part, plan, index) for index in range(plan.parts)]:
+            part.result()
 
 
-def push(args: PrepareArguments, folder: Path, manifest: dict[str, Any]) -> None:
-    """Upload the folder; what is there already does not travel again.
+def push(args: PrepareArguments, repository: str, folder: Path, manifest: dict[str, Any]) -> None:
+    """Upload the files that the repository lacks.
 
     Raises:
-        PublishError: it is not on the Hub; the folder is, whole, on the disk.
+        PublishError: the upload failed; the folder is still complete.
     """
-    assert args.push_to is not None
     try:
         api = HfApi(library_name="pico-maml")
-        api.create_repo(args.push_to, repo_type="dataset", private=args.push_private, exist_ok=True)
-        held = set(api.list_repo_files(args.push_to, repo_type="dataset")) - {".gitattributes", "README.md"}
-        if held and MANIFEST not in held:
-            raise PublishError(f"{args.push_to} holds something else already ({min(held)}): choose another push_to")
+        api.create_repo(repository, repo_type="dataset", private=args.push_private, exist_ok=True)
+        present = set(api.list_repo_files(repository, repo_type="dataset")) - {".gitattributes", "README.md"}
+        if present and MANIFEST not in present:
+            raise PublishError(f"{repository} holds something else already ({min(present)}): choose another push_to")
         api.upload_folder(
-            repo_id=args.push_to,
+            repo_id=repository,
             repo_type="dataset",
             folder_path=folder,
             ignore_patterns=[".*"],
@@ -116,7 +120,6 @@ def push(args: PrepareArguments, folder: Path, manifest: dict[str, Any]) -> None
             commit_message=f"{manifest['counts']['tokens']:,} tokens in {len(manifest['files'])} files",
         )
     except Exception as error:
-        raise PublishError(
-            f"{folder} is prepared, but not on the Hub: {explain(error, args.push_to).message}"
-        ) from error
-    print(f"pushed to {args.push_to}")
+        reason = explain(error, repository).message
+        raise PublishError(f"{folder} is prepared, but not on the Hub: {reason}") from error
+    print(f"pushed to {repository}")

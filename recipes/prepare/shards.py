@@ -1,6 +1,5 @@
-"""From a part of a corpus to one parquet file of packed blocks: independent of all others, whole or absent."""
+"""One part of a corpus becomes one parquet file of packed blocks, independent of all others."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,45 +20,45 @@ from ...trainers.corpus import load_tokenizer, split_held_out
 from ...trainers.corpus.blocks import tokenize_documents
 from ...trainers.corpus.documents import Documents
 from ...trainers.corpus.packing import pack_blocks
-from ...trainers.runs.json_files import write_json
+from ...trainers.runs.json_files import read_json, write_json
 from .arguments import PrepareArguments
 
-TOKENIZER = "tokenizer"
-# Rows that are read at once, and so the most that are read for nothing when training goes on in the middle of a file.
+TOKENIZER, PROGRESS = "tokenizer", ".progress"
+# Training that resumes in the middle of a file reads at most this many rows again.
 ROW_GROUP = 256
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is prepared, where, and in how many files."""
+    """The arguments, the output folder and the number of parts."""
 
     args: PrepareArguments
     folder: Path
     parts: int
 
     def part(self, index: int) -> IterableDataset:
-        """The documents of one shard, read as they are needed: nothing of them is cached."""
+        """The documents of one part, streamed so that no copy of them is cached."""
         documents = self.args.documents()
         if isinstance(documents, IterableDataset):
             return documents.shard(self.parts, index)
         return documents.shard(self.parts, index, contiguous=True).to_iterable_dataset()
 
     def record_path(self, index: int) -> Path:
-        """Where a part says that it is done."""
-        return self.folder / ".progress" / f"{index:05d}.json"
+        """Path of the counts of a part, written when it is finished."""
+        return self.folder / PROGRESS / f"{index:05d}.json"
 
     def held_out_path(self, index: int) -> Path:
-        """Where a part leaves its held-out documents until all are there."""
-        return self.folder / ".progress" / f"{index:05d}.held-out.parquet"
+        """Path of the held-out documents of a part, until those of all parts are packed."""
+        return self.folder / PROGRESS / f"{index:05d}.held-out.parquet"
 
     def records(self) -> list[dict[str, Any]]:
-        """The records of all parts, once they are done."""
-        return [json.loads(self.record_path(index).read_text()) for index in range(self.parts)]
+        """The records of all parts, which must be finished."""
+        return [read_json(self.record_path(index)) for index in range(self.parts)]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What the manifest says of a file: its name, rows of block_size + 1 ids, bytes and SHA-256."""
+    """A file of the manifest: its name, number of blocks, bytes and SHA-256."""
 
     file: str
     blocks: int
@@ -68,10 +67,10 @@ class Shard:
 
 
 def write_part(plan: Plan, index: int) -> None:
-    """Write the held-out rows of a part, its train file, and last its record; nothing where the record is there.
+    """Write the held-out documents of a part, its shard and last its record; a part with a record is finished.
 
     Raises:
-        InputError: the part is shorter than a block.
+        InputError: the part has fewer tokens than one block.
     """
     record = plan.record_path(index)
     if record.exists():
@@ -80,34 +79,41 @@ def write_part(plan: Plan, index: int) -> None:
     tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
     counts = {"documents": 0, "tokens": 0, "held_out_documents": 0, "held_out_tokens": 0}
     train, held_out = split_held_out(plan.part(index), plan.args.held_out_fraction)
-    name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
     write_rows(plan.held_out_path(index), tokenized(held_out, tokenizer, counts, "held_out_"))
-    packed = pack_blocks(tokenized(train, tokenizer, counts, ""), plan.args.block_size)
+    name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
     try:
-        blocks = write_rows(plan.folder / name, packed)
+        shard = write_shard(plan, name, tokenized(train, tokenizer, counts, ""))
     except InputError as error:
         raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
-    write_json(record, {**counts, "shard": asdict(describe(plan.folder, name, blocks))})
+    write_json(record, {**counts, "shard": asdict(shard)})
 
 
 def pack_held_out(plan: Plan) -> Shard | None:
-    """Pack what all parts held out into one file; None where that does not fill a block."""
-    name = "validation/validation-00000-of-00001.parquet"
-    rows = (
-        np.asarray(row)
-        for index in range(plan.parts)
-        for row in pq.read_table(plan.held_out_path(index)).column("input_ids").to_pylist()
-    )
+    """Pack the held-out documents of all parts into one shard; None if they do not fill a block."""
+    tables = (pq.read_table(plan.held_out_path(index)) for index in range(plan.parts))
+    documents = (np.asarray(row) for table in tables for row in table.column("input_ids").to_pylist())
     try:
-        return describe(plan.folder, name, write_rows(plan.folder / name, pack_blocks(rows, plan.args.block_size)))
+        return write_shard(plan, "validation/validation-00000-of-00001.parquet", documents)
     except InputError:
         return None
+
+
+def write_shard(plan: Plan, name: str, documents: Iterable[np.ndarray]) -> Shard:
+    """Pack the token ids of documents into a file of blocks.
+
+    Raises:
+        InputError: the documents have fewer tokens than one block.
+    """
+    path = plan.folder / name
+    blocks = write_rows(path, pack_blocks(documents, plan.args.block_size))
+    with path.open("rb") as file:
+        return Shard(name, blocks, path.stat().st_size, file_digest(file, "sha256").hexdigest())
 
 
 def tokenized(
     documents: Documents, tokenizer: PreTrainedTokenizerBase, counts: dict[str, int], prefix: str
 ) -> Iterator[np.ndarray]:
-    """Token ids of each document, counted."""
+    """Yield the token ids of each document and add them to `counts`."""
     for row in tokenize_documents(documents, tokenizer, None):
         ids = np.asarray(row["input_ids"], dtype=np.int32)
         counts[f"{prefix}documents"] += 1
@@ -116,25 +122,17 @@ def tokenized(
 
 
 def write_rows(path: Path, rows: Iterable[np.ndarray]) -> int:
-    """Write rows of ids as a parquet file, whole or not at all; returns how many."""
+    """Write rows of ids to a parquet file, renamed when complete; returns the number of rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
-    written = 0
-    waiting = iter(rows)
+    written, remaining = 0, iter(rows)
     try:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-            while group := list(islice(waiting, ROW_GROUP)):
+            while group := list(islice(remaining, ROW_GROUP)):
                 file.write_table(pa.table({"input_ids": group}, schema))
                 written += len(group)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return written
-
-
-def describe(folder: Path, name: str, blocks: int) -> Shard:
-    """A file as the manifest has it."""
-    with (folder / name).open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    return Shard(name, blocks, (folder / name).stat().st_size, digest)

@@ -7,7 +7,7 @@ from pico_maml.recipes import finetune
 from pico_maml.trainers import InputError
 
 
-def test_finetune_on_the_sample_and_use_the_result(pretrained, tmp_path, capsys):
+def test_finetune_on_the_sample_gives_a_model_for_the_pipeline(pretrained, tmp_path, capsys):
     out = tmp_path / "ner"
     options = ["--num_train_epochs=1", "--use_cpu", "--disable_tqdm=true", "--learning_rate=1e-3"]
     arguments = ["--model", str(pretrained), "--treebank", "sample", "--output_dir", str(out), *options]
@@ -23,7 +23,7 @@ def test_finetune_on_the_sample_and_use_the_result(pretrained, tmp_path, capsys)
         finetune.main(arguments)
 
 
-def test_finetune_head_only_on_universal_ner_files(pretrained, shared, tmp_path):
+def test_finetune_mode_head_on_files_of_universal_ner(pretrained, shared, tmp_path):
     options = ["--num_train_epochs=1", "--use_cpu", "--disable_tqdm=true", "--mode=head"]
     source = ["--treebank", "sv_talbanken", "--uner_dir", str(shared / "uner")]
     results = finetune.main(["--model", str(pretrained), *source, "--output_dir", str(tmp_path / "ner"), *options])
@@ -31,6 +31,6 @@ def test_finetune_head_only_on_universal_ner_files(pretrained, shared, tmp_path)
     assert results["truncated_words"]["train"] > 0  # this model reads 64 tokens
 
 
-def test_missing_models():
+def test_a_missing_model_is_an_error():
     with pytest.raises(InputError, match="no tokenizer at 'no/model'"):
         finetune.main(["--model", "no/model", "--treebank", "sample"])

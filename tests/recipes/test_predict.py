@@ -56,7 +56,7 @@ def test_json_lines_have_character_offsets(tagger, source, capsys):
     assert "2 entities in 2 sentences" in capsys.readouterr().out
 
 
-def test_iob2_can_be_read_back(tagger, source):
+def test_iob2_output_can_be_read_again(tagger, source):
     predict.main(["--model", str(tagger), *source, "--output_file", "a.iob2"])
     first, last = read_iob2(Path("a.iob2"))
     assert (first.tokens, first.tags) == (["ab", "cd", "gh", "ef"], ["O", "B-PER", "I-PER", "O"])
@@ -65,13 +65,13 @@ def test_iob2_can_be_read_back(tagger, source):
     assert read_iob2(Path("b.iob2"))[1].tokens == ["cd", "gh", "ef,", "ab"]
 
 
-def test_the_pipeline_finds_the_same(tagger):
+def test_the_pipeline_finds_the_same_entity(tagger):
     find = pipeline("token-classification", str(tagger), aggregation_strategy="simple")
     (entity,) = find(" ab cd gh ef")
     assert (entity["entity_group"], entity["word"].strip()) == ("PER", "cd gh")
 
 
-def test_bad_input(tagger, source):
+def test_wrong_inputs_are_errors(tagger, source):
     model = ["--model", str(tagger)]
     with pytest.raises(InputError, match=r"must end with .iob2 or .jsonl, got 'a.txt'"):
         predict.main([*model, *source, "--output_file", "a.txt"])

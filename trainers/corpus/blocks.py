@@ -1,4 +1,4 @@
-"""From documents to the blocks a trainer reads: memory-mapped or streamed."""
+"""From documents to the blocks that a trainer reads: memory-mapped or streamed."""
 
 from collections.abc import Iterator
 
@@ -8,17 +8,23 @@ from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
-from .documents import Documents, column_names
+from .documents import Documents, check_document, column_names
 from .packing import pack_blocks
 from .stream import BlockStream
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
-    """Turn a column `text` into `input_ids`, an end-of-text token after each document; ids pass through."""
+    """Turn a column `text` into `input_ids`, with an end-of-text token after each document; ids stay unchanged.
+
+    Raises:
+        InputError: a text is missing (raised while iterating if streamed).
+    """
     if "text" not in column_names(documents):
         return documents
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        for text in batch["text"]:
+            check_document(text)
         ids = tokenizer(batch["text"], add_special_tokens=False, verbose=False)["input_ids"]
         return {"input_ids": [[*row, tokenizer.eos_token_id] for row in ids]}
 
@@ -35,21 +41,20 @@ def make_blocks(
     shuffle_blocks: int = 1,
     seed: int = 0,
 ) -> Dataset | BlockStream:
-    """Tokenise and pack documents into blocks of `block_size` + 1 ids; rows that are such blocks stay as they are.
+    """Tokenize documents and pack them into blocks of T + 1 ids; rows that are such blocks stay unchanged.
 
     Args:
-        documents: rows of `text` or of `input_ids`; tokenised documents should end with their end-of-text token.
+        documents: rows of `text`, or of `input_ids` that end with an end-of-text token.
         tokenizer: for rows of text.
-        block_size: T, tokens a block predicts.
-        num_proc: processes that tokenise.
-        repeat: whether a stream starts again at its end.
-        shuffle_blocks, seed: of a stream, see `BlockStream`.
+        block_size: T, tokens that a block predicts.
+        num_proc: processes that tokenize.
+        repeat, shuffle_blocks, seed: of a stream, see `BlockStream`.
 
     Returns:
-        A memory-mapped `Dataset` with the column `input_ids`, or a `BlockStream` for a streamed corpus.
+        A memory-mapped `Dataset` with the column `input_ids`, or a `BlockStream` if the corpus is streamed.
 
     Raises:
-        InputError: fewer tokens than one block (raised while iterating when streamed).
+        InputError: fewer tokens than one block (raised while iterating if streamed).
     """
     ids = tokenize_documents(documents, tokenizer, num_proc)
     packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
@@ -58,19 +63,18 @@ def make_blocks(
     if packed:
         return ids.with_format("numpy")
     features = Features({"input_ids": Sequence(Value("int32"), length=block_size + 1)})
-    arguments = {"documents": ids, "block_size": block_size}
     try:
-        blocks = Dataset.from_generator(generate_blocks, features, gen_kwargs=arguments)
+        blocks = Dataset.from_generator(
+            _generate_blocks, features, gen_kwargs={"documents": ids, "block_size": block_size}
+        )
     except DatasetGenerationError as error:
-        # datasets wraps what a generator raises; the reader wants the reason.
+        # datasets wraps what a generator raises.
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise
     return blocks.with_format("numpy")
 
 
-def generate_blocks(documents: Dataset, block_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """Rows of packed blocks from rows of token ids."""
-    columns = (row["input_ids"] for row in documents.with_format("numpy"))
-    for block in pack_blocks(columns, block_size):
+def _generate_blocks(documents: Dataset, block_size: int) -> Iterator[dict[str, np.ndarray]]:
+    for block in pack_blocks((row["input_ids"] for row in documents.with_format("numpy")), block_size):
         yield {"input_ids": block}

@@ -1,24 +1,17 @@
-"""Reading a corpus: the built-in prose, text, JSON lines or parquet files, or a data set of the Hub."""
+"""Open a corpus: the built-in prose, files on disk, or a data set of the Hub."""
 
-import json
-import logging
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
-import pyarrow
-import pyarrow.ipc
 from datasets import Dataset, IterableDataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from pyarrow import parquet
 
 from ..errors import InputError
+from .files import FORMATS, corpus_files
 from .python_prose import python_prose
 
-logger = logging.getLogger(__name__)
-
 BUILT_IN = "python-prose"
-FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
 Documents: TypeAlias = Dataset | IterableDataset
 
 
@@ -36,30 +29,26 @@ def load_documents(
     """Open a corpus whose rows are documents.
 
     Args:
-        name: `python-prose` (no download), a .txt, .jsonl, .parquet or .arrow file, a folder of them, or a Hub name.
-            In a text file a document is a paragraph (text between empty lines).
-        config_name, split, revision: which part of a Hub data set.
-        text_column: the column that holds the text; a corpus with a column `input_ids` is taken as tokenised.
-        streaming: read while training instead of building a memory-mapped copy first.
-        beside: another column to keep.
-        skip_bad_files: leave out local files that cannot be read to their end, which are named and counted in the log.
+        name: `python-prose` (no download), a .txt, .jsonl, .parquet or .arrow file, a folder of them, or a Hub data
+            set. Each paragraph of a text file (text between empty lines) is a document.
+        config_name, split, revision: part of a Hub data set.
+        text_column: column of the text; a corpus with a column `input_ids` is read as token ids instead.
+        streaming: read while iterating; otherwise a memory-mapped copy is made first.
+        beside: a second column to return.
+        skip_bad_files: skip local files that cannot be read (see `corpus_files`); otherwise they are an error.
 
     Returns:
-        A data set with a single column, `text` or `input_ids`, and the one to keep.
+        A data set with the column `text` or `input_ids`, and the column `beside`.
 
     Raises:
-        InputError: nothing there, nothing readable in it, a broken file, or no such column.
+        InputError: there is no such corpus, file or column, or a file is damaged.
     """
     if name == BUILT_IN:
-        documents: Documents = Dataset.from_list([{"text": text} for text in python_prose()])
-        return documents.to_iterable_dataset() if streaming else documents
+        prose = Dataset.from_list([{"text": text} for text in python_prose()])
+        return prose.to_iterable_dataset() if streaming else prose
     try:
         if Path(name).exists():
-            files = data_files(Path(name), skip_bad_files)
-            kind = FORMATS[files[0].suffix]
-            options = {"sample_by": "paragraph"} if kind == "text" else {}
-            paths = [str(file) for file in files]
-            documents = load_dataset(kind, data_files=paths, split="train", streaming=streaming, **options)
+            documents = _open_files(corpus_files(Path(name), skip_bad_files), streaming)
         else:
             documents = load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
         columns = column_names(documents)
@@ -68,105 +57,31 @@ def load_documents(
     except DatasetNotFoundError as error:
         raise InputError(f"no file, folder or Hub data set {name!r}: check the path or the name") from error
     except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
-        reason = error.__cause__ or error
-        raise InputError(f"cannot read the corpus {name!r}: {reason}") from error
-    wanted = "input_ids" if "input_ids" in columns else text_column
-    if wanted not in columns:
-        raise InputError(f"{name!r} has no column {wanted!r}: set text_column to one of {', '.join(columns)}")
+        raise InputError(f"cannot read the corpus {name!r}: {error.__cause__ or error}") from error
+    content = "input_ids" if "input_ids" in columns else text_column
+    if content not in columns:
+        raise InputError(f"{name!r} has no column {content!r}: set text_column to one of {', '.join(columns)}")
     if beside is not None and beside not in columns:
         raise InputError(f"{name!r} has no column {beside!r}: its columns are {', '.join(columns)}")
-    documents = documents.select_columns([wanted] if beside is None else [wanted, beside])
-    return documents if wanted == "input_ids" or wanted == "text" else documents.rename_column(wanted, "text")
+    documents = documents.select_columns([content] if beside is None else [content, beside])
+    return documents if content in ("input_ids", "text") else documents.rename_column(content, "text")
 
 
 def column_names(documents: Documents) -> list[str]:
-    """The columns; a streamed corpus may tell them only in its first row."""
+    """The columns; of some streamed corpora they are known only from the first row."""
     return documents.column_names or list(next(iter(documents), {}))
 
 
-def data_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
-    """The corpus files at a path, in a fixed order, all of one format; text files are checked to be UTF-8.
-
-    Raises:
-        InputError: none, several formats, or bytes that are not UTF-8 (file and position).
-    """
-    candidates = sorted(path.rglob("*")) if path.is_dir() else [path]
-    files = [file for file in candidates if file.suffix in FORMATS]
-    if not files:
-        raise InputError(f"no corpus file at {path}: expected {', '.join(FORMATS)}")
-    kinds = sorted({FORMATS[file.suffix] for file in files})
-    if len(kinds) > 1:
-        raise InputError(f"{path} mixes {' and '.join(kinds)} files: keep one format in a folder")
-    if skip_bad_files:
-        return readable(files)
-    if kinds == ["text"]:
-        for file in files:
-            check_utf8(file)
-    return files
-
-
-def readable(files: list[Path]) -> list[Path]:
-    """The files that can be read to their end; the others are named in the log.
-
-    Raises:
-        InputError: there is none.
-    """
-    good, bad = [], []
-    for file in files:
-        try:
-            read_whole(file)
-            good.append(file)
-        except (InputError, OSError, ValueError) as error:
-            bad.append(f"{file} ({' '.join(str(error).split())})")
-    if not good:
-        raise InputError(f"no corpus file can be read: {'; '.join(bad)}")
-    if bad:
-        logger.warning("%d of %d corpus files are skipped: %s", len(bad), len(files), "; ".join(bad))
-    return good
-
-
-def read_whole(path: Path) -> None:
-    """Read a corpus file once.
-
-    Raises:
-        InputError, OSError, ValueError: it is damaged (pyarrow's errors are among these).
-    """
-    kind = FORMATS[path.suffix]
-    if kind == "text":
-        check_utf8(path)
-    elif kind == "parquet":
-        for _ in parquet.ParquetFile(path).iter_batches():
-            pass
-    elif kind == "arrow":
-        with pyarrow.memory_map(str(path)) as source:
-            for _ in pyarrow.ipc.open_stream(source):
-                pass
-    else:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                json.loads(line)
-
-
-def check_utf8(path: Path) -> None:
-    """Read a text file once.
-
-    Raises:
-        InputError: it holds bytes that are not UTF-8 (names the file and the line).
-    """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line): convert the file"
-                ) from error
+def check_document(content: str | list[int] | None) -> None:
+    """Raise InputError if the text or the ids of a row are missing."""
+    if content is None:
+        raise InputError("a row of the corpus is empty (null): remove such rows")
 
 
 def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Documents]:
-    """Part documents into training and held-out ones by a hash of their content.
+    """Split documents into training and held-out ones by a hash of their content.
 
-    The same document falls on the same side in every run, streamed or not, and a duplicate never on both.
+    A document is on the same side in every run, streamed or not, and so are its duplicates.
 
     Args:
         fraction: share of documents held out, between 0 and 1.
@@ -174,9 +89,14 @@ def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Do
 
     def held_out(row: dict) -> bool:
         (content,) = row.values()
-        if content is None:
-            raise InputError("a row of the corpus is empty (null): remove such rows")
+        check_document(content)
         data = content.encode() if isinstance(content, str) else repr(list(content)).encode()
         return int.from_bytes(blake2b(data, digest_size=8).digest()) < fraction * 2**64
 
     return documents.filter(lambda row: not held_out(row)), documents.filter(held_out)
+
+
+def _open_files(files: list[Path], streaming: bool) -> Documents:
+    kind = FORMATS[files[0].suffix]
+    options = {"sample_by": "paragraph"} if kind == "text" else {}
+    return load_dataset(kind, data_files=[str(file) for file in files], split="train", streaming=streaming, **options)

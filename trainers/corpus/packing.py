@@ -1,4 +1,4 @@
-"""Packing token ids into fixed blocks without losing a token."""
+"""Pack token ids into blocks of one length without losing a token."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,13 +10,13 @@ from ..errors import InputError
 
 
 class Packer:
-    """Concatenates documents and cuts them into blocks of `block_size` + 1 ids.
+    """Concatenates documents and cuts them into blocks of T + 1 ids.
 
-    Neighbouring blocks share one id, so each token is predicted exactly once. The last block is filled from the
-    left with ids seen before: nothing is dropped and nothing is padded.
+    Neighbouring blocks share one id, so each token is predicted exactly once. The last block begins with ids of the
+    block before: nothing is dropped or padded.
 
     Args:
-        block_size: T, tokens a block predicts.
+        block_size: T, tokens that a block predicts.
         pending: ids that are in no block yet.
         last: the block before them.
     """
@@ -28,12 +28,12 @@ class Packer:
         self._length = sum(map(len, self._parts))
 
     def add(self, document: list[int] | np.ndarray) -> None:
-        """Take a document in: its token ids, end-of-text included."""
+        """Append the token ids of a document, end-of-text included."""
         self._parts.append(np.asarray(document, dtype=np.int32))
         self._length += len(document)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Take out the blocks that are full, int32 of shape (T + 1,)."""
+        """Remove and yield the full blocks, int32 of shape (T + 1,)."""
         while self._length > self.block_size:
             ids = self.pending
             self.last = ids[: self.block_size + 1]
@@ -42,7 +42,7 @@ class Packer:
             yield self.last
 
     def rest(self) -> np.ndarray | None:
-        """The last block, where ids are left over.
+        """The last block, or None if every id is in a block already.
 
         Raises:
             InputError: all documents together are shorter than one block.
@@ -50,7 +50,7 @@ class Packer:
         if self.last is None:
             raise InputError(
                 f"the corpus holds {self._length} tokens, fewer than one block of {self.block_size + 1}: "
-                "give more text or lower block_size"
+                "add text or lower block_size"
             )
         if self._length < 2:
             return None
@@ -58,14 +58,14 @@ class Packer:
 
     @property
     def pending(self) -> np.ndarray:
-        """Ids that are in no block yet; the first is the last of the block before."""
+        """Ids that are in no block yet, after the last id of the block before."""
         if len(self._parts) == 1:
             return self._parts[0]
         return np.concatenate(self._parts) if self._parts else np.empty(0, np.int32)
 
 
 def pack_blocks(documents: Iterable[list[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
-    """All blocks of some documents (see `Packer`).
+    """Yield all blocks of documents (see `Packer`).
 
     Raises:
         InputError: all documents together are shorter than one block.
@@ -80,14 +80,14 @@ def pack_blocks(documents: Iterable[list[int] | np.ndarray], block_size: int) ->
 
 
 def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:
-    """Stack blocks of T + 1 ids into what the model takes: `input_ids` and `shift_labels`, both (B, T) int64.
+    """Stack blocks of T + 1 ids into the model's `input_ids` and `shift_labels`, both (B, T) int64.
 
     Raises:
-        InputError: blocks of different lengths.
+        InputError: the blocks have different lengths.
     """
     blocks = [np.asarray(row["input_ids"]) for row in rows]
     lengths = sorted({len(block) for block in blocks})
     if len(lengths) > 1:
-        raise InputError(f"blocks of {lengths[0]} and of {lengths[-1]} ids in one batch: give blocks of one length")
+        raise InputError(f"blocks of {lengths[0]} and of {lengths[-1]} ids in one batch: make them of one length")
     ids = torch.as_tensor(np.stack(blocks), dtype=torch.long)
     return {"input_ids": ids[:, :-1], "shift_labels": ids[:, 1:]}

@@ -1,4 +1,4 @@
-"""English prose that every Python installation carries: the language reference and the library's docstrings."""
+"""English prose in every Python installation: the language reference and the docstrings of the library."""
 
 import ast
 import gc
@@ -17,9 +17,8 @@ SKIPPED_FOLDERS = {"site-packages", "test", "tests", "idlelib", "lib2to3", "turt
 def python_prose() -> Iterator[str]:
     """Yield documents: topics of the language reference, longest first, then each library module's docstrings as one.
 
-    A document most of whose lines stand in one before it is left out: many topics are sections of longer ones, and
-    would otherwise be trained on when they are held out. The order is fixed; the text depends on the Python version
-    (about 2 MB in 3.11).
+    A document is skipped if most of its lines are in earlier ones: many topics are sections of longer topics, and a
+    held-out section would be trained on. The order is fixed; the text depends on the Python version (2 MB in 3.11).
     """
     seen: set[str] = set()
     for text in chain(sorted(topics.topics.values(), key=lambda text: (-len(text), text)), library_docstrings()):
@@ -30,7 +29,7 @@ def python_prose() -> Iterator[str]:
 
 
 def library_docstrings() -> Iterator[str]:
-    """The docstrings of each module of the standard library, in the order of the paths."""
+    """Yield the docstrings of each module of the standard library as one text, sorted by path."""
     library = Path(sysconfig.get_paths()["stdlib"])
     for folder, subfolders, names in os.walk(library):
         subfolders[:] = sorted(set(subfolders) - SKIPPED_FOLDERS)
@@ -53,14 +52,14 @@ def module_docstrings(path: Path) -> list[str]:
         node = pending.pop()
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstrings.append(ast.get_docstring(node))
-            # Walking statements only is several times faster than ast.walk over every expression.
+            # Statements alone; ast.walk also visits every expression, which takes several times as long.
             pending.extend(reversed(node.body))
     return [text for text in docstrings if text]
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Build a syntax tree, which has no cycles, without Python looking for any: that takes longer than parsing."""
+    """Turn garbage collection off: searching a new syntax tree for cycles takes longer than parsing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""A corpus that is read while training, from any place in it."""
+"""A corpus that is read while training and can be resumed at any block."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,16 +13,16 @@ from .packing import Packer
 
 
 class BlockStream(torch.utils.data.IterableDataset):
-    """Blocks made on the fly from rows of `input_ids`; see `Packer`. Starts again at the end of the corpus.
+    """Blocks packed while rows of `input_ids` are read; see `Packer`.
 
     With several data workers each packs its own share of the shards; a worker without a share yields nothing.
 
     Args:
         documents: rows of `input_ids`.
-        block_size: T, tokens a block predicts.
+        block_size: T, tokens that a block predicts.
         packed: the rows are blocks of T + 1 ids already.
-        repeat: start again at the end; else stop there.
-        shuffle_blocks: blocks that are read ahead and given in random order (1: the order of the corpus).
+        repeat: start again at the end of the corpus, instead of stopping.
+        shuffle_blocks: blocks that are read ahead and yielded in random order (1: the order of the corpus).
         seed: of that order.
     """
 
@@ -47,10 +47,10 @@ class BlockStream(torch.utils.data.IterableDataset):
 
 
 class BlockIterator:
-    """Iterates a `BlockStream`; `state_dict` is a place to go on from, which costs no more than a window and a shard.
+    """Iterates over a `BlockStream`; resuming from its `state_dict` reads at most one window and one shard again.
 
-    The corpus is read in windows of `shuffle_blocks`. A place is where a window starts (in which pass and document,
-    with the ids that no block holds yet) and how many of its blocks were given.
+    The corpus is read in windows of `shuffle_blocks`. The state is the position at which a window starts (pass,
+    document, and ids that are in no block yet) and the number of its blocks that were yielded.
     """
 
     def __init__(self, stream: BlockStream) -> None:
@@ -58,9 +58,9 @@ class BlockIterator:
         worker = torch.utils.data.get_worker_info()
         self.worker = 0 if worker is None else worker.id
         self.in_worker = worker is not None
-        self._go_to({"pass": 0, "documents": None, "pending": [], "last": None})
+        self._seek({"pass": 0, "documents": None, "pending": [], "last": None})
         self.window, self.given = -1, 0
-        self.start = self._place()
+        self.start = self._position()
         self.order: list[dict[str, np.ndarray]] = []
 
     def __iter__(self) -> "BlockIterator":
@@ -73,12 +73,12 @@ class BlockIterator:
         return self.order[self.given - 1]
 
     def state_dict(self) -> dict[str, Any]:
-        """The place after the block given last."""
+        """The position after the last block."""
         return {"start": self.start, "window": self.window, "given": self.given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place."""
-        self._go_to(state["start"])
+        """Resume from a position."""
+        self._seek(state["start"])
         self.window, self.given, self.order = state["window"], 0, []
         self.start = state["start"]
         if self.window >= 0:
@@ -86,7 +86,7 @@ class BlockIterator:
             self.given = state["given"]
 
     def _read_window(self, number: int) -> None:
-        start = self._place()
+        start = self._position()
         blocks = [{"input_ids": block} for block in islice(self.blocks, self.stream.shuffle_blocks)]
         if not blocks:
             raise StopIteration
@@ -94,28 +94,31 @@ class BlockIterator:
         self.start, self.window, self.given = start, number, 0
         self.order = [blocks[i] for i in order]
 
-    def _go_to(self, place: dict[str, Any]) -> None:
-        self.passes = place["pass"]
-        last = None if place["last"] is None else np.asarray(place["last"], dtype=np.int32)
-        self.packer = Packer(self.stream.block_size, np.asarray(place["pending"], dtype=np.int32), last)
-        # Iterating leaves its place behind in a data set, and copies that share parts would share it.
-        self.documents = deepcopy(self.stream.documents)
-        # A data set tells its place only once it is being read.
-        self.reading, self.gone_to = False, place["documents"]
-        if self.gone_to is not None:
-            self.documents.load_state_dict(self.gone_to)
+    def _seek(self, position: dict[str, Any]) -> None:
+        last = None if position["last"] is None else np.asarray(position["last"], dtype=np.int32)
+        packer = Packer(self.stream.block_size, np.asarray(position["pending"], dtype=np.int32), last)
+        self._open(position["pass"], packer, position["documents"])
         self.blocks = self._read()
 
-    def _place(self) -> dict[str, Any]:
+    def _open(self, passes: int, packer: Packer, documents_state: dict[str, Any] | None) -> None:
+        self.passes, self.packer = passes, packer
+        # A copy, because a data set stores its position while it is read.
+        self.documents = deepcopy(self.stream.documents)
+        # A data set knows its position only once a row was read; before, it is the one it was opened at.
+        self.reading, self.opened_at = False, documents_state
+        if documents_state is not None:
+            self.documents.load_state_dict(documents_state)
+
+    def _position(self) -> dict[str, Any]:
         return {
             "pass": self.passes,
-            "documents": self.documents.state_dict() if self.reading else self.gone_to,
+            "documents": self.documents.state_dict() if self.reading else self.opened_at,
             "pending": self.packer.pending,
             "last": self.packer.last,
         }
 
     def _read(self) -> Iterator[np.ndarray]:
-        """Blocks from where the packer and the documents are."""
+        """Yield blocks from the current position on."""
         while True:
             yield from self.packer.blocks()
             for row in self.documents:
@@ -125,14 +128,12 @@ class BlockIterator:
                     continue
                 self.packer.add(row["input_ids"])
                 yield from self.packer.blocks()
-            nothing = not self.reading and self.gone_to is None
-            if nothing or (self.in_worker and self.packer.last is None and not self.stream.packed):
+            no_share = not self.reading and self.opened_at is None
+            if no_share or (self.in_worker and self.packer.last is None and not self.stream.packed):
                 return  # a worker without a share, or whose share fills no block
             rest = None if self.stream.packed else self.packer.rest()
-            # From here the place is the start of the next pass.
-            self.packer = Packer(self.stream.block_size)
-            self.documents, self.reading, self.gone_to = deepcopy(self.stream.documents), False, None
-            self.passes += 1
+            # Open the next pass first, so that the position after `rest` is its start.
+            self._open(self.passes + 1, Packer(self.stream.block_size), None)
             if rest is not None:
                 yield rest
             if not self.stream.repeat:

@@ -1,4 +1,4 @@
-"""Batches of a streamed corpus for all processes, and the place to go on from."""
+"""Batches of a streamed corpus for all processes, and the position to resume from."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +16,12 @@ from .stream import BlockStream
 
 
 class StreamLoader:
-    """Process 0 reads the stream and gives every process its rows: the same batches whatever the number of processes.
+    """Process 0 reads the stream and sends every process its rows: the same batches for any number of processes.
 
     Args:
-        stream: which repeats.
+        stream: a stream that repeats.
         batch_size: B, blocks of a micro-batch on one process.
-        device: where the batches go.
+        device: of the batches.
         options: of the `DataLoader`: `num_workers`, `prefetch_factor` and so on.
     """
 
@@ -30,7 +30,7 @@ class StreamLoader:
         self.width = stream.block_size + 1
         self.device = device
         self.workers = options["num_workers"]
-        # A generator of its own, so that the global one is after a resume where it would have been.
+        # Its own generator, so that the global one is in the same state after a resume.
         self.loader = StatefulDataLoader(
             stream,
             batch_size=batch_size * world_size(),
@@ -51,26 +51,26 @@ class StreamLoader:
                     raise
                 except (OSError, ValueError, DatasetGenerationError) as error:
                     reason = str(error).strip().splitlines()[-1]
-                    raise InputError(f"the streamed corpus cannot be read on ({reason}): mend or remove it") from error
+                    raise InputError(f"cannot read on in the corpus ({reason}): repair or remove the file") from error
                 if batch is None:
-                    raise InputError("the streamed corpus has ended: give a stream that repeats")
+                    raise InputError("the streamed corpus has ended: make it repeat")
                 ids = torch.cat([batch["input_ids"], batch["shift_labels"][:, -1:]], dim=1)
             ids = broadcast(ids.to(self.device))[rank() * self.batch_size :][: self.batch_size]
             yield {"input_ids": ids[:, :-1], "shift_labels": ids[:, 1:]}
 
     def state_dict(self) -> dict[str, Any]:
-        """The place after the batch given last, as process 0 knows it; can be written as JSON."""
+        """The position of process 0 after the last batch, which can be written as JSON."""
         return {"workers": self.workers, "loader": self.loader.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place.
+        """Resume from a position.
 
         Raises:
-            InputError: it was saved with another number of workers, each of which reads a share.
+            InputError: it was saved with another number of workers, each of which reads its own share.
         """
         if state["workers"] != self.workers:
             raise InputError(
-                f"dataloader_num_workers was {state['workers']} and is {self.workers}: each worker has its own place "
-                "in a streamed corpus, so it must stay the same to resume"
+                f"dataloader_num_workers was {state['workers']} and is {self.workers}: resume with the same "
+                "number, because each worker has its own position in a streamed corpus"
             )
         self.loader.load_state_dict(state["loader"])

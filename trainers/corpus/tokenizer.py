@@ -1,4 +1,4 @@
-"""Tokenizers: a byte-level BPE trained in seconds for the default corpus, or any from a folder or the Hub."""
+"""Train a byte-level BPE tokenizer, or load one from a folder or the Hub."""
 
 from collections.abc import Iterable
 
@@ -16,8 +16,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """Train a byte-level BPE (Sennrich et al. 2016) with end-of-text, padding and mask tokens.
 
     Args:
-        texts: the documents to learn merges from.
-        vocab_size: tokens in all, the 256 bytes and three special tokens included.
+        texts: documents to learn merges from.
+        vocab_size: number of tokens, with the 256 bytes and three special tokens.
 
     Raises:
         InputError: `vocab_size` leaves no room for merges.
@@ -27,7 +27,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    # A token's offsets begin at its letters, not at the space before: pipelines cut entities out of the text by them.
+    # A token's offsets begin at its letters, not at the space before: pipelines use them to cut out entities.
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     trainer = bpe_trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -42,9 +42,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a tokenizer from a folder or the Hub, with a mask token added where it has none (as the paper's code does).
+    """Load a tokenizer from a folder or the Hub; one without a mask token gets it (as in the paper's code).
 
-    Of a model in a subfolder (see `ModelName`) it is the one beside the weights, or else at the top.
+    If `name` has a subfolder (see `ModelName`) without a tokenizer, the one at the top is loaded.
 
     Raises:
         InputError: there is no such tokenizer, or it has no end-of-text token to separate documents.
@@ -52,8 +52,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     model = ModelName.parse(name, revision)
     try:
         try:
-            place = {"revision": model.revision, "subfolder": model.subfolder}
-            tokenizer = AutoTokenizer.from_pretrained(model.path, **place)
+            tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision, subfolder=model.subfolder)
         except (OSError, ValueError):
             if not model.subfolder:
                 raise

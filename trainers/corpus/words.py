@@ -1,4 +1,4 @@
-"""Which token ids are whole words: the candidates for classes of an SMLMT episode."""
+"""Table of the token ids that are whole words: the candidates for classes of an SMLMT episode."""
 
 from dataclasses import dataclass
 
@@ -14,23 +14,23 @@ JOINERS = ("'", "\u2019", "_", "-")
 
 @dataclass(frozen=True)
 class WordTable:
-    """Two facts about each of the V token ids.
+    """Properties of the V token ids.
 
     Attributes:
-        is_word: (V,) bool, the token starts a word and is made of letters only.
-        continues: (V,) bool, the token goes on with the word before it, so that word was not one token.
+        is_word: (V,) bool, the token starts a word and consists of letters.
+        continues: (V,) bool, the token continues the word before it, which therefore is more than one token.
     """
 
     is_word: Tensor
     continues: Tensor
 
     def split(self, held_out: float) -> tuple["WordTable", "WordTable"]:
-        """The table for training, and the one of words that training never makes a class of.
+        """The table of training words, and the table of held-out words (never a class in a training episode).
 
         Args:
-            held_out: share of the words to hold out; which ones depends on their ids alone.
+            held_out: share of the words to hold out; the choice depends only on their ids.
         """
-        # Multiples of the golden ratio take an even share of frequent and of rare words (ids go by frequency).
+        # Multiples of the golden ratio hold out the same share of frequent and of rare words (ids go by frequency).
         place = torch.arange(len(self.is_word), dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1
         chosen = place < held_out
         return (
@@ -40,7 +40,7 @@ class WordTable:
 
     @classmethod
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> "WordTable":
-        """Read the table off a tokenizer; ids past its end (padding rows of the embedding) are neither."""
+        """The table of a tokenizer; ids beyond its vocabulary (padding rows of the embedding) are neither."""
         is_word = torch.zeros(vocab_size, dtype=torch.bool)
         continues = torch.zeros(vocab_size, dtype=torch.bool)
         ids = range(min(len(tokenizer), vocab_size))
@@ -51,7 +51,7 @@ class WordTable:
                 continue
             starts = token.startswith(WORD_STARTS)
             is_word[i] = starts and text.strip().isalpha()
-            # "don" before "'t", "foo" before "_bar" and "non" before "-empty" are no words; a broken character
-            # (bytes of a longer one) is a letter of some script more often than not.
+            # "don" before "'t", "foo" before "_bar" and "non" before "-empty" are no words; part of the bytes of a
+            # character is a letter of some script more often than not.
             continues[i] = not starts and (text[:1].isalnum() or text[:1] in JOINERS or "\ufffd" in text)
         return cls(is_word, continues)

@@ -24,7 +24,7 @@ def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, 
 def align(
     rows: dict[str, list], tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str = "first"
 ) -> dict[str, list]:
-    """Tokenise a batch of sentences and put the label of each word on one of its sub-words.
+    """Tokenize a batch of sentences and put the label of each word on one of its sub-words.
 
     Args:
         rows: columns `tokens` and `ner_tags`.
@@ -60,7 +60,7 @@ def align(
 def encode_words(
     sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> BatchEncoding:
-    """Tokenise sentences that are split into words, each word as in running text.
+    """Tokenize sentences that are split into words, each word as in running text.
 
     Raises:
         InputError: the tokenizer gives no word ids.

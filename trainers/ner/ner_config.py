@@ -1,8 +1,9 @@
 """The arguments of fine-tuning for named entity recognition."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from transformers import TrainingArguments
+from transformers.hf_argparser import HfArg
 
 from ..checks import check_at_least, check_choice
 from ..runs.safety.safety_config import refuse_token
@@ -14,31 +15,27 @@ MODES = ("head", "full")
 
 @dataclass
 class NERConfig(TrainingArguments):
-    """Arguments of `fine_tune`. Learning rate and epochs are the paper's (3.4); batch size and patience are ours."""
+    """Fine-tuning for NER. Learning rate and epochs are the paper's (3.4); batch size and patience are ours."""
 
-    mode: str = field(
-        default="full", metadata={"help": "`full` trains all weights, `head` only the classifier on a frozen decoder."}
-    )
-    labelled_subword: str = field(
+    mode: str = HfArg(default="full", help="`full` trains all weights, `head` the classifier on a frozen decoder.")
+    labelled_subword: str = HfArg(
         default="first",
-        metadata={"help": "Sub-word with the label of its word: `first` (usual) or `last` (has read the whole word)."},
+        help="Labelled sub-word of each word, `first` or `last`. The last one has read the whole word.",
     )
-    tag_decoding: str = field(
+    tag_decoding: str = HfArg(
         default="argmax",
-        metadata={"help": "`argmax` of each word (as in the paper) or `iob2`, the most probable valid sequence."},
+        help="`argmax` of each word (the paper's) or `iob2`. `iob2` is the most probable valid sequence.",
     )
-    cache_features: bool = field(
-        default=True,
-        metadata={"help": "In mode head, encode each sentence once, not once an epoch (same result, faster)."},
+    cache_features: bool = HfArg(
+        default=True, help="In mode head, encode each sentence once. Otherwise once an epoch: slower, same result."
     )
-    early_stopping_patience: int = field(
-        default=3,
-        metadata={"help": "Stop after so many epochs without a better validation F1, counted from the first F1 > 0."},
+    early_stopping_patience: int = HfArg(
+        default=3, help="Epochs without a better validation F1 before the end. They count from the first F1 above 0."
     )
-    learning_rate: float = field(default=3e-5, metadata={"help": "Peak learning rate of AdamW."})
-    num_train_epochs: float = field(default=10, metadata={"help": "Maximum number of epochs."})
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per batch on each process."})
-    per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per evaluation batch."})
+    learning_rate: float = HfArg(default=3e-5, help="Peak learning rate of AdamW.")
+    num_train_epochs: float = HfArg(default=10, help="Maximum number of epochs.")
+    per_device_train_batch_size: int = HfArg(default=16, help="Sentences per batch on each process.")
+    per_device_eval_batch_size: int = HfArg(default=32, help="Sentences per evaluation batch.")
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, MODES)

@@ -41,7 +41,7 @@ def stream(folder: Path, split: str) -> list[int]:
     return [int(i) for i in ids]
 
 
-def test_no_token_is_lost_and_none_held_out_is_trained_on(packed, corpus):
+def test_shards_hold_every_token_of_their_split_once(packed, corpus):
     tokenizer = AutoTokenizer.from_pretrained(packed / "tokenizer")
     train, held_out = split_held_out(load_documents(corpus), 0.1)
     for documents, split in ((train, "train"), (held_out, "validation")):
@@ -50,7 +50,7 @@ def test_no_token_is_lost_and_none_held_out_is_trained_on(packed, corpus):
         assert stream(packed, split) == expected
 
 
-def test_the_manifest_is_true(packed):
+def test_manifest_has_the_hashes_and_counts_of_the_files(packed):
     manifest = json.loads((packed / "manifest.json").read_text())
     assert [file["file"].split("/")[0] for file in manifest["files"]] == ["train"] * 4 + ["validation"]
     for file in manifest["files"]:
@@ -63,7 +63,7 @@ def test_the_manifest_is_true(packed):
     assert manifest["corpus"]["dataset"] == "text.txt", "no path of this machine"
 
 
-def test_interrupted_it_goes_on_and_any_number_of_workers_writes_the_same(packed, corpus, tmp_path, monkeypatch):
+def test_interrupted_preparation_continues_to_the_same_files_with_any_workers(packed, corpus, tmp_path, monkeypatch):
     whole = json.loads((packed / "manifest.json").read_text())["files"]
     command = [f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL]
     original = shards.write_rows
@@ -94,7 +94,7 @@ def test_interrupted_it_goes_on_and_any_number_of_workers_writes_the_same(packed
     ]
 
 
-def test_pretraining_streams_it_with_its_own_tokenizer(packed, tmp_path):
+def test_pretraining_streams_shards_with_their_tokenizer(packed, tmp_path):
     options = {"eval_dataset": packed / "validation", "streaming": True}
     results = pretrain.main(argv(tmp_path / "run", packed / "train", **options))
     assert results["tokens_seen"] == 4 * 4 * 48
@@ -102,7 +102,7 @@ def test_pretraining_streams_it_with_its_own_tokenizer(packed, tmp_path):
     assert again.get_vocab() == AutoTokenizer.from_pretrained(packed / "tokenizer").get_vocab()
 
 
-def test_it_is_pushed_once_and_streamed_back(packed, corpus, tmp_path, monkeypatch):
+def test_a_pushed_corpus_is_uploaded_once_and_streamed_from_the_hub(packed, corpus, tmp_path, monkeypatch):
     with HubServer(tmp_path / "hub", {TOKEN: Account("ada")}) as hub:
         connect(monkeypatch, hub, tmp_path / "home")
         push = [f"--dataset={corpus}", f"--output_dir={packed}", "--push_to=ada/books", *SMALL]
@@ -126,11 +126,11 @@ def test_it_is_pushed_once_and_streamed_back(packed, corpus, tmp_path, monkeypat
             prepare.main([*push[:-5], "--push_to=ada/other", *SMALL])
 
 
-def test_bad_input(packed, corpus, tmp_path):
+def test_wrong_inputs_are_errors(packed, corpus, tmp_path):
     out = f"--output_dir={tmp_path / 'x'}"
     with pytest.raises(InputError, match="shard 1 of 80: the corpus holds 153 tokens, fewer than one block of 1001"):
         prepare.main([f"--dataset={corpus}", out, "--block_size=1000", "--documents_per_shard=1", "--vocab_size=400"])
-    with pytest.raises(InputError, match="is tokenised already: give text"):
+    with pytest.raises(InputError, match="is tokenized already: give a corpus of text"):
         prepare.main([f"--dataset={packed / 'train'}", f"--output_dir={tmp_path / 'y'}"])
     with pytest.raises(InputError, match="push_to must be user/name"):
         prepare.main([f"--dataset={corpus}", out, "--push_to=books"])

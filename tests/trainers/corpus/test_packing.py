@@ -28,12 +28,12 @@ def test_every_token_is_predicted_and_only_the_last_block_repeats_any(documents,
         assert len(blocks) == whole
 
 
-def test_blocks_of_different_lengths_are_refused():
+def test_collating_blocks_of_different_lengths_is_an_error():
     with pytest.raises(InputError, match="blocks of 2 and of 3 ids in one batch"):
         collate_blocks([{"input_ids": [1, 2]}, {"input_ids": [1, 2, 3]}])
 
 
-def test_collate_shifts_the_labels():
+def test_collating_shifts_the_labels_by_one():
     batch = collate_blocks([{"input_ids": np.array([1, 2, 3], dtype=np.int32)}, {"input_ids": [4, 5, 6]}])
     assert batch["input_ids"].tolist() == [[1, 2], [4, 5]]
     assert batch["shift_labels"].tolist() == [[2, 3], [5, 6]]

@@ -22,7 +22,7 @@ def ids(blocks) -> list[list[int]]:
     return [block["input_ids"].tolist() for block in blocks]
 
 
-def test_stream_packs_anew_each_time_and_starts_again_at_the_end():
+def test_each_iteration_starts_at_the_beginning_and_repeats_the_corpus():
     rows = Dataset.from_list([{"input_ids": [1, 2, 3]}, {"input_ids": [4, 5]}]).to_iterable_dataset()
     once = BlockStream(rows, 2, repeat=False)
     for _ in range(2):
@@ -30,7 +30,7 @@ def test_stream_packs_anew_each_time_and_starts_again_at_the_end():
     assert ids(islice(BlockStream(rows, 2), 5)) == [[1, 2, 3], [3, 4, 5]] * 2 + [[1, 2, 3]]
 
 
-def test_a_stream_gives_the_blocks_of_the_whole_corpus():
+def test_stream_yields_the_blocks_of_the_whole_corpus_and_shuffles_within_windows():
     expected = [block.tolist() for block in pack_blocks([row["input_ids"] for row in ROWS], 3)]
     assert ids(stream(repeat=False)) == expected
     shuffled = ids(stream(repeat=False, shuffle_blocks=16, seed=1))
@@ -41,7 +41,7 @@ def test_a_stream_gives_the_blocks_of_the_whole_corpus():
 
 
 @pytest.mark.parametrize("options", [{}, {"shuffle_blocks": 7, "seed": 5}, {"packed": True, "shuffle_blocks": 7}])
-def test_any_place_is_gone_on_from_exactly(options):
+def test_resuming_after_any_block_yields_the_same_blocks(options):
     rows = PACKED if "packed" in options else ROWS
     length = len(ids(stream(rows, repeat=False, **options)))
     whole = ids(islice(stream(rows, **options), 3 * length))
@@ -55,7 +55,7 @@ def test_any_place_is_gone_on_from_exactly(options):
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-def test_any_place_with_two_workers(shards):
+def test_resuming_with_two_workers_yields_the_same_batches(shards):
     def loader():
         rows = Dataset.from_list(ROWS).to_iterable_dataset(num_shards=shards)
         return StatefulDataLoader(BlockStream(rows, 3, shuffle_blocks=5), batch_size=2, num_workers=2, collate_fn=ids)
@@ -70,7 +70,7 @@ def test_any_place_with_two_workers(shards):
         assert list(islice(again, 8)) == whole[given : given + 8]
 
 
-def test_a_place_told_before_anything_was_read_anew(tmp_path):
+def test_state_saved_right_after_a_resume_is_correct(tmp_path):
     # One document fills many windows, so that after a resume a place is told before the next document is read.
     rows = [{"input_ids": list(range(start, start + 60))} for start in (0, 100, 200)]
     whole = ids(islice(stream(rows), 70))
@@ -83,7 +83,7 @@ def test_a_place_told_before_anything_was_read_anew(tmp_path):
         place = blocks.state_dict()
 
 
-def test_resuming_reads_no_more_rows_late_than_early(tmp_path, monkeypatch):
+def test_resuming_late_reads_no_more_rows_than_resuming_early(tmp_path, monkeypatch):
     for shard in range(12):
         lines = [json.dumps({"input_ids": [shard, i, i]}) for i in range(50)]
         (tmp_path / f"{shard:02}.jsonl").write_text("\n".join(lines))
@@ -118,6 +118,6 @@ def test_workers_without_a_share_yield_nothing(tmp_path):
         assert ids(torch.utils.data.DataLoader(blocks, batch_size=None, num_workers=2)) == expected
 
 
-def test_a_corpus_shorter_than_a_block():
+def test_a_corpus_shorter_than_a_block_is_an_error():
     with pytest.raises(InputError, match="holds 2 tokens, fewer than one block of 4"):
         next(iter(stream([{"input_ids": [1, 2]}])))

@@ -48,7 +48,7 @@ def test_each_word_carries_its_label_once_and_comes_back(tokenizer, rows, max_le
     word_ids=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), max_size=8),
     before=st.integers(0, 1),
 )
-def test_one_position_a_word_on_any_tokenisation(word_ids, before):
+def test_each_word_has_one_labelled_position_for_any_word_ids(word_ids, before):
     """Words of one to four pieces, special tokens before them and between them."""
     ids: list[int | None] = [None] * before
     for word, (pieces, specials) in enumerate(word_ids):
@@ -66,7 +66,7 @@ def test_a_word_cut_in_the_middle_keeps_its_first_label_only(tokenizer):
     assert align(rows, tokenizer, whole - 1, "last")["labelled_words"] == [[0]]
 
 
-def test_a_tokenizer_without_word_ids(tokenizer):
+def test_a_tokenizer_without_word_ids_is_an_error(tokenizer):
     class Slow:
         is_fast = False
 

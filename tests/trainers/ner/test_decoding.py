@@ -14,7 +14,7 @@ def is_iob2(tags: tuple[str, ...]) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_sequence_is_the_most_probable_of_all_valid_ones(seed):
+def test_iob2_decoding_finds_the_most_probable_valid_sequence(seed):
     logits = 2 * torch.randn(1, 6, 7, generator=torch.Generator().manual_seed(seed))
     labelled = torch.tensor([[True, False, True, True, False, True]])
     words = logits[0, labelled[0]].log_softmax(-1)
@@ -23,7 +23,7 @@ def test_the_sequence_is_the_most_probable_of_all_valid_ones(seed):
     assert decode(logits, labelled, "iob2")[labelled].tolist() == list(best)
 
 
-def test_valid_sequences_are_left_alone_and_others_mended():
+def test_iob2_decoding_changes_only_invalid_sequences():
     def logits(*tags: str) -> torch.Tensor:
         return torch.nn.functional.one_hot(torch.tensor([[LABELS.index(tag) for tag in tags]]), 7) * 5.0
 
@@ -38,7 +38,7 @@ def test_valid_sequences_are_left_alone_and_others_mended():
     assert tags(unsure) == ["O", "B-PER", "I-PER"], "what follows counts"
 
 
-def test_rows_of_a_batch_do_not_depend_on_each_other_or_on_padding():
+def test_iob2_decoding_does_not_depend_on_other_rows_or_padding():
     logits = torch.randn(5, 9, 7, generator=torch.Generator().manual_seed(0))
     lengths = [9, 4, 1, 7, 0]
     labelled = torch.tensor([[i < length for i in range(9)] for length in lengths])
@@ -49,12 +49,12 @@ def test_rows_of_a_batch_do_not_depend_on_each_other_or_on_padding():
             assert together[row, :length].tolist() == alone[0].tolist()
 
 
-def test_both_modes_of_seqeval_agree_on_what_is_decoded_so():
+def test_strict_and_default_f1_agree_on_tags_decoded_as_iob2():
     logits, gold = (2 * torch.randn(30, 8, 7, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
     labelled = torch.ones(30, 8, dtype=torch.bool)
-    found, wanted = (
+    predicted, gold_tags = (
         [[LABELS[i] for i in row] for row in decode(part, labelled, "iob2").tolist()] for part in (logits, gold)
     )
-    strict = f1_score(wanted, found, mode="strict", scheme=IOB2)
-    assert 0 < strict == f1_score(wanted, found)
+    strict = f1_score(gold_tags, predicted, mode="strict", scheme=IOB2)
+    assert 0 < strict == f1_score(gold_tags, predicted)
     assert decode(logits, labelled, "argmax").equal(logits.argmax(-1))

@@ -1,7 +1,6 @@
 import copy
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +11,9 @@ from ner_run import train
 from safetensors.torch import load_file
 
 from pico_maml import PicoForTokenClassification
-from pico_maml.trainers import InputError, load_treebank
-from pico_maml.trainers.ner import NERConfig, features, fine_tune, label_names
-from pico_maml.trainers.ner.alignment import align
+from pico_maml.trainers import InputError
+from pico_maml.trainers.ner import NERConfig, features, fine_tune
 from pico_maml.trainers.ner.features import encode
-
-
-@pytest.fixture
-def classifier(config):
-    config.max_seq_len = 128
-    for name, value in label_names().items():
-        setattr(config, name, value)
-    torch.manual_seed(0)
-    return PicoForTokenClassification(config)
-
-
-@pytest.fixture
-def treebank(tmp_path):
-    """Words in capitals are people; anyone can learn that. Sentences have one to five words."""
-    rows = [f"{'ab	O' + chr(10)}" * (i % 4) + f"CD\tB-PER\n{'ef' if i % 2 else 'gh'}\tO\n" for i in range(60)]
-    path = tmp_path / "capitals.iob2"
-    path.write_text("\n".join(rows))
-    return load_treebank(str(path))
 
 
 def arguments(tmp_path, **changes) -> NERConfig:
@@ -45,7 +25,7 @@ def weights(model) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
-def test_full_fine_tuning_learns_and_keeps_the_best_epoch(classifier, tokenizer, treebank, tmp_path):
+def test_full_fine_tuning_learns_and_scores_every_split(classifier, tokenizer, treebank, tmp_path):
     elsewhere = treebank["test"].select(range(2))
     tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path), {"elsewhere": elsewhere})
     assert tuned.scores["test"]["f1"] == tuned.scores["elsewhere"]["f1"] == 1.0
@@ -56,7 +36,7 @@ def test_full_fine_tuning_learns_and_keeps_the_best_epoch(classifier, tokenizer,
 
 
 @pytest.mark.parametrize("cache_features", [True, False])
-def test_head_only_leaves_the_decoder_as_it_was(classifier, tokenizer, treebank, tmp_path, cache_features):
+def test_mode_head_changes_only_the_classifier(classifier, tokenizer, treebank, tmp_path, cache_features):
     before = weights(classifier)
     args = arguments(tmp_path, mode="head", num_train_epochs=1, cache_features=cache_features)
     fine_tune(classifier, tokenizer, treebank, args)
@@ -103,26 +83,7 @@ def test_features_are_encoded_once_for_all_runs(classifier, tokenizer, treebank,
     assert len(calls) == 6, "other weights, other features"
 
 
-def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokenizer, treebank, monkeypatch):
-    rows = treebank["train"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
-    monkeypatch.setattr(features, "TOKENS_AT_ONCE", 64)
-    found = encode(classifier.pico_decoder, rows)
-    classifier.eval()
-    expected = []
-    for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True):
-        hidden = classifier.pico_decoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
-        expected.append(hidden[torch.tensor(labels) != -100].detach())
-    torch.testing.assert_close(found, torch.cat(expected), atol=1e-5, rtol=1e-5)
-
-
-def test_batches_hold_every_row_once():
-    lengths = [3, 9, 1, 4, 20, 4]
-    found = list(features.batches(lengths, 12))
-    assert sorted(i for batch in found for i in batch) == list(range(6))
-    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 12 for batch in found)
-
-
-def test_a_model_that_reads_the_last_subword(classifier, tokenizer, treebank, tmp_path):
+def test_labelling_the_last_subword_learns_and_is_saved_with_the_model(classifier, tokenizer, treebank, tmp_path):
     args = arguments(tmp_path, labelled_subword="last")
     assert fine_tune(classifier, tokenizer, treebank, args).scores["test"]["f1"] == 1.0
     classifier.save_pretrained(tmp_path / "saved")
@@ -130,7 +91,7 @@ def test_a_model_that_reads_the_last_subword(classifier, tokenizer, treebank, tm
 
 
 @pytest.mark.parametrize("mode", ["head", "full"])
-def test_decoded_as_iob2_both_modes_of_scoring_agree(classifier, tokenizer, treebank, tmp_path, mode):
+def test_tag_decoding_iob2_gives_equal_f1_and_strict_f1(classifier, tokenizer, treebank, tmp_path, mode):
     with torch.no_grad():
         classifier.score.bias[[2, 4, 6]] = 1.0  # begins inside entities, unless it is kept from it
     apart = []
@@ -205,7 +166,7 @@ def test_two_processes_train_like_one(classifier, tokenizer, treebank, tmp_path)
         assert (one["score.weight"] - classifier.score.weight).abs().max() > 1e-3, "something was trained"
 
 
-def test_bad_arguments(classifier, tokenizer, treebank, tmp_path):
+def test_wrong_arguments_and_a_treebank_without_train_are_errors(classifier, tokenizer, treebank, tmp_path):
     with pytest.raises(InputError, match="mode must be one of head, full, got 'both'"):
         arguments(tmp_path, mode="both")
     with pytest.raises(InputError, match="labelled_subword must be one of first, last, got 'middle'"):
@@ -218,7 +179,7 @@ def test_bad_arguments(classifier, tokenizer, treebank, tmp_path):
         fine_tune(classifier, tokenizer, DatasetDict(test=treebank["test"]), arguments(tmp_path))
 
 
-def test_labels_the_model_or_the_package_does_not_know(classifier, tokenizer, treebank, tmp_path):
+def test_other_labels_in_the_model_or_the_treebank_are_errors(classifier, tokenizer, treebank, tmp_path):
     classifier.config.id2label = {i: f"LABEL_{i}" for i in range(7)}
     with pytest.raises(InputError, match="the model knows the labels LABEL_0, LABEL_1"):
         fine_tune(classifier, tokenizer, treebank, arguments(tmp_path))
@@ -228,7 +189,7 @@ def test_labels_the_model_or_the_package_does_not_know(classifier, tokenizer, tr
         fine_tune(classifier, tokenizer, DatasetDict(train=other), arguments(tmp_path))
 
 
-def test_fully_sorted_evaluation_keeps_the_order_of_the_rows(classifier, tokenizer, treebank, tmp_path):
+def test_predicted_tags_have_the_order_of_the_rows(classifier, tokenizer, treebank, tmp_path):
     tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, num_train_epochs=1))
     assert [len(row) for row in tuned.tags["test"]] == [len(row) for row in treebank["test"]["tokens"]]
     assert len(np.unique([len(row) for row in tuned.tags["test"]])) > 1

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pico_maml.trainers import InputError, load_treebank
+from pico_maml.trainers import InputError
 from pico_maml.trainers.ner.iob2 import (
     CLASSES,
     LABELS,
@@ -26,13 +26,13 @@ def write(tmp_path, content, name="a.iob2"):
     return path
 
 
-def test_comments_blank_lines_and_other_entities(tmp_path):
+def test_comments_and_blank_lines_are_skipped_and_other_entities_become_o(tmp_path):
     first, second = read_iob2(write(tmp_path, GOOD))
     assert (first.tokens, first.tags) == (["Ann", "saw"], ["B-PER", "O"])
     assert (second.tokens, second.tags) == (["Rio", "X"], ["B-LOC", "O"])
 
 
-def test_two_columns_crlf_and_no_line_at_the_end(tmp_path):
+def test_two_columns_crlf_and_a_missing_last_newline_are_read(tmp_path):
     (sentence,) = read_iob2(write(tmp_path, "Ann\tB-PER\r\nB.\tI-PER"))
     assert sentence.tags == ["B-PER", "I-PER"]
 
@@ -58,7 +58,7 @@ entities = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.sampled_f
 
 
 @given(entities)
-def test_entities_to_iob2_and_back(gaps):
+def test_entities_become_tags_and_the_same_entities_again(gaps):
     expected, position = [], 0
     for gap, length, label in gaps:
         expected.append(Entity(position + gap, position + gap + length, label))
@@ -77,7 +77,7 @@ def test_any_tags_give_entities_that_round_trip(tags):
     assert (repaired == tags) is (inside_without_begin(tags) == 0)
 
 
-def test_real_files_round_trip(shared, tmp_path):
+def test_files_of_universal_ner_round_trip(shared, tmp_path):
     checked = 0
     for path in sorted((shared / "uner").glob("*.iob2")):
         sentences = read_iob2(path)
@@ -89,33 +89,3 @@ def test_real_files_round_trip(shared, tmp_path):
         assert sum(s.other_entities for s in sentences) == known["other_entities"], path.name
         checked += 1
     assert checked == 18
-
-
-def test_treebank_by_name_folder_file_and_sample(tmp_path):
-    for split in ("train", "dev"):
-        write(tmp_path, GOOD, f"xx_yy-ud-{split}.iob2")
-    by_name = load_treebank("xx_yy", tmp_path)
-    by_folder = load_treebank(str(tmp_path))
-    assert set(by_name) == set(by_folder) == {"train", "validation"}
-    assert by_name["train"].features["ner_tags"].feature.names[1] == "B-PER"
-    single = load_treebank(str(write(tmp_path, "Ann\tB-PER\n\n" * 20, "single.iob2")))
-    assert {split: len(rows) for split, rows in single.items()} == {"train": 16, "validation": 2, "test": 2}
-    assert {split: len(rows) for split, rows in load_treebank("sample").items()} == {
-        "train": 240,
-        "validation": 80,
-        "test": 80,
-    }
-
-
-def test_missing_treebanks(tmp_path):
-    write(tmp_path, GOOD, "xx_own-ud-train.iob2")
-    with pytest.raises(InputError, match=r"did you mean 'xx_own'\?"):
-        load_treebank("xx_onw", tmp_path)
-    with pytest.raises(InputError, match=r"no treebank, file or folder 'da_dtt': did you mean 'da_ddt'\?"):
-        load_treebank("da_dtt")
-    with pytest.raises(InputError, match="the treebanks are da_ddt, en_ewt"):
-        load_treebank("9999")
-    with pytest.raises(InputError, match="no folder"):
-        load_treebank("da_ddt", tmp_path / "nothing")
-    with pytest.raises(InputError, match="needs at least 10"):
-        load_treebank(str(write(tmp_path, GOOD, "short.iob2")))

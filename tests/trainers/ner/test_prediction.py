@@ -25,12 +25,12 @@ def tagger(config):
         ("  ", []),
     ],
 )
-def test_words_of_a_text(text, words):
+def test_text_is_split_into_words_and_punctuation(text, words):
     assert [text[start:end] for start, end in split_words(text)] == words
 
 
 @pytest.mark.parametrize(("subword", "decoding"), [("first", "argmax"), ("last", "argmax"), ("last", "iob2")])
-def test_batches_change_nothing(tagger, tokenizer, subword, decoding):
+def test_predictions_do_not_depend_on_the_batch(tagger, tokenizer, subword, decoding):
     tagger.config.labelled_subword, tagger.config.tag_decoding = subword, decoding
     sentences = [["ab", "cdefgh"], ["ij"], ["ab"] * 9, ["gh", "xyz", "ab"]]
     together = predict(tagger, tokenizer, sentences, tokens_at_once=16)
@@ -41,7 +41,7 @@ def test_batches_change_nothing(tagger, tokenizer, subword, decoding):
         assert tagged.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
-def test_decoded_as_iob2_no_entity_begins_inside(tagger, tokenizer):
+def test_with_iob2_decoding_no_entity_begins_with_i(tagger, tokenizer):
     with torch.no_grad():
         tagger.score.bias[2] = 100.0  # I-PER everywhere
     sentences = [["ab", "cdefgh", "ij"], ["gh"]]
@@ -54,7 +54,7 @@ def test_decoded_as_iob2_no_entity_begins_inside(tagger, tokenizer):
     assert max(long.probabilities[0], short.probabilities[0]) < 1e-6
 
 
-def test_words_that_were_cut_off_are_o_and_counted(tagger, tokenizer):
+def test_words_beyond_the_length_of_the_model_are_o_and_counted(tagger, tokenizer):
     tagger.config.max_seq_len = 4
     with torch.no_grad():
         tagger.score.bias[1] = 100.0
@@ -70,6 +70,6 @@ def test_entities_have_the_mean_probability_of_their_tags():
     assert (entity, score) == ((0, 2, "LOC"), pytest.approx(0.7))
 
 
-def test_a_model_that_was_not_fine_tuned(model, config, tokenizer):
+def test_a_model_that_was_not_fine_tuned_is_an_error(model, config, tokenizer):
     with pytest.raises(InputError, match="the model knows the labels LABEL_0, LABEL_1"):
         predict(PicoForTokenClassification(config), tokenizer, [["ab"]])

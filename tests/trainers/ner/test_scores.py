@@ -79,7 +79,7 @@ def test_tags_of_other_sentences_or_numbers_are_an_error(predicted, message):
         scores(GOLD, predicted)
 
 
-def test_nothing_is_written_so_a_read_only_cache_and_many_processes_are_fine(tmp_path, monkeypatch):
+def test_in_memory_nothing_is_written_and_the_cache_may_be_read_only(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path / "file" / "no folder can be made here")
     assert scores(GOLD, PREDICTED)["support"] == 3

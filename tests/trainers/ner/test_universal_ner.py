@@ -77,7 +77,7 @@ def test_a_damaged_cache_is_fetched_again(server, tmp_path, monkeypatch):
     assert [file.name for file in path.parent.iterdir()] == [path.name], "no temporary file is left"
 
 
-def test_downloads_that_fail_or_bring_other_bytes(server, tmp_path, monkeypatch):
+def test_failed_downloads_and_other_bytes_are_errors(server, tmp_path, monkeypatch):
     served, _ = server
     known = facts("xx_new", {"train": GOOD, "validation": GOOD})
     monkeypatch.setitem(FACTS, "xx_new", known)
@@ -89,7 +89,7 @@ def test_downloads_that_fail_or_bring_other_bytes(server, tmp_path, monkeypatch)
     assert not list((tmp_path / "cache").rglob("*dev*"))
 
 
-def test_files_of_the_user_are_verified(tmp_path, monkeypatch):
+def test_hashes_of_local_files_are_verified(tmp_path, monkeypatch):
     monkeypatch.setitem(FACTS, "xx_new", facts("xx_new", {"train": GOOD, "test": GOOD}))
     (tmp_path / "xx_new-ud-train.iob2").write_bytes(GOOD)
     assert set(load_treebank("xx_new", tmp_path)) == {"train"}
@@ -98,7 +98,7 @@ def test_files_of_the_user_are_verified(tmp_path, monkeypatch):
         load_treebank("xx_new", tmp_path)
 
 
-def test_all_is_the_union_and_needs_every_file(tmp_path, monkeypatch):
+def test_all_is_the_union_of_nine_treebanks_and_needs_every_file(tmp_path, monkeypatch):
     splits = dict.fromkeys(("train", "validation", "test"), GOOD)
     for name in SEEN:
         monkeypatch.setitem(FACTS, name, facts(name, splits))
@@ -111,7 +111,7 @@ def test_all_is_the_union_and_needs_every_file(tmp_path, monkeypatch):
         load_treebank(ALL, tmp_path)
 
 
-def test_the_package_knows_18_treebanks():
+def test_there_are_18_treebanks_in_three_groups():
     assert (len(SEEN), len(PUD), len(OTHER), len(TREEBANKS)) == (9, 6, 3, 18)
     assert sum(map(len, GROUPS.values())) == 18
     assert all(len(facts["commit"]) == 40 for facts in FACTS.values())
@@ -119,7 +119,7 @@ def test_the_package_knows_18_treebanks():
     assert all(set(FACTS[name]["splits"]) == {"test"} for name in PUD + OTHER)
 
 
-def test_what_the_package_knows_is_what_the_manifest_says(shared):
+def test_facts_are_those_of_the_manifest(shared):
     manifest = json.loads((shared / "uner_manifest.json").read_text())
     assert set(manifest) == set(FACTS)
     for name, treebank in manifest.items():
@@ -131,7 +131,7 @@ def test_what_the_package_knows_is_what_the_manifest_says(shared):
             assert known[file].get("sha256") == entry.get("sha256")
 
 
-def test_real_files_have_the_counts_of_the_manifest(shared):
+def test_files_of_universal_ner_have_the_known_counts(shared):
     checked = inside = 0
     for name in TREEBANKS:
         if not list((shared / "uner").glob(f"{name}-ud-*")):

@@ -1,0 +1,55 @@
+import pytest
+from datasets import Dataset
+
+from pico_maml.trainers import InputError
+from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks
+
+
+def ids_of(blocks) -> list[list[int]]:
+    return [row["input_ids"].tolist() for row in blocks]
+
+
+def test_streamed_and_memory_mapped_blocks_are_the_same(corpus_path, tokenizer):
+    mapped = make_blocks(load_documents(corpus_path), tokenizer, 32)
+    streamed = make_blocks(load_documents(corpus_path, streaming=True), tokenizer, 32, repeat=False)
+    assert isinstance(mapped, Dataset)
+    assert mapped.cache_files, "memory-mapped from a file"
+    assert isinstance(streamed, BlockStream)
+    assert ids_of(mapped) == ids_of(streamed)
+
+
+def test_rows_of_token_ids_are_packed_without_a_tokenizer(tmp_path, tokenizer):
+    path = tmp_path / "ids.parquet"
+    Dataset.from_dict({"input_ids": [[1, 2, 3], [4, 5, 6, 7]], "meta": ["a", "b"]}).to_parquet(str(path))
+    assert ids_of(make_blocks(load_documents(str(path)), tokenizer, 3)) == [[1, 2, 3, 4], [4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_that_are_blocks_already_stay_unchanged(tmp_path, tokenizer, streaming):
+    path = tmp_path / "blocks.parquet"
+    Dataset.from_dict({"input_ids": [[1, 2, 3, 4], [5, 6, 7, 8]]}).to_parquet(str(path))
+    blocks = make_blocks(load_documents(str(path), streaming=streaming), tokenizer, 3, repeat=False)
+    assert ids_of(blocks) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_each_document_ends_with_end_of_text(tmp_path, tokenizer):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": " ab cd"}\n{"text": " ef"}\n')
+    (block,) = make_blocks(load_documents(str(path)), tokenizer, 4)
+    assert tokenizer.decode(block["input_ids"]) == " ab cd<|endoftext|> ef<|endoftext|>"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_tokenizing_a_row_without_text_is_an_error(tmp_path, tokenizer, streaming):
+    path = tmp_path / "null.jsonl"
+    path.write_text('{"text": "ab cd ef gh"}\n{"text": null}\n')
+    with pytest.raises(InputError, match="a row of the corpus is empty"):
+        list(make_blocks(load_documents(str(path), streaming=streaming), tokenizer, 2, repeat=False))
+
+
+def test_text_of_another_column_and_shorter_than_a_block_is_an_error(tmp_path, tokenizer):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"body": "ab cd"}\n')
+    documents = load_documents(str(path), text_column="body")
+    with pytest.raises(InputError, match=r"the corpus holds \d+ tokens, fewer than one block of 129"):
+        make_blocks(documents, tokenizer, 128)

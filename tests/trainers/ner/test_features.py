@@ -1,0 +1,26 @@
+from functools import partial
+
+import torch
+
+from pico_maml.trainers.ner import features
+from pico_maml.trainers.ner.alignment import align
+from pico_maml.trainers.ner.features import encode
+
+
+def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokenizer, treebank, monkeypatch):
+    rows = treebank["train"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
+    monkeypatch.setattr(features, "TOKENS_AT_ONCE", 64)
+    encoded = encode(classifier.pico_decoder, rows)
+    classifier.eval()
+    expected = []
+    for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True):
+        hidden = classifier.pico_decoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        expected.append(hidden[torch.tensor(labels) != -100].detach())
+    torch.testing.assert_close(encoded, torch.cat(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_batches_hold_every_row_once():
+    lengths = [3, 9, 1, 4, 20, 4]
+    batches = list(features.batches(lengths, 12))
+    assert sorted(i for batch in batches for i in batch) == list(range(6))
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 12 for batch in batches)
