@@ -9,7 +9,7 @@ from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
 
 
-def test_evaluate_repeats_the_figures_of_the_run(pretrained, held_out, tmp_path, capsys):
+def test_results_equal_those_of_the_run(pretrained, held_out, tmp_path, capsys):
     out = tmp_path / "evaluation.json"
     common = ["--model", str(pretrained), *held_out, "--output_file", str(out), "--seed=42"]
     corpus = held_out[1]
@@ -24,7 +24,7 @@ def test_evaluate_repeats_the_figures_of_the_run(pretrained, held_out, tmp_path,
         evaluate.main([*common, "--block_size=65"])
 
 
-def test_evaluate_sweeps_over_ways_and_shots(pretrained, held_out, capsys):
+def test_sweep_over_ways_and_shots(pretrained, held_out, capsys):
     arguments = ["--model", str(pretrained), *held_out, "--episodes=8", "--inner_steps=3", "--words=all"]
     results = evaluate.main([*arguments, "--n_way", "2", "4", "6", "--k_shot", "1", "3"])
     shapes = [(entry["n_way"], entry["k_shot"]) for entry in results["adaptation"]]
@@ -36,7 +36,7 @@ def test_evaluate_sweeps_over_ways_and_shots(pretrained, held_out, capsys):
     assert "Query accuracy on all words, 95 % intervals over 8 episodes" in capsys.readouterr().out
 
 
-def test_an_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path):
+def test_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path):
     hub = tmp_path / "hub"
     export.main(["--model", str(pretrained), "--format", "hub", "--output_dir", str(hub)])
     results = evaluate.main(["--model", str(hub), *held_out, "--episodes=2", "--seed=42"])
@@ -46,7 +46,7 @@ def test_an_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path
     assert entry["prototypes"] == run["prototypes"], "the same episodes, the same backbone"
 
 
-def test_published_layouts_are_evaluated_in_their_subfolder(pretrained, held_out, tmp_path):
+def test_published_layout_is_evaluated_in_its_subfolder(pretrained, held_out, tmp_path):
     step = tmp_path / "hub" / "checkpoints" / "step_1"
     export.main(["--model", str(pretrained), "--format", "published", "--output_dir", str(step)])
     arguments = ["--model", str(tmp_path / "hub"), "--subfolder=checkpoints/step_1", *held_out, "--episodes=2"]
@@ -59,7 +59,7 @@ def test_published_layouts_are_evaluated_in_their_subfolder(pretrained, held_out
     assert results["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-5)
 
 
-def test_evaluation_of_a_vanilla_model_has_no_trained_head(corpus, held_out, tmp_path):
+def test_model_trained_without_episodes_has_no_trained_head(corpus, held_out, tmp_path):
     pretrain.main(argv(tmp_path / "out", corpus, hybrid_ratio=0, eval_episodes=0))
     (entry,) = evaluate.main(["--model", str(tmp_path / "out"), *held_out, "--episodes=2"])["adaptation"]
     assert entry["trained"] is None
@@ -80,11 +80,11 @@ def test_evaluation_of_a_vanilla_model_has_no_trained_head(corpus, held_out, tmp
         (["--readout=first"], "readout must be one of mask, previous, last, got 'first'"),
     ],
 )
-def test_evaluations_that_make_no_sense(changes, message, pretrained, held_out):
+def test_wrong_arguments_raise(changes, message, pretrained, held_out):
     with pytest.raises(InputError, match=message):
         evaluate.main(["--model", str(pretrained), *held_out, *changes])
 
 
-def test_missing_models():
+def test_missing_model_raises():
     with pytest.raises(InputError, match="cannot load a model from 'no/model'"):
         evaluate.main(["--model", "no/model"])

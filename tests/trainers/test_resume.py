@@ -1,4 +1,4 @@
-"""A run that is stopped and goes on ends as one that was never stopped, bitwise, whatever it reads and counts."""
+"""A run that is stopped and resumed ends bitwise like a run that was not stopped."""
 
 import json
 import shutil
@@ -75,7 +75,7 @@ def stream(blocks, shards: int = 3) -> BlockStream:
     [(False, 0), (False, 2), (True, 0), (True, 2)],
     ids=["mapped", "mapped-2", "streamed", "streamed-2"],
 )
-def test_resume_is_bitwise(start, blocks, tokenizer, tmp_path, streamed, workers):
+def test_resume_gives_the_same_logs_and_checkpoints_bitwise(start, blocks, tokenizer, tmp_path, streamed, workers):
     options = OPTIONS | {"dataloader_num_workers": workers, "logging_steps": 2, "max_steps": 12}
 
     def run(name):
@@ -92,7 +92,7 @@ def test_resume_is_bitwise(start, blocks, tokenizer, tmp_path, streamed, workers
         assert [name for name in whole if not same(whole[name], part[name])] == []
 
 
-def test_a_stopped_run_goes_on_with_its_best_metric_and_its_patience(start, blocks, tokenizer, tmp_path):
+def test_resume_restores_best_metric_and_patience_of_early_stopping(start, blocks, tokenizer, tmp_path):
     # The greatest loss counts as best, and it falls: the first evaluation stays the best, and patience ends.
     options = OPTIONS | {"max_steps": 12, "save_steps": 1, "save_total_limit": 2}
     options |= {"eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss", "greater_is_better": True}
@@ -124,7 +124,20 @@ def test_a_stopped_run_goes_on_with_its_best_metric_and_its_patience(start, bloc
     assert entries == [entry for entry in logs(tmp_path / "whole") if "total_flos" not in entry]
 
 
-def test_resuming_reads_no_row_again(start, blocks, tokenizer, tmp_path, monkeypatch):
+def test_resume_drops_damaged_lines_of_the_log_with_a_warning(start, blocks, tokenizer, tmp_path, caplog):
+    trainer(start(), blocks, tokenizer, tmp_path / "whole", **OPTIONS).train()
+    trainer(start(), blocks, tokenizer, tmp_path / "part", **OPTIONS).train()
+    log = tmp_path / "part" / "metrics.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:3], b"[1, 2]\n", *lines[3:-1], b"\xff\xfe\x00"]))
+    again = trainer(start(), blocks, tokenizer, tmp_path / "part", **OPTIONS)
+    again.train(resume_from_checkpoint=str(tmp_path / "part" / "checkpoint-3"))
+    assert f"{log}: 2 damaged line(s) dropped" in caplog.messages
+    assert [entry["step"] for entry in logs(tmp_path / "part")] == [1, 2, 3, 4, 5, 6, 6]
+    assert logs(tmp_path / "part")[:6] == logs(tmp_path / "whole")[:6]
+
+
+def test_resume_reads_no_row_again(start, blocks, tokenizer, tmp_path, monkeypatch):
     options = OPTIONS | {"max_steps": 12}
     trainer(start(), blocks, tokenizer, tmp_path / "run", **options).train()
     read = []
@@ -138,7 +151,7 @@ def test_resuming_reads_no_row_again(start, blocks, tokenizer, tmp_path, monkeyp
     assert read[0] == read[1] <= 1, "beyond what it trains on, a batch of the loader's look-ahead"
 
 
-def test_other_batches_are_refused_and_other_processes_explained(start, blocks, tokenizer, tmp_path):
+def test_resume_with_other_batch_sizes_raises(start, blocks, tokenizer, tmp_path):
     trainer(start(), blocks, tokenizer, tmp_path, **OPTIONS).train()
     for changes, message in (
         ({"per_device_train_batch_size": 2}, "micro_batch_size 4 -> 2"),

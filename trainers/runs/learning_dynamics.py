@@ -110,6 +110,7 @@ def _table(path: Path) -> pd.DataFrame:
     rows = [
         {"step": entry["step"], "tokens": entry["tokens"], **Row._field_defaults, **row}
         for entry in entries
+        if {"tokens", "rows"} <= entry.keys()
         for row in entry["rows"]
     ]
     table = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)

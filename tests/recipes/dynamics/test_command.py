@@ -43,7 +43,7 @@ def arguments(folder, output, corpus, modules, *more):
     ]
 
 
-def test_any_decoder(family, corpus, tmp_path, capsys):
+def test_decoders_of_transformers_are_measured(family, corpus, tmp_path, capsys):
     folder, modules = family
     where = ["--subfolders", *(f"step{step}" for step in (1000, 0, 200)), "--tokens_per_step", "10"]
     where += ["--tokenizer", str(folder / "step0")]
@@ -66,7 +66,7 @@ def test_any_decoder(family, corpus, tmp_path, capsys):
     assert value == pytest.approx(float((-(p * p.log()).sum()).exp() / len(p)), rel=1e-5)
 
 
-def test_a_series_goes_on_where_it_was_cut_off(family, corpus, tmp_path):
+def test_interrupted_series_continues_with_the_same_result(family, corpus, tmp_path):
     folder, modules = family
     tokenizer = ["--tokenizer", str(folder / "step0")]
     series = ["--subfolders", "step0", "step200", "step1000", *tokenizer]
@@ -91,7 +91,7 @@ def test_a_series_goes_on_where_it_was_cut_off(family, corpus, tmp_path):
     assert frame.query("quantity == 'cka' and step == 0").value.max() < 0.99
 
 
-def test_checkpoints_of_a_run(pretrained, held_out, tmp_path):
+def test_checkpoints_of_a_run_give_the_values_of_the_run(pretrained, held_out, tmp_path):
     argv = ["--model", str(pretrained), "--output_dir", str(tmp_path / "out"), *held_out, "--dynamics_ov_circuits"]
     assert dynamics.main(argv) == [2, 4]
     frame, own = load_dynamics(tmp_path / "out"), load_dynamics(pretrained)
@@ -121,7 +121,7 @@ def test_checkpoints_of_a_run(pretrained, held_out, tmp_path):
         (["--subfolders", "step0", "--batch_size", "-1"], "batch_size must be at least 0"),
     ],
 )
-def test_mistakes_are_one_line_and_write_nothing(more, message, corpus, tokenizer, tmp_path, capsys):
+def test_wrong_arguments_print_one_line_and_write_nothing(more, message, corpus, tokenizer, tmp_path, capsys):
     cls, config, modules = FAMILIES["llama"]
     cls(config).save_pretrained(tmp_path / "model" / "step0")
     tokenizer.save_pretrained(tmp_path / "model")
@@ -135,11 +135,11 @@ def test_mistakes_are_one_line_and_write_nothing(more, message, corpus, tokenize
     ("name", "step"),
     [("step143000", 143_000), ("step1000-tokens4B", 1000), ("checkpoints/step_100", 100), ("checkpoint-7", 7)],
 )
-def test_steps_in_names(name, step):
+def test_step_is_read_from_a_name(name, step):
     assert step_of(name) == step
 
 
-def test_names_without_a_step():
+def test_name_without_a_step_needs_a_default():
     assert step_of("main", default=0) == 0
     with pytest.raises(InputError, match=r"no step number in 'v1\.2'"):
         step_of("v1.2")

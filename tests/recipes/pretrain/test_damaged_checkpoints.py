@@ -39,7 +39,7 @@ def table(run: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
-def test_no_damage_is_gone_on_from(pretrained, tmp_path):
+def test_no_damaged_checkpoint_is_resumed(pretrained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(pretrained, run)
     rows = table(run)
@@ -51,7 +51,7 @@ def test_no_damage_is_gone_on_from(pretrained, tmp_path):
     assert {found for _, _, found in rows} == {"checkpoint-2"}, [row for row in rows if row[2] != "checkpoint-2"]
 
 
-def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpus, tmp_path, caplog):
+def test_error_names_the_remedy_if_every_checkpoint_is_damaged(pretrained, corpus, tmp_path, caplog):
     run = tmp_path / "run"
     shutil.copytree(pretrained, run)
     for step in (2, 4):
@@ -68,7 +68,9 @@ def test_where_every_checkpoint_is_damaged_the_way_on_is_named(pretrained, corpu
         pretrain.main(argv(tmp_path / "other", corpus, init_from=run / "checkpoint-4.damaged", n_layers=2))
 
 
-def test_a_disk_that_fills_during_a_save(pretrained, corpus, tmp_path, monkeypatch, capsys):
+def test_full_disk_prints_one_line_and_resume_gives_the_same_weights(
+    pretrained, corpus, tmp_path, monkeypatch, capsys
+):
     run, save = tmp_path / "run", MAMLTrainer._save_checkpoint
 
     def save_on_a_full_disk(trainer, *args):

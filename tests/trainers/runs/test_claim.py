@@ -10,7 +10,7 @@ import psutil
 from pico_maml.trainers.runs.claim import acquire, is_stale
 
 
-def test_one_of_many_gets_a_claim(tmp_path):
+def test_only_one_of_many_threads_gets_a_claim(tmp_path):
     with ThreadPool(16) as pool:
         claims = pool.map(lambda _: acquire(tmp_path / "run", 600), range(16))
     (held,) = [claim for claim in claims if claim is not None]
@@ -19,7 +19,7 @@ def test_one_of_many_gets_a_claim(tmp_path):
     assert acquire(tmp_path / "run", 600) is not None, "released"
 
 
-def test_a_claim_is_released_when_the_work_fails(tmp_path):
+def test_claim_is_released_when_the_work_raises(tmp_path):
     try:
         with acquire(tmp_path / "run", 600):
             raise RuntimeError
@@ -27,7 +27,7 @@ def test_a_claim_is_released_when_the_work_fails(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-def test_the_claim_of_a_killed_process_is_taken_over(tmp_path):
+def test_claim_of_a_killed_process_is_taken_over(tmp_path):
     done = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     done.stdout.read()  # its end closes the pipe, but nobody has waited for it
     path = tmp_path / "run"
@@ -47,7 +47,7 @@ def test_the_claim_of_a_killed_process_is_taken_over(tmp_path):
     assert is_stale(path, 1e9), "another process has the number now"
 
 
-def test_the_claim_of_another_machine_is_taken_over_after_silence_only(tmp_path):
+def test_claim_of_another_machine_is_taken_over_only_after_its_last_touch_is_old(tmp_path):
     path = tmp_path / "run"
     path.write_text("elsewhere 1 abc")
     assert acquire(path, 600) is None
@@ -56,7 +56,7 @@ def test_the_claim_of_another_machine_is_taken_over_after_silence_only(tmp_path)
     assert acquire(path, 600) is not None
 
 
-def test_a_held_claim_is_touched_and_a_lost_one_is_left_alone(tmp_path):
+def test_held_claim_is_touched_and_a_claim_taken_over_by_others_is_not_deleted(tmp_path):
     path = tmp_path / "run"
     with acquire(path, 0.5):
         os.utime(path, (0, 0))

@@ -20,7 +20,7 @@ def file(tmp_path):
     return file
 
 
-def test_rows_come_back_tidy(file):
+def test_rows_are_read_as_a_tidy_table(file):
     frame = load(file.path.parent)
     assert list(frame) == COLUMNS
     assert frame.dtypes[["step", "tokens", "layer", "head"]].tolist() == ["int64"] * 4
@@ -31,7 +31,7 @@ def test_rows_come_back_tidy(file):
     assert math.isnan(frame.iloc[3].value)
 
 
-def test_the_file_is_strict_json(file):
+def test_file_is_strict_json(file):
     def refuse(constant):
         raise AssertionError(constant)
 
@@ -43,10 +43,11 @@ def test_the_file_is_strict_json(file):
     }
 
 
-def test_a_line_cut_off_is_left_out_and_a_resume_measures_again_from_its_step(file):
+def test_torn_line_is_skipped_and_a_resumed_run_measures_later_steps_again(file):
     whole = load(file.path.parent)
     file.append(4, 400, [Row("cka", 0.1)])
     with file.path.open("a") as half:
+        half.write('{"step": 4, "tokens": 400}\n')
         half.write('{"step": 5, "tokens": 500, "rows": [{"quan')
     assert load(file.path.parent).step.max() == 4
     file.lines.cut_back_to(3)
@@ -55,7 +56,7 @@ def test_a_line_cut_off_is_left_out_and_a_resume_measures_again_from_its_step(fi
     assert load(file.path.parent).step.tolist() == [1, 2, 3, 3, 3, 4]
 
 
-def test_a_checkpoint_holds_the_same_rows_as_parquet(file, tmp_path):
+def test_checkpoint_has_the_same_rows_as_parquet(file, tmp_path):
     checkpoint = tmp_path / "checkpoint-3"
     file.save(checkpoint / DYNAMICS_FOLDER)
     plain = pd.read_parquet(checkpoint / DYNAMICS_FOLDER / CURVES_FILE)
@@ -64,7 +65,7 @@ def test_a_checkpoint_holds_the_same_rows_as_parquet(file, tmp_path):
         pd.testing.assert_frame_equal(frame, load(file.path.parent))
 
 
-def test_nothing_measured(tmp_path):
+def test_run_without_measurements(tmp_path):
     file = DynamicsFile(tmp_path / DYNAMICS_FILE)
     file.append(1, 1, [])
     file.lines.cut_back_to(0)

@@ -7,7 +7,7 @@ def save(run, step):
     return run / f"checkpoint-{step}"
 
 
-def test_the_newest_by_number(tmp_path):
+def test_newest_is_the_greatest_number(tmp_path):
     assert newest(tmp_path) is None
     for step in (9, 100, 20):
         save(tmp_path, step)
@@ -15,7 +15,7 @@ def test_the_newest_by_number(tmp_path):
     assert newest(tmp_path) == tmp_path / "checkpoint-100"
 
 
-def test_damaged_ones_are_set_aside_and_named(tmp_path, caplog):
+def test_damaged_checkpoints_are_renamed_with_a_warning(tmp_path, caplog):
     first, second = save(tmp_path, 1), save(tmp_path, 2)
     (second / "weights").write_bytes(b"12")
     assert newest(tmp_path) == first

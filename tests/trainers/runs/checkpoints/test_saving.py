@@ -16,7 +16,7 @@ def names(run) -> list[str]:
     return sorted(path.name for path in run.iterdir())
 
 
-def test_a_checkpoint_appears_whole_and_leaves_nothing_beside_it(tmp_path):
+def test_checkpoint_appears_whole_without_temporary_files(tmp_path):
     save(tmp_path, 3)
     assert names(tmp_path) == ["checkpoint-3"]
     assert verify(tmp_path / "checkpoint-3")
@@ -25,7 +25,7 @@ def test_a_checkpoint_appears_whole_and_leaves_nothing_beside_it(tmp_path):
     assert verify(tmp_path / "checkpoint-3")
 
 
-def test_what_a_killed_process_left_is_not_taken_in(tmp_path):
+def test_files_of_a_killed_save_are_not_part_of_the_next_one(tmp_path):
     left = tmp_path / ".unfinished" / "checkpoint-3"
     left.mkdir(parents=True)
     (left / "rng_state_1.pth").write_text("of another run")
@@ -34,7 +34,7 @@ def test_what_a_killed_process_left_is_not_taken_in(tmp_path):
     assert [path.name for path in (tmp_path / "checkpoint-3").iterdir() if path.name != "COMPLETE"] == ["weights"]
 
 
-def test_a_full_disk_is_one_clear_error_and_harms_nothing(tmp_path):
+def test_full_disk_raises_an_error_and_leaves_earlier_checkpoints_whole(tmp_path):
     save(tmp_path, 3)
 
     def fill_the_disk():
@@ -48,7 +48,7 @@ def test_a_full_disk_is_one_clear_error_and_harms_nothing(tmp_path):
     assert newest(tmp_path) == tmp_path / "checkpoint-3"
 
 
-def test_rotation_keeps_the_newest_and_the_best_and_counts_no_damaged_one(tmp_path):
+def test_rotation_keeps_the_newest_and_the_best_and_ignores_damaged_ones(tmp_path):
     for step in (1, 2, 10, 11):
         save(tmp_path, step)
     (tmp_path / "checkpoint-9.damaged").mkdir()
@@ -60,7 +60,7 @@ def test_rotation_keeps_the_newest_and_the_best_and_counts_no_damaged_one(tmp_pa
     assert names(tmp_path) == ["checkpoint-1", "checkpoint-11", "checkpoint-9.damaged"]
 
 
-def test_an_unsealed_folder_does_not_count_as_the_newest(tmp_path):
+def test_rotation_does_not_count_unsealed_folders(tmp_path):
     save(tmp_path, 1)
     (tmp_path / "checkpoint-5").mkdir()
     rotate(tmp_path, 1, None)

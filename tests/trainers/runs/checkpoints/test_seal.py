@@ -16,7 +16,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_sealed_folder_is_whole_and_says_what_it_holds(folder):
+def test_seal_lists_step_processes_and_files_of_a_whole_folder(folder):
     content = read_seal(folder)
     assert (content["step"], content["world_size"]) == (7, 2)
     assert {name: file["size"] for name, file in content["files"].items()} == {"weights": 100, "inner/curves": 4}
@@ -27,7 +27,7 @@ def test_a_sealed_folder_is_whole_and_says_what_it_holds(folder):
 
 
 @pytest.mark.parametrize("name", ["weights", "inner/curves", COMPLETE])
-def test_every_damage_to_every_file_is_found(folder, name):
+def test_any_damaged_byte_of_any_file_is_detected(folder, name):
     path = folder / name
     whole = path.read_bytes()
     for damaged in (whole[:-1], b"", *(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole)))):
@@ -38,13 +38,13 @@ def test_every_damage_to_every_file_is_found(folder, name):
     assert damages(folder) == [f"{name} is missing"]
 
 
-def test_sizes_alone_are_compared_where_another_process_read_the_files(folder):
+def test_without_hashes_only_sizes_are_compared(folder):
     (folder / "weights").write_bytes(bytes(100))
     assert damages(folder, hashes=False) == []
     assert damages(folder) == ["weights has other content than was saved"]
 
 
-def test_a_seal_that_names_a_file_elsewhere(folder, tmp_path_factory):
+def test_link_to_a_file_outside_of_the_checkpoint_counts_as_missing(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret"
     elsewhere.write_text("x")
     seal_of_other = json.loads((folder / COMPLETE).read_text())

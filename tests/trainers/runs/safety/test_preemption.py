@@ -15,7 +15,7 @@ OPTIONS = {"max_steps": 8, "save_strategy": "no"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_is_noted_within_and_only_there(number):
+def test_signal_sets_asked_inside_with_and_the_old_handler_returns(number):
     before = signal.getsignal(number)
     with Preemption() as preemption:
         os.kill(os.getpid(), number)
@@ -23,7 +23,7 @@ def test_a_signal_is_noted_within_and_only_there(number):
     assert signal.getsignal(number) is before
 
 
-def test_another_thread_leaves_signals_alone():
+def test_other_threads_install_no_handlers():
     seen = []
 
     def enter():
@@ -36,7 +36,7 @@ def test_another_thread_leaves_signals_alone():
     assert seen == [False]
 
 
-def test_a_signal_saves_ends_and_is_gone_on_from_exactly(model, blocks, tokenizer, tmp_path):
+def test_resume_after_a_signal_gives_the_same_weights(model, blocks, tokenizer, tmp_path):
     whole = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "whole", **OPTIONS)
     whole.train()
     assert not whole.preempted

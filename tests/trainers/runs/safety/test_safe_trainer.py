@@ -24,13 +24,13 @@ class Dies:
         return collate_blocks(rows)
 
 
-def test_a_killed_data_worker_is_one_clear_error(model, blocks, tokenizer, tmp_path):
+def test_killed_data_worker_raises_an_error_with_a_remedy(model, blocks, tokenizer, tmp_path):
     made = MAMLTrainer(model, arguments(tmp_path, **OPTIONS), blocks, tokenizer, data_collator=Dies())
     with pytest.raises(InputError, match=r"a data worker died .* lower dataloader_num_workers.*--resume"):
         made.train()
 
 
-def test_a_checkpoint_of_another_kind_of_corpus(model, blocks, tokenizer, tmp_path):
+def test_resume_with_another_kind_of_corpus_raises(model, blocks, tokenizer, tmp_path):
     trainer(model, blocks, tokenizer, tmp_path, **OPTIONS).train()
     rows = Dataset.from_dict({"input_ids": blocks[:]["input_ids"].tolist()}).to_iterable_dataset()
     stream = BlockStream(rows, 48, packed=True)
@@ -38,13 +38,13 @@ def test_a_checkpoint_of_another_kind_of_corpus(model, blocks, tokenizer, tmp_pa
         trainer(model, stream, tokenizer, tmp_path, **OPTIONS).train(resume_from_checkpoint=True)
 
 
-def test_a_checkpoint_without_an_optimizer(model, blocks, tokenizer, tmp_path):
+def test_resume_from_a_checkpoint_without_optimizer_raises(model, blocks, tokenizer, tmp_path):
     trainer(model, blocks, tokenizer, tmp_path, **OPTIONS, save_only_model=True).train()
     with pytest.raises(InputError, match=r"holds no scheduler.pt \(saved with save_only_model"):
         trainer(model, blocks, tokenizer, tmp_path, **OPTIONS).train(resume_from_checkpoint=True)
 
 
-def test_other_workers_in_a_stream(model, blocks, tokenizer, tmp_path):
+def test_resume_of_a_stream_with_another_number_of_workers_raises(model, blocks, tokenizer, tmp_path):
     rows = Dataset.from_dict({"input_ids": blocks[:]["input_ids"].tolist()}).to_iterable_dataset(4)
     stream = BlockStream(rows, 48, packed=True)
     trainer(model, stream, tokenizer, tmp_path, **OPTIONS).train()

@@ -21,7 +21,7 @@ def judged(guard: StepGuard, loss: float, norm: float = 1.0) -> str | None:
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
-def test_numbers_that_are_not_finite(loss, norm):
+def test_update_with_numbers_that_are_not_finite_is_skipped(loss, norm):
     guard = StepGuard(limit=10, spike=0)
     assert judged(guard, 1.0) is None
     assert judged(guard, loss, norm) == "not finite"
@@ -30,7 +30,7 @@ def test_numbers_that_are_not_finite(loss, norm):
     assert guard.in_a_row == 0
 
 
-def test_spikes_are_far_above_the_running_mean_and_do_not_move_it():
+def test_spike_far_above_the_running_mean_is_skipped_and_does_not_move_the_mean():
     generator = torch.Generator().manual_seed(0)
     guard, careless = StepGuard(limit=10, spike=6), StepGuard(limit=10, spike=0)
     for loss in (3 + 0.1 * torch.randn(200, generator=generator)).tolist():
@@ -75,7 +75,7 @@ class Weights(TrainerCallback):
         self.after[state.global_step] = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
 
 
-def test_a_bad_update_is_skipped_and_counted(model, blocks, tokenizer, tmp_path):
+def test_skipped_update_leaves_weights_unchanged_and_is_counted(model, blocks, tokenizer, tmp_path):
     made = run(model, blocks, tokenizer, tmp_path, {3, 6})
     made.add_callback(weights := Weights())
     made.train()
@@ -89,7 +89,7 @@ def test_a_bad_update_is_skipped_and_counted(model, blocks, tokenizer, tmp_path)
     assert counts[:8] == [0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_too_many_in_a_row_stop_the_run_with_what_explains_it(model, blocks, tokenizer, tmp_path):
+def test_too_many_skipped_updates_stop_the_run_and_save_the_batch(model, blocks, tokenizer, tmp_path):
     options = {"save_strategy": "steps", "save_steps": 2, "max_skipped_updates": 3}
     message = r"3 updates in a row were skipped, up to step 5 .*not finite.* --resume goes on from checkpoint-4"
     with pytest.raises(InputError, match=message):
