@@ -1,4 +1,4 @@
-"""What a user does with the published checkpoints, in a process of its own that has never seen them."""
+"""Loads published checkpoints by every class and recipe; run as a process of its own, with an empty cache."""
 
 import json
 import sys

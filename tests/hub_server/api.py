@@ -1,4 +1,4 @@
-"""What the test Hub answers, endpoint by endpoint."""
+"""The endpoints of the test Hub."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ KINDS = ("models", "datasets", "spaces")
 
 @dataclass
 class Answer:
-    """A status, headers and a body: bytes as they are, anything else as JSON."""
+    """A status, headers and a body: bytes, or anything else, which becomes JSON."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Api:
-    """The endpoints over a storage."""
+    """Answers requests from a storage."""
 
     def __init__(self, storage: Storage, hub: "HubServer") -> None:
         self.storage, self.hub = storage, hub
@@ -59,7 +59,7 @@ class Api:
     def answer(
         self, method: str, parts: list[str], query: dict[str, str], body: bytes, token: str, headers: Message
     ) -> Answer | None:
-        """The answer to a request, None to one that is not understood."""
+        """The answer to a request, None where no endpoint matches."""
         match [method, *parts]:
             case ["POST", "api", "repos", "create"]:
                 return self.create(json.loads(body), token)
@@ -70,7 +70,7 @@ class Api:
                 orgs = [{"name": name} for name in account.organisations]
                 return Answer(body={"name": account.name, "type": "user", "orgs": orgs, "auth": {}})
             case ["GET", "api", "agent-harnesses"]:
-                raise Refused(404)  # the client asks for names of its callers now and then, and needs no answer
+                raise Refused(404)  # the client asks now and then, and needs no answer
             case ["POST", "api", "validate-yaml"]:
                 return Answer(body={"errors": [], "warnings": []})
             case [_, "api", kind, user, name, *rest] if kind in KINDS:
@@ -113,7 +113,7 @@ class Api:
         self, method: str, kind: str, name: str, rest: list[str], query: dict[str, str], body: bytes, token: str
     ) -> Answer | None:
         if method in ("POST", "DELETE") and rest[:1] != ["paths-info"]:
-            # A token without rights learns nothing of a repository that is not there.
+            # 404 before 403: whether a repository exists does not depend on the token.
             self.storage.find(kind, name)
             self.may_write(name, token)
         else:

@@ -1,4 +1,4 @@
-"""What can go wrong with a Hub, on demand."""
+"""Faults that a test plans for the next requests."""
 
 import re
 import threading
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """A fault that meets the next requests of its kind.
+    """A fault of the next `times` requests that match.
 
     `status` answers with it instead of doing anything; `cut` reads half of the body and hangs up; `lost` does what was
     asked and hangs up without an answer; `slow` waits for `seconds` first.
@@ -27,7 +27,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for their requests; safe to use from many threads."""
+    """Planned faults; safe to use from many threads."""
 
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
@@ -37,12 +37,8 @@ class Faults:
         with self.lock:
             self.waiting += faults
 
-    def clear(self) -> None:
-        with self.lock:
-            self.waiting.clear()
-
     def meet(self, request: str) -> Fault | None:
-        """The fault of this request, None where all is well."""
+        """The fault planned for a request, None without one."""
         with self.lock:
             for fault in self.waiting:
                 if fault.met < fault.times and re.search(fault.match, request):

@@ -1,4 +1,4 @@
-"""The HTTP side of the test Hub: a threaded server that can be stopped like a dead one and started again."""
+"""The HTTP side of the test Hub: a threaded server that tests can kill and start again."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ from .storage import Refused, Storage
 
 @dataclass
 class Account:
-    """Who a token belongs to, and whether it may write."""
+    """Owner of a token, and whether it may write."""
 
     name: str
     organisations: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Account:
 
 
 class HubServer:
-    """A Hub in a folder.
+    """A Hub that stores everything in a folder.
 
     Args:
         folder: its disk.
@@ -55,7 +55,7 @@ class HubServer:
         return self.api.storage
 
     def start(self) -> "HubServer":
-        """Serve, on the same port as before if there was one, from what is on the disk."""
+        """Serve the folder, after a stop on the same port as before."""
         self.api = Api(Storage(self.folder), self)
         hub = self
 
@@ -66,7 +66,7 @@ class HubServer:
             daemon_threads, block_on_close, allow_reuse_address, request_queue_size = True, False, True, 64
 
             def handle_error(self, request: object, client_address: object) -> None:
-                """A connection that breaks is none of the test's output."""
+                """Print nothing about broken connections."""
 
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_port
@@ -74,7 +74,7 @@ class HubServer:
         return self
 
     def stop(self) -> None:
-        """Die: open connections are reset in the middle of whatever they carry."""
+        """Stop like a killed process: open connections are reset."""
         if self.server is None:
             return
         self.server.shutdown()
@@ -91,14 +91,14 @@ class HubServer:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Reset a connection instead of closing it in good order."""
+    """Reset a connection instead of closing it."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)
 
 
 class HubHandler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     server_of: HubServer
@@ -172,12 +172,12 @@ class HubHandler(BaseHTTPRequestHandler):
             self.wfile.write(answer.content)
 
     def log_message(self, *_: object) -> None:
-        """Keep the tests' output clean."""
+        """Print nothing."""
 
 
 @contextmanager
 def serve(repositories: dict[str, dict[str, Path]]) -> Iterator[tuple[str, list[str]]]:
-    """A Hub that holds model repositories: name -> revision -> folder of its files.
+    """Serve model repositories, given as name -> revision -> folder of its files.
 
     Yields its address, and the list that it adds the requests to which it did not understand.
     """

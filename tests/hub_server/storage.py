@@ -1,4 +1,4 @@
-"""The disk of the test Hub: repositories with commits, branches and tags, and the files they hold."""
+"""The storage of the test Hub: repositories with commits, branches, tags and files."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ GIT_ATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for 
 
 
 class Refused(Exception):
-    """A request that is not done, with the answer it gets."""
+    """A rejected request, with its answer."""
 
     def __init__(self, status: int, code: str = "", message: str = "", **headers: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 def commit(repository: str, revision: str) -> str:
-    """The commit of a revision that `Storage.put_folder` made: 40 hexadecimal digits, themselves a revision."""
+    """The commit that `Storage.put_folder` gives a revision: 40 hexadecimal digits."""
     return sha1(f"{repository}@{revision}".encode()).hexdigest()
 
 
@@ -38,7 +38,7 @@ def is_lfs(path: str, size: int) -> bool:
 
 
 class Storage:
-    """Everything the Hub knows, kept in a folder and read again after a restart.
+    """The Hub's content in a folder, which a restarted server reads again.
 
     Args:
         folder: `state.json`, `objects/` for small files and `blobs/` for LFS ones; may be that of a server before.
@@ -92,7 +92,7 @@ class Storage:
         return commits
 
     def put(self, path: str, content: bytes) -> dict[str, Any]:
-        """Keep a file; what a commit says of it."""
+        """Store a file; returns its entry in a commit."""
         if is_lfs(path, len(content)):
             oid = sha256(content).hexdigest()
             (self.folder / "blobs" / oid).write_bytes(content)
@@ -145,7 +145,7 @@ class Storage:
             return oid
 
     def put_folder(self, name: str, revision: str, folder: Path) -> None:
-        """A revision of a model repository with the files of a folder, whose commit is `commit` its name."""
+        """Create a revision of a model repository from a folder; `commit` gives its commit."""
         if f"models/{name}" not in self.repositories:
             self.create("models", name, private=False)
         repository = self.find("models", name)

@@ -1,4 +1,4 @@
-"""A Hub with one account, the real client of this process pointed at it, and a small run that was never trained."""
+"""A Hub with three tokens, the client pointed at it, and a small run with random weights."""
 
 import json
 from pathlib import Path

@@ -62,7 +62,7 @@ def test_same_weights_are_queued_once_and_other_weights_of_the_step_again(queue,
 
 
 def test_queue_can_be_read_while_another_process_finishes_entries(queue, run_folder):
-    """As training does until all is on the Hub; it must not fail on an entry that goes away, nor end too early."""
+    """Training looks so until the queue is empty; entries that vanish meanwhile must not be an error."""
     rounds = 200
     seen = threading.Event()
 
