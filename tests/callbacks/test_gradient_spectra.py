@@ -1,4 +1,4 @@
-"""Gradients of each objective, against backward passes of one loss alone."""
+"""Gradients of each objective, compared with a backward pass of that loss alone."""
 
 import pytest
 import torch
@@ -13,12 +13,12 @@ MODULES = ["attention.v_proj", "swiglu.w_2"]
 
 
 def plain_loss(hidden, head, targets, num_items_in_batch=None):
-    """The fused loss allows no second backward pass, which the test needs and the callback does not."""
+    """Next-token loss that allows a second backward pass, unlike the fused one."""
     return F.cross_entropy(head(hidden).flatten(0, 1), targets.flatten())
 
 
 class Losses:
-    """Computes, beside the callback, the gradient of each loss with a backward pass of its own."""
+    """Computes the gradient of each loss with a backward pass of its own."""
 
     def __init__(self, modules, callback) -> None:
         self.callback = callback
@@ -26,11 +26,11 @@ class Losses:
         self.sums: dict[str, list] = {}
 
     def __call__(self, losses) -> None:
-        self.callback.objective = None  # whose hooks these passes are no business of
+        self.callback.objective = None  # its hooks must ignore these passes
         for name, loss in losses.items():
-            found = torch.autograd.grad(loss, self.weights, retain_graph=True, allow_unused=True)
-            before = self.sums.get(name, [0] * len(found))
-            self.sums[name] = [a + (0 if b is None else b) for a, b in zip(before, found, strict=True)]
+            gradients = torch.autograd.grad(loss, self.weights, retain_graph=True, allow_unused=True)
+            before = self.sums.get(name, [0] * len(gradients))
+            self.sums[name] = [a + (0 if b is None else b) for a, b in zip(before, gradients, strict=True)]
 
 
 def watched(model, blocks, tokenizer, tmp_path, separable=True, every=2, **changes):
@@ -66,17 +66,17 @@ def test_each_objective_has_the_gradient_of_its_own_loss(model, blocks, tokenize
     assert len(spectra) == 2 * len(modules)
     for name, gradients in losses.sums.items():
         for selected, gradient in zip(modules, gradients, strict=True):
-            found = spectra[f"{name}_gradient/{selected.layer}/{selected.name}"]
+            separated = spectra[f"{name}_gradient/{selected.layer}/{selected.name}"]
             expected = singular_values(gradient)
-            # What is left of a sum after the larger part is taken away has the rounding of the larger part.
-            torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-6 * float(expected[0].clamp(min=0.1)))
+            # A gradient separated from a sum has the rounding error of the larger part.
+            torch.testing.assert_close(separated, expected, rtol=1e-3, atol=2e-6 * float(expected[0].clamp(min=0.1)))
     frame = load_dynamics(tmp_path)
     assert set(frame.objective) == {"next_token", "query"}
     assert set(frame.quantity) == {"effective_rank", "proportional_effective_rank"}
     assert frame.step.eq(1).all()
 
 
-def test_an_objective_that_the_step_did_not_hold_has_no_rows(model, blocks, tokenizer, tmp_path):
+def test_an_objective_absent_from_the_step_has_no_rows(model, blocks, tokenizer, tmp_path):
     run, _, callback = watched(model, blocks, tokenizer, tmp_path, hybrid_ratio=0.0, max_steps=3)
     run.train()
     frame = load_dynamics(tmp_path)
@@ -88,14 +88,14 @@ def test_an_objective_that_the_step_did_not_hold_has_no_rows(model, blocks, toke
     assert [entry["step"] for entry in logs] == [2, 3]
 
 
-def test_losses_that_cannot_be_told_apart_are_called_a_sum(model, blocks, tokenizer, tmp_path):
+def test_inseparable_losses_are_measured_as_a_sum(model, blocks, tokenizer, tmp_path):
     run, *_ = watched(model, blocks, tokenizer, tmp_path, separable=False, max_steps=1, hybrid_mode="add")
     run.train()
     assert set(load_dynamics(tmp_path).objective) == {"next_token", "sum"}
 
 
 @pytest.mark.parametrize("mode", ["replace", "add"])
-def test_watching_changes_no_bit_of_the_weights(model, blocks, tokenizer, tmp_path, mode):
+def test_measuring_gradients_leaves_the_weights_bitwise_equal(model, blocks, tokenizer, tmp_path, mode):
     initial = {name: p.clone() for name, p in model.state_dict().items()}
     run, *_ = watched(model, blocks, tokenizer, tmp_path / "with", max_steps=4, every=1, hybrid_mode=mode)
     run.train()

@@ -10,7 +10,7 @@ from pico_maml.trainers.meta.inner_loop import MetaHead
 from pico_maml.trainers.runs.files import DYNAMICS_FILE
 
 
-def test_weights_only_and_known_values():
+def test_weight_statistics_have_known_values_and_exclude_biases():
     head = MetaHead(2, 2, layers=2, hidden_dim=2)
     with torch.no_grad():
         head.layers[0].weight.copy_(torch.tensor([[1.0, -1.0], [1.0, -1.0]]))
@@ -23,7 +23,7 @@ def test_weights_only_and_known_values():
     )
 
 
-def test_gradient_norm():
+def test_gradient_norm_is_over_all_parameters():
     head = MetaHead(2, 2, layers=1)
     assert gradient_norm(head) is None
     for p in head.parameters():
@@ -31,7 +31,7 @@ def test_gradient_norm():
     assert gradient_norm(head).item() == pytest.approx((6 * 4) ** 0.5)
 
 
-def test_statistics_stand_in_the_log_of_their_step(model, blocks, tokenizer, tmp_path):
+def test_statistics_are_logged_with_their_step(model, blocks, tokenizer, tmp_path):
     run = trainer(model, blocks, tokenizer, tmp_path, max_steps=4, logging_steps=2, hybrid_ratio=1.0)
     run.add_callback(HeadStatisticsCallback(run.record))
     run.train()

@@ -25,7 +25,7 @@ def test_loss_is_the_mean_over_tokens_whatever_the_batch(model, held_out, batch_
     assert result.perplexity == pytest.approx(math.exp(expected), rel=1e-4)
 
 
-def test_evaluating_leaves_the_model_as_it_was(model, held_out):
+def test_evaluating_changes_neither_model_nor_random_state(model, held_out):
     model.train()
     state = torch.get_rng_state()
     held_out_loss(model, held_out, 4)
@@ -39,7 +39,7 @@ def test_no_blocks_is_an_error(model):
         held_out_loss(model, torch.zeros(0, 49), 4)
 
 
-def test_cadence_and_the_log_of_the_same_step(model, held_out):
+def test_evaluates_every_ten_steps_and_keeps_the_training_log_of_that_step(model, held_out):
     logged: list[dict] = []
     callback = PerplexityCallback(held_out, 4, 10, logged.append)
     control, state = TrainerControl(should_log=True), TrainerState(max_steps=25)

@@ -1,4 +1,4 @@
-"""What users do with a LLaMA, done with a Pico."""
+"""Features that users of a LLaMA expect of a Pico."""
 
 import hashlib
 
@@ -28,11 +28,11 @@ def test_attention_implementations_agree_with_sdpa(model, ids, implementation, p
         expected = model(ids, attention_mask=mask).logits
         model.set_attn_implementation(implementation)
         got = model(ids, attention_mask=mask).logits
-    kept = mask.bool()
-    torch.testing.assert_close(got[kept], expected[kept], atol=1e-5, rtol=1e-4)
+    tokens = mask.bool()
+    torch.testing.assert_close(got[tokens], expected[tokens], atol=1e-5, rtol=1e-4)
 
 
-def test_attentions_and_hidden_states(model, ids):
+def test_attentions_and_hidden_states_are_returned_on_request(model, ids):
     model.set_attn_implementation("eager")
     out = model.eval()(ids, output_attentions=True, output_hidden_states=True)
     assert [a.shape for a in out.attentions] == [(2, 4, 16, 16)] * 2
@@ -54,7 +54,7 @@ def test_packed_sequences_do_not_see_each_other(model, ids, implementation):
 
 
 @pytest.mark.parametrize("keep", [1, 3, torch.tensor([0, 5])])
-def test_logits_to_keep(model, ids, keep):
+def test_logits_to_keep_selects_positions(model, ids, keep):
     model.eval()
     full = model(ids).logits
     expected = full[:, -keep:] if isinstance(keep, int) else full[:, keep]
@@ -85,7 +85,7 @@ def test_save_load_save_gives_identical_bytes(config, kind, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_checkpoints(model, ids, dtype, tmp_path):
+def test_half_precision_checkpoints_load_and_generate_in_their_dtype(model, ids, dtype, tmp_path):
     model.to(dtype).save_pretrained(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
     assert loaded.dtype is dtype
@@ -108,7 +108,7 @@ def test_published_layout_in_a_subfolder_with_an_added_mask_row(config, ids, tmp
     torch.testing.assert_close(loaded.float()(ids).logits, model.eval()(ids).logits, atol=0.05, rtol=0.05)
 
 
-def test_tied_embeddings(config, ids, tmp_path):
+def test_tied_embeddings_are_saved_and_trained_as_one(config, ids, tmp_path):
     config.tie_word_embeddings = True
     model = PicoForCausalLM(config)
     assert model.de_embedding_proj.weight is model.pico_decoder.embedding_proj.weight
@@ -138,13 +138,13 @@ def test_compiles_into_one_graph(model, ids):
     torch.testing.assert_close(compiled, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_exports(model, ids):
+def test_torch_export_gives_the_same_logits(model, ids):
     model.eval()
     program = torch.export.export(model, (ids,), {"use_cache": False})
     torch.testing.assert_close(program.module()(ids, use_cache=False).logits, model(ids).logits)
 
 
-def test_scaled_rotary_positions_change_long_ranges_only_as_asked(config, ids):
+def test_linear_rope_scaling_divides_the_positions(config, ids):
     config.rope_parameters = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
     torch.manual_seed(0)
     scaled = PicoModel(config).eval()

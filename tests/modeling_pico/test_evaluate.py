@@ -1,4 +1,4 @@
-"""The library `evaluate` drives our pipelines; its metrics come from the Hub, so these tests bring their own."""
+"""The evaluators of the library `evaluate` with Pico models; its metrics need the Hub, so these are defined here."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ class EntityF1(evaluate.Metric):
         return {"f1": float(f1_score(references, predictions))}
 
 
-def test_text_generation(model, tokenizer):
+def test_the_text_generation_evaluator_scores_what_the_pipeline_writes(model, tokenizer):
     # A model, not a pipeline: evaluate 0.4.6 asks for a class of TensorFlow's that transformers 5 no longer has.
     model.generation_config.update(max_new_tokens=3, do_sample=False)
     data = Dataset.from_dict({"text": ["ab cd", "ef gh ij"]})
@@ -44,7 +44,7 @@ def test_text_generation(model, tokenizer):
     assert result["characters"] == sum(map(len, written)) / 2 > len("ab cdef gh ij") / 2
 
 
-def test_token_classification(config, tokenizer):
+def test_the_token_classification_evaluator_scores_the_predicted_tags(config, tokenizer):
     config.id2label = dict(enumerate(["O", "B-PER", "B-LOC"]))
     config.label2id = {label: i for i, label in config.id2label.items()}
     torch.manual_seed(0)

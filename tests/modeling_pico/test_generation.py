@@ -1,4 +1,4 @@
-"""Generation: what transformers' own generation tests would cover, which its source distribution leaves out."""
+"""Generation, because transformers' source distribution lacks its own tests of it."""
 
 import pytest
 import torch
@@ -21,16 +21,19 @@ def ids(config):
 
 
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
-@pytest.mark.parametrize("use_cache", [True, False])
-def test_strategies_with_and_without_cache_agree(model, ids, strategy, use_cache):
+def test_generation_with_a_cache_equals_generation_without(model, ids, strategy):
     options = {"max_new_tokens": 6, "eos_token_id": None, "pad_token_id": 1, **STRATEGIES[strategy]}
-    ends = []
-    for cached in (use_cache, True):
-        torch.manual_seed(0)
-        ends.append(model.generate(ids, use_cache=cached, **options))
-    rows = 2 * options.get("num_return_sequences", 1)
-    assert ends[0].shape == (rows, 15)
-    assert torch.equal(*ends)
+    lengths: set[int] = set()  # of the inputs of forward passes: without a cache they grow
+    model.pico_decoder.embedding_proj.register_forward_hook(lambda module, args, output: lengths.add(args[0].shape[1]))
+    torch.manual_seed(0)
+    cached = model.generate(ids, use_cache=True, return_dict_in_generate=True, output_logits=True, **options)
+    assert lengths == {9, 1}
+    torch.manual_seed(0)
+    uncached = model.generate(ids, use_cache=False, return_dict_in_generate=True, output_logits=True, **options)
+    assert lengths == {1, *range(9, 15)}
+    assert cached.sequences.shape == (2 * options.get("num_return_sequences", 1), 15)
+    assert torch.equal(cached.sequences, uncached.sequences)
+    torch.testing.assert_close(cached.logits, uncached.logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("implementation", ["dynamic", "static"])
@@ -63,7 +66,7 @@ def test_assisted_generation_equals_plain(model, ids):
     assert torch.equal(model.generate(ids[:1], assistant_model=assistant, **options), plain)
 
 
-def test_one_token_prompt_and_embedded_prompt(model, ids):
+def test_embedded_prompt_gives_the_continuation_of_its_ids(model, ids):
     options = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
     whole = model.generate(ids[:, :1], **options)
     assert whole.shape == (2, 5)
@@ -75,11 +78,10 @@ def test_generation_stops_at_end_of_text_and_pads(model, ids):
     with torch.no_grad():
         first = model.eval()(ids).logits[0, -1].argmax().item()
     out = model.generate(ids, max_new_tokens=5, do_sample=False, eos_token_id=first, pad_token_id=1)
-    assert out[0, 9].item() == first
-    assert (out[0, 10:] == 1).all()
+    assert out[0, 9:].tolist() == [first, 1, 1, 1, 1], "padded while the other row goes on"
 
 
-def test_several_tokens_on_top_of_a_cache(model, ids):
+def test_several_tokens_after_a_cache_equal_the_full_forward(model, ids):
     model.eval()
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
@@ -101,11 +103,13 @@ def test_left_padded_batch_scores_like_single_rows(model, ids):
             torch.testing.assert_close(out[-len(row) :], model(row[None]).logits[0], atol=1e-5, rtol=1e-5)
 
 
-def test_a_long_sequence_needs_no_table(ids):
-    config = PicoConfig(
-        vocab_size=50, d_model=16, n_layers=1, attention_n_heads=2, attention_n_kv_heads=1, max_seq_len=8
-    )
-    out = PicoForCausalLM(config).generate(
-        ids % 50, max_new_tokens=20, do_sample=False, eos_token_id=None, pad_token_id=1
-    )
-    assert out.shape[1] == 29
+def test_generation_beyond_max_seq_len_equals_that_of_a_longer_model(ids):
+    shape = {"vocab_size": 50, "d_model": 16, "n_layers": 1, "attention_n_heads": 2, "attention_n_kv_heads": 1}
+    options = {"max_new_tokens": 20, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
+    continuations = []
+    for max_seq_len in (8, 64):
+        torch.manual_seed(0)
+        model = PicoForCausalLM(PicoConfig(**shape, max_seq_len=max_seq_len))
+        continuations.append(model.generate(ids % 50, **options))
+    assert continuations[0].shape[1] == 29
+    assert torch.equal(*continuations)

@@ -9,7 +9,7 @@ ROWS, WIDTH, VOCABULARY = HALF_CHUNK + 70, 24, 900
 
 @pytest.fixture
 def case() -> tuple[torch.Tensor, torch.nn.Linear, torch.Tensor]:
-    """Hidden states, a head and targets, of which some do not count; more rows than one chunk holds."""
+    """Hidden states, a head and targets, of which some are -100; more rows than one chunk."""
     generator = torch.Generator().manual_seed(0)
     head = torch.nn.Linear(WIDTH, VOCABULARY, bias=False)
     torch.nn.init.normal_(head.weight, std=0.3, generator=generator)
@@ -38,12 +38,12 @@ def test_loss_and_gradients_equal_those_of_the_logits(case, dtype, weights, tole
     # In half precision each logit is rounded its own way; their mean, the loss, keeps more digits than bf16 has.
     assert loss.item() == pytest.approx(exact.item(), rel=min(tolerance, 1e-3))
     wanted = gradients(exact, exact_hidden, exact_weight)
-    for found, reference in zip(gradients(3 * loss, hidden, head.weight), wanted, strict=True):
-        assert found.dtype is weights
-        assert (found.double() / 3 - reference).norm() < tolerance * reference.norm()
+    for got, reference in zip(gradients(3 * loss, hidden, head.weight), wanted, strict=True):
+        assert got.dtype is weights
+        assert (got.double() / 3 - reference).norm() < tolerance * reference.norm()
 
 
-def test_no_rows_that_count_have_no_loss_and_no_gradient(case):
+def test_without_targets_loss_and_gradient_are_zero(case):
     hidden, head, targets = case
     hidden = hidden.requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -60,7 +60,7 @@ def test_the_number_of_items_divides_the_sum(case):
     assert next_token_loss(hidden, head, targets, torch.tensor(count)).item() == pytest.approx(mean.item())
 
 
-def test_it_compiles_in_one_graph(case):
+def test_half_precision_loss_compiles_into_one_graph(case):
     hidden, head, targets = case
     with torch.autocast("cpu", dtype=torch.bfloat16):
         compiled = torch.compile(next_token_loss, fullgraph=True, backend="eager")(hidden, head, targets)

@@ -1,4 +1,4 @@
-"""One process, two, three with uneven shares, FSDP2: the same episodes, and weights that end the same."""
+"""One, two and three processes (with uneven shares) and FSDP2 draw the same episodes and end with the same weights."""
 
 import json
 import os
@@ -34,7 +34,7 @@ VARIANTS = {
     "protonet": {"meta_algorithm": "protonet", "readout": "last"},
     "random-positions": {"episode_sampler": "random_positions"},
 }
-# Their learning dynamics are measured; the first one runs unwatched, too.
+# Variants with learning dynamics; the first one also runs without.
 WATCHED = ["paper", "second-order"]
 
 
@@ -119,7 +119,7 @@ def test_weights_and_episodes_do_not_depend_on_the_processes(folder, config, tmp
 
 
 def compare_dynamics(frames: dict[str, pd.DataFrame], variant: str) -> None:
-    """The same rows on any number of processes; where losses are added, FSDP2 measures the sum of their gradients."""
+    """Every run has the same rows; FSDP2 measures the gradient of added losses as a sum."""
     keys = ["step", "tokens", "quantity", "objective", "module", "layer", "head"]
     one = frames.pop("one").set_index(keys).value
     assert one.index.is_unique

@@ -14,17 +14,17 @@ SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hid
 
 def by_definition(attentions) -> np.ndarray:
     """(L, 2, H) from the model's own probabilities in float64: positions 2 ... T, each seeing what is not masked."""
-    found = []
+    entropies = []
     for layer in attentions:
         a = layer.double().numpy()  # (B, H, T, S)
         entropy = -np.where(a > 0, a * np.log(np.where(a > 0, a, 1)), 0).sum(-1)
         length = a.shape[2]
         normalised = entropy[:, :, 1:] / np.log(np.arange(2, length + 1))
-        found.append(np.stack([entropy[:, :, 1:].mean((0, 2)), normalised.mean((0, 2))]))
-    return np.stack(found)
+        entropies.append(np.stack([entropy[:, :, 1:].mean((0, 2)), normalised.mean((0, 2))]))
+    return np.stack(entropies)
 
 
-def test_closed_forms():
+def test_entropy_of_known_distributions():
     assert attention_entropy(torch.full((3, 8), 1 / 8)).tolist() == pytest.approx([math.log(8)] * 3)
     assert attention_entropy(torch.eye(5)).tolist() == [0.0] * 5
     uniform = torch.ones(6, 6).tril()
@@ -37,18 +37,18 @@ def test_closed_forms():
     means = sums.means()
     assert means[0][:, 0].tolist() == pytest.approx([math.log(math.factorial(6)) / 5, 1])
     assert means[1][:, 0].tolist() == [0, 0]
-    assert means[2].isnan().all(), "a single token has no choice"
+    assert means[2].isnan().all(), "no position sees two tokens"
 
 
 @pytest.mark.parametrize("max_scores", [2**24, 500, 1])
-def test_pico_agrees_with_its_own_probabilities(model, max_scores):
+def test_entropies_of_pico_equal_those_of_its_eager_probabilities(model, max_scores):
     ids = torch.randint(3, 200, (3, 20), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         for weights in (p for name, p in model.named_parameters() if "q_proj" in name or "k_proj" in name):
             weights.mul_(20)  # sharp attention, not the uniform one of a new model
     model.train()
     state = torch.get_rng_state()
-    found = attention_entropies(model, ids, max_scores)
+    entropies = attention_entropies(model, ids, max_scores)
     assert model.training
     assert model.config._attn_implementation == "sdpa"
     assert torch.equal(torch.get_rng_state(), state)
@@ -56,7 +56,7 @@ def test_pico_agrees_with_its_own_probabilities(model, max_scores):
     with torch.no_grad():
         expected = by_definition(model.eval()(ids, output_attentions=True).attentions)
     assert expected[:, 1].min() < 0.9
-    np.testing.assert_allclose(torch.stack(list(found.values())).numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(torch.stack(list(entropies.values())).numpy(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_pico_agrees_with_its_own_probabilities(model, max_scores):
     ],
     ids=lambda config: config.model_type,
 )
-def test_other_decoders(config):
+def test_entropies_of_other_decoders_equal_those_of_their_probabilities(config):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     ids = torch.randint(0, 50, (2, 16))
@@ -76,8 +76,8 @@ def test_other_decoders(config):
         for p in model.parameters():
             p.mul_(3)
         expected = by_definition(model(ids, output_attentions=True).attentions)
-    found = attention_entropies(model, ids)
-    np.testing.assert_allclose(torch.stack(list(found.values())).numpy(), expected, rtol=1e-4)
+    entropies = attention_entropies(model, ids)
+    np.testing.assert_allclose(torch.stack(list(entropies.values())).numpy(), expected, rtol=1e-4)
 
 
 def test_a_sliding_window_is_normalised_by_what_it_sees():
@@ -86,10 +86,10 @@ def test_a_sliding_window_is_normalised_by_what_it_sees():
     with torch.no_grad():
         for p in model.parameters():
             p.zero_()
-    found = attention_entropies(model, torch.randint(0, 50, (1, 16)))
+    entropies = attention_entropies(model, torch.randint(0, 50, (1, 16)))
     # Uniform over 2, 3, 4, 4, ... tokens.
     nats = (math.log(2) + math.log(3) + 13 * math.log(4)) / 15
-    assert found[0].tolist() == [pytest.approx([nats] * 4), pytest.approx([1.0] * 4)]
+    assert entropies[0].tolist() == [pytest.approx([nats] * 4), pytest.approx([1.0] * 4)]
 
 
 def test_a_model_whose_attention_cannot_be_exchanged_is_an_error(model, monkeypatch):

@@ -18,14 +18,14 @@ def rank(matrix) -> float:
 
 
 def in_numpy(matrix) -> float:
-    """exp(H) in float64, from the eigenvalues of nothing but LAPACK's own decomposition."""
+    """exp(H) in float64 with numpy."""
     values = np.linalg.svd(matrix.double().numpy(), compute_uv=False)
     p = values / values.sum()
     p = p[p > 0]
     return math.exp(-(p * np.log(p)).sum())
 
 
-def test_closed_forms():
+def test_effective_rank_of_known_matrices():
     generator = torch.Generator().manual_seed(0)
     assert rank(torch.eye(7)) == pytest.approx(7)
     assert rank(torch.outer(torch.arange(1.0, 6), torch.arange(1.0, 9))) == pytest.approx(1, abs=1e-4)
@@ -38,7 +38,7 @@ def test_closed_forms():
     assert proportional_effective_rank(torch.tensor([5.0, 0, 0, 0])) == pytest.approx(0.25)
 
 
-def test_degenerate_matrices_have_an_answer():
+def test_effective_rank_of_degenerate_matrices():
     assert rank(torch.zeros(3, 5)) == 0
     assert rank(torch.ones(1, 5)) == pytest.approx(1)
     assert proportional_effective_rank(singular_values(torch.zeros(3, 5))) == 0
@@ -53,14 +53,14 @@ def test_degenerate_matrices_have_an_answer():
 
 
 @pytest.mark.parametrize("size", sorted(PICO_SIZES))
-def test_all_shapes_in_use_agree_with_float64(size):
+def test_ranks_in_fp32_agree_with_float64_for_all_shapes_in_use(size):
     config = PicoConfig.from_size(size)
     kv = config.d_model // config.attention_n_heads * config.attention_n_kv_heads
     shapes = [(kv, config.d_model), (config.d_model, config.d_model), (config.d_model, config.activation_hidden_dim)]
     generator = torch.Generator().manual_seed(1)
     for shape in [*shapes, (512, kv), (512, config.d_model)]:  # weights, and activations of 512 tokens
         if math.prod(shape) > 1024 * 1024:
-            continue  # seconds in float64; they agreed as well, see LOG.md
+            continue  # these take seconds in float64
         matrix = torch.randn(shape, generator=generator) * torch.rand(shape[1], generator=generator) ** 4
         assert rank(matrix) == pytest.approx(in_numpy(matrix), rel=2e-6), shape
         assert rank(matrix.bfloat16()) == pytest.approx(in_numpy(matrix.bfloat16()), rel=2e-6), shape
@@ -72,9 +72,9 @@ def test_ov_circuits_are_products_of_a_heads_slices(heads, groups):
     size = 5
     output = torch.randn(24, heads * size, generator=generator)
     value = torch.randn(groups * size, 24, generator=generator)
-    found = ov_singular_values(output, value, heads)
-    assert len(found) == heads
-    for head, singular in enumerate(found):
+    spectra = ov_singular_values(output, value, heads)
+    assert len(spectra) == heads
+    for head, singular in enumerate(spectra):
         group = head // (heads // groups)
         write, read = output[:, head * size : (head + 1) * size], value[group * size : (group + 1) * size]
         expected = torch.linalg.svdvals((write @ read).double())

@@ -17,7 +17,7 @@ def names(selected):
     return [(layer, name) for _, name, layer in selected]
 
 
-def test_globs_expressions_and_layers(model):
+def test_modules_are_selected_by_glob_expression_and_layer(model):
     assert names(select_modules(model, ["attention.v_proj", "swiglu.w_2"])) == [
         (0, "attention.v_proj"),
         (0, "swiglu.w_2"),
@@ -49,7 +49,7 @@ def test_globs_expressions_and_layers(model):
         (["attention.*"], [-3], "there is no layer -3"),
     ],
 )
-def test_mistakes(model, patterns, layers, message):
+def test_patterns_and_layers_that_match_nothing_are_errors(model, patterns, layers, message):
     with pytest.raises(ValueError, match=message):
         select_modules(model, patterns, layers)
 
@@ -60,14 +60,14 @@ def test_activations_are_those_of_the_chosen_tokens(model):
     positions = spread_positions(3, 10, 7)
     assert positions.tolist() == [0, 5, 10, 14, 19, 24, 29]
     model.train()
-    found = probe_activations(model, ids, modules, positions)
+    outputs = probe_activations(model, ids, modules, positions)
     assert model.training
     assert not any(module._forward_hooks for module in model.modules())
-    outputs = []
-    handle = modules[3].module.register_forward_hook(lambda module, args, output: outputs.append(output))
+    expected = []
+    handle = modules[3].module.register_forward_hook(lambda module, args, output: expected.append(output))
     with torch.no_grad():
         model.eval()(ids)
     handle.remove()
-    torch.testing.assert_close(found[3], outputs[0].flatten(0, 1)[positions])
-    assert found[0].shape == (7, 16)
+    torch.testing.assert_close(outputs[3], expected[0].flatten(0, 1)[positions])
+    assert outputs[0].shape == (7, 16)
     assert spread_positions(2, 4, 100).tolist() == list(range(8))

@@ -35,7 +35,7 @@ def run_export(folder, kind) -> Path:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_llama_has_the_same_logits_and_writes_the_same(model, folder, ids, tied, tmp_path):
+def test_llama_has_the_same_logits_and_generates_the_same_tokens(model, folder, ids, tied, tmp_path):
     if tied:
         model.config.tie_word_embeddings = True
         model.tie_weights()
@@ -49,7 +49,7 @@ def test_llama_has_the_same_logits_and_writes_the_same(model, folder, ids, tied,
     assert llama.generation_config.eos_token_id == 0
 
 
-def test_published_checkpoint_as_llama(shared, tmp_path, tokenizer):
+def test_llama_export_of_a_published_checkpoint_has_the_expected_logits(shared, tmp_path, tokenizer):
     tokenizer.save_pretrained(tmp_path / "parity")
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "parity" / name).write_bytes((shared / "parity" / name).read_bytes())
@@ -60,7 +60,7 @@ def test_published_checkpoint_as_llama(shared, tmp_path, tokenizer):
         assert (logits - expected[f"logits_{k}"]).abs().max() < 1e-5
 
 
-def test_published_layout_loads_again(folder, ids):
+def test_published_format_loads_with_the_same_logits(folder, ids):
     out = run_export(folder, "published")
     assert "pico_decoder.de_embedding_proj.weight" in load_file(out / "model.safetensors")
     assert json.loads((out / "config.json").read_text())["architectures"] == ["PicoDecoderHF"]
@@ -68,7 +68,7 @@ def test_published_layout_loads_again(folder, ids):
     assert torch.equal(again(ids).logits, PicoForCausalLM.from_pretrained(folder)(ids).logits)
 
 
-def test_published_layout_keeps_the_angles_or_refuses(model, folder, ids, tmp_path):
+def test_published_format_saves_the_rope_base_and_rejects_what_it_cannot_represent(model, folder, ids, tmp_path):
     model.config.rope_parameters = {"rope_type": "default", "rope_theta": 500.0}
     model.save_pretrained(folder)
     out = run_export(folder, "published")
@@ -105,7 +105,7 @@ assert AutoConfig.from_pretrained(sys.argv[1], trust_remote_code=True).d_model =
 """
 
 
-def test_hub_folder_loads_where_the_package_is_absent(folder, tmp_path):
+def test_hub_format_loads_without_the_package(folder, tmp_path):
     out = run_export(folder, "hub")
     assert {"modeling_pico.py", "configuration_pico.py"} <= {path.name for path in out.iterdir()}
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
@@ -124,7 +124,7 @@ def test_hub_folder_loads_where_the_package_is_absent(folder, tmp_path):
     assert type(local) is PicoForCausalLM, "with the package installed its own classes load the folder"
 
 
-def test_bad_input(folder, tmp_path):
+def test_wrong_arguments_are_input_errors(folder, tmp_path):
     with pytest.raises(InputError, match="format must be one of hub, llama, gguf, published, got 'onnx'"):
         export.main(["--model", str(folder), "--format", "onnx", "--output_dir", str(tmp_path / "x")])
     with pytest.raises(InputError, match="is not empty"):

@@ -32,7 +32,7 @@ def run_export(model, tokenizer, tmp_path):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_transformers_reads_it_back_with_the_same_logits_and_tokens(config, tokenizer, ids, tied, tmp_path):
+def test_transformers_loads_the_file_with_the_same_logits_and_tokens(config, tokenizer, ids, tied, tmp_path):
     # A vocabulary larger than the tokenizer, as the published ones are, and another base of the angles.
     config.vocab_size, config.tie_word_embeddings = 410, tied
     config.rope_parameters = {"rope_type": "default", "rope_theta": 500.0}
@@ -52,7 +52,7 @@ def test_transformers_reads_it_back_with_the_same_logits_and_tokens(config, toke
 @pytest.mark.parametrize(
     ("dtype", "stored"), [(torch.float32, "F32"), (torch.float16, "F16"), (torch.bfloat16, "BF16")]
 )
-def test_its_own_reader_finds_every_tensor_in_the_dtype_of_the_model(model, tokenizer, dtype, stored, tmp_path):
+def test_the_file_has_every_tensor_in_the_dtype_of_the_model(model, tokenizer, dtype, stored, tmp_path):
     model.to(dtype)
     reader = gguf.GGUFReader(run_export(model, tokenizer, tmp_path) / GGUF_FILE)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
@@ -66,7 +66,7 @@ def test_its_own_reader_finds_every_tensor_in_the_dtype_of_the_model(model, toke
     assert types[:4] == [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL]
 
 
-def test_olmo_tokenizer(shared):
+def test_the_olmo_tokenizer_is_read_with_its_special_tokens(shared):
     olmo = PreTrainedTokenizerFast(
         tokenizer_file=str(next((shared / "tokenizer").glob("*.json"))), eos_token="<|endoftext|>", mask_token="[MASK]"
     )
@@ -77,7 +77,7 @@ def test_olmo_tokenizer(shared):
     assert read_tokenizer(olmo, 50280)["tokens"][-1] == "<|endoftext|>", "a model without a row for the mask"
 
 
-def test_what_gguf_cannot_say_is_refused_before_anything_is_written(model, tokenizer, text, tmp_path, monkeypatch):
+def test_what_gguf_cannot_represent_is_an_error_before_writing(model, tokenizer, text, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="has id 399, but the model has 399 rows"):
         read_tokenizer(tokenizer, 399)
     other = train_tokenizer(text, 300)
@@ -93,7 +93,7 @@ def test_what_gguf_cannot_say_is_refused_before_anything_is_written(model, token
     assert not (tmp_path / "gguf").exists()
 
 
-def test_llama_cpp_writes_the_same(model, tokenizer, tmp_path):
+def test_llama_cpp_generates_the_same_tokens(model, tokenizer, tmp_path):
     pytest.importorskip("xllamacpp", reason="needs llama.cpp (the package xllamacpp)")
     path = run_export(model, tokenizer, tmp_path) / GGUF_FILE
     prompt = tokenizer("ab cd ef gh ij bc de fg")["input_ids"]

@@ -15,7 +15,7 @@ def zipf(rows: int, length: int = 256, vocabulary: int = 5000) -> torch.Tensor:
     return drawn.view(rows, length) + 1
 
 
-def test_all_rows_share_their_positions_and_classes_past_the_first_are_clamped():
+def test_rows_share_positions_and_tokens_beyond_the_classes_are_labelled_0():
     ids = zipf(32)
     episode = sample_random_positions(ids, MASK, 32, 4, 1, episode_generator(0, 0, 0))
     support, query = episode.support, episode.query
@@ -31,7 +31,7 @@ def test_all_rows_share_their_positions_and_classes_past_the_first_are_clamped()
     assert episode.words.tolist() == list(dict.fromkeys(ids[:, support.positions[:4]].flatten().tolist()))[:32]
 
 
-def test_held_out_words_are_no_class():
+def test_held_out_words_are_labelled_0():
     ids = zipf(32)
     held_out = torch.arange(5001) % 2 == 0
     episode = sample_random_positions(ids, MASK, 32, 4, 1, episode_generator(0, 0, 0), held_out)
@@ -49,7 +49,7 @@ def test_class_0_grows_with_the_batch():
     assert 0.3 < shares[0] < shares[1]
 
 
-def test_text_of_one_token_and_too_short_rows():
+def test_one_distinct_token_gives_no_episode_and_too_short_rows_are_an_input_error():
     assert sample_random_positions(torch.full((4, 16), 7), MASK, 4, 2, 1, episode_generator(0, 0, 0)) is None
     with pytest.raises(InputError, match="k_shot \\+ n_query is 20, more than the 16 tokens"):
         sample_random_positions(torch.full((4, 16), 7), MASK, 4, 18, 2, episode_generator(0, 0, 0))

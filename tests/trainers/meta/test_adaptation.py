@@ -24,7 +24,7 @@ def evaluate(meta, pool, words, episodes=12, trained_head=True, **changes):
     return evaluate_adaptation(meta, pool, words, 2, config, episodes, seed=1, trained_head=trained_head)
 
 
-def test_nothing_changes_and_the_same_seed_gives_the_same(meta, pool, words):
+def test_evaluation_changes_nothing_and_repeats_with_the_same_seed(meta, pool, words):
     before = {name: p.clone() for name, p in meta.state_dict().items()}
     meta.train()
     state = torch.get_rng_state()
@@ -36,23 +36,23 @@ def test_nothing_changes_and_the_same_seed_gives_the_same(meta, pool, words):
 
 
 def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, words):
-    found = evaluate(meta, pool, words, inner_steps=4)
-    assert len(found.trained) == len(found.fresh) == 5
-    for accuracy in (*found.trained, *found.fresh, found.prototypes):
+    adaptation = evaluate(meta, pool, words, inner_steps=4)
+    assert len(adaptation.trained) == len(adaptation.fresh) == 5
+    for accuracy in (*adaptation.trained, *adaptation.fresh, adaptation.prototypes):
         assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
-    assert found.chance == pytest.approx(1 / 3)
-    assert "3      2   33.3%" in adaptation_table([found])
+    assert adaptation.chance == pytest.approx(1 / 3)
+    assert "3      2   33.3%" in adaptation_table([adaptation])
 
 
-def test_a_head_that_was_not_trained_is_left_out(meta, pool, words):
-    found = evaluate(meta, pool, words, trained_head=False)
-    assert found.trained is None
-    assert found.fresh == evaluate(meta, pool, words).fresh
-    assert evaluate(meta, pool, words, n_way=6).trained is None, "and one with fewer classes"
+def test_untrained_heads_and_heads_with_too_few_classes_are_not_evaluated(meta, pool, words):
+    adaptation = evaluate(meta, pool, words, trained_head=False)
+    assert adaptation.trained is None
+    assert adaptation.fresh == evaluate(meta, pool, words).fresh
+    assert evaluate(meta, pool, words, n_way=6).trained is None, "fewer classes than n_way"
 
 
-def test_an_oracle_adapts_and_noise_does_not(meta, pool, words, monkeypatch):
-    """States that name the next word make every episode easy; states that say nothing leave it at chance."""
+def test_states_that_name_the_word_are_classified_and_noise_is_not(meta, pool, words, monkeypatch):
+    """States that name the next word make every episode easy; states without information leave it at chance."""
     table = torch.randn(len(words.is_word), 32, generator=torch.Generator().manual_seed(0))
     following = {}
     for row in pool:
@@ -72,17 +72,17 @@ def test_an_oracle_adapts_and_noise_does_not(meta, pool, words, monkeypatch):
         monkeypatch.setattr(
             PicoForMetaCausalLM, "__call__", lambda self, ids, keep_states, o=oracle: States(o)(ids, 1)
         )
-        found = evaluate(meta, pool, words, episodes=40)
+        adaptation = evaluate(meta, pool, words, episodes=40)
         if oracle:
-            assert found.prototypes.mean == 1
-            assert found.fresh[-1].mean > 0.95 > 0.6 > found.fresh[0].mean
-            assert found.trained[-1].mean > 0.95
+            assert adaptation.prototypes.mean == 1
+            assert adaptation.fresh[-1].mean > 0.95 > 0.6 > adaptation.fresh[0].mean
+            assert adaptation.trained[-1].mean > 0.95
         else:
-            assert found.prototypes.low < 0.5
-            assert found.fresh[-1].low < 0.5
+            assert adaptation.prototypes.low < 0.5
+            assert adaptation.fresh[-1].low < 0.5
 
 
-def test_held_out_words_are_no_class_in_training_and_the_only_ones_in_evaluation(words, pool):
+def test_held_out_words_and_training_words_are_disjoint(words, pool):
     training, held_out = words.split(0.3)
     assert not (training.is_word & held_out.is_word).any()
     assert torch.equal(training.is_word | held_out.is_word, words.is_word)
@@ -91,7 +91,7 @@ def test_held_out_words_are_no_class_in_training_and_the_only_ones_in_evaluation
     assert not none.is_word.any()
 
 
-def test_too_few_words_and_unlearned_steps(meta, pool, words, model):
+def test_too_few_words_and_too_many_inner_steps_are_input_errors(meta, pool, words, model):
     with pytest.raises(InputError, match=r"n_way is 3, but a pool of 60 blocks holds 0 words"):
         evaluate(meta, pool, words.split(0.0)[1])
     learned = PicoForMetaCausalLM.from_causal_lm(model, 0, ways=5, layers=2, hidden_dim=16, learned_lr_steps=3)
