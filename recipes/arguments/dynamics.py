@@ -20,6 +20,7 @@ from ...callbacks import (
 from ...callbacks.measures import Selected, select_modules
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
+from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE
 from ...trainers.runs.learning_dynamics import DynamicsFile
 
@@ -137,5 +138,5 @@ def add_dynamics(
         trainer.add_callback(callback)
     trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))
     if checkpoint is not None:
-        resume_dynamics(checkpoint, int(checkpoint.name.split("-")[1]), file, callbacks)
+        resume_dynamics(checkpoint, step_of(checkpoint), file, callbacks)
     return dynamics

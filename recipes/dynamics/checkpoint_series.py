@@ -18,7 +18,7 @@ from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
-from ...trainers.runs.checkpoints.finding import numbered
+from ...trainers.runs.checkpoints import numbered
 
 
 @dataclass
@@ -51,7 +51,7 @@ class SeriesArguments:
         Raises:
             InputError: a name without a step, another number of steps than of checkpoints, or a step given twice.
         """
-        saved = [folder.name for _, folder in sorted(numbered(Path(self.model)).items())]
+        saved = [folder.name for folder in numbered(Path(self.model)).values()]
         names = self.revisions or self.subfolders or saved or [""]
         if self.steps and len(self.steps) != len(names):
             raise InputError(f"{len(self.steps)} steps for {len(names)} checkpoints: give as many, or none")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
 from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume
 from ..publish.background import check_access
@@ -32,7 +33,7 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
     if run.resume or run.resume_from is not None:
         with training.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
-            check_same_run(output_dir, saved, int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+            check_same_run(output_dir, saved, step_of(checkpoint) if checkpoint else 0)
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
                 for name in (METRICS_FILE, DYNAMICS_FILE):
                     (output_dir / name).unlink(missing_ok=True)

@@ -20,8 +20,7 @@ from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.errors import PublishError
-from ...trainers.runs.checkpoints import damages
-from ...trainers.runs.checkpoints.finding import numbered
+from ...trainers.runs.checkpoints import damages, numbered
 from ...trainers.runs.files import RESULTS_FILE
 from ...trainers.runs.json_files import read_json
 from ..arguments.parser import parse
@@ -62,7 +61,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
         return publisher.queue.published()
     with publisher.queue.locked():
         settings.save(folder)
-        for step, checkpoint in sorted(numbered(folder).items()):
+        for step, checkpoint in numbered(folder).items():
             if damage := damages(checkpoint, hashes=False):
                 print(f"{checkpoint} is damaged and not published: {'; '.join(damage)}", file=sys.stderr)
             else:

@@ -1,8 +1,7 @@
 """Checkpoints are written under another name, sealed with hashes, renamed into place and verified on resume."""
 
-from ..files import COMPLETE, UNFINISHED
-from .finding import newest
+from .finding import newest, numbered, step_of
 from .saving import rotate, written_beside
-from .seal import damages, read_seal, verify
+from .seal import damages, read_seal
 
-__all__ = ["COMPLETE", "UNFINISHED", "damages", "newest", "read_seal", "rotate", "verify", "written_beside"]
+__all__ = ["damages", "newest", "numbered", "read_seal", "rotate", "step_of", "written_beside"]

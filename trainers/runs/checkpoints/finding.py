@@ -10,9 +10,14 @@ logger = logging.getLogger(__name__)
 
 
 def numbered(run: Path) -> dict[int, Path]:
-    """The checkpoint-N folders of a run, by N."""
-    matches = {path: re.fullmatch(r"checkpoint-(\d+)", path.name) for path in run.glob("checkpoint-*")}
-    return {int(match[1]): path for path, match in matches.items() if match and path.is_dir()}
+    """The checkpoint-N folders of a run by N, in ascending order."""
+    folders = [path for path in run.glob("checkpoint-*") if re.fullmatch(r"\d+", path.name[11:]) and path.is_dir()]
+    return dict(sorted((step_of(path), path) for path in folders))
+
+
+def step_of(checkpoint: Path) -> int:
+    """N of the folder checkpoint-N: the optimizer steps it was saved after."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def newest(run: Path, hashes: bool = True) -> Path | None:
@@ -24,12 +29,12 @@ def newest(run: Path, hashes: bool = True) -> Path | None:
         run: the run's folder.
         hashes: compare the hash of every file; False compares sizes only.
     """
-    for _, folder in sorted(numbered(run).items(), reverse=True):
-        wrong = damages(folder, hashes)
-        if not wrong:
+    for folder in reversed(numbered(run).values()):
+        damage = damages(folder, hashes)
+        if not damage:
             return folder
         aside = set_aside(folder)
-        logger.warning("%s is damaged and was renamed to %s: %s", folder, aside.name, "; ".join(wrong))
+        logger.warning("%s is damaged and was renamed to %s: %s", folder, aside.name, "; ".join(damage))
     return None
 
 

@@ -60,26 +60,22 @@ def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
 
 def cannot_save(run: Path, step: int, error: Exception) -> str:
     """The error message for a checkpoint that could not be written."""
-    steps = sorted(numbered(run))
-    kept = f"checkpoint-{steps[-1]} is untouched: " if steps else ""
+    steps = list(numbered(run))
+    untouched = f"checkpoint-{steps[-1]} is untouched: " if steps else ""
     disk = next(path for path in (run, *run.absolute().parents) if path.exists())
     free, reason = shutil.disk_usage(disk).free, " ".join(str(error).split())
     remedy = "free disk space or remove the cause, then continue with --resume"
-    return f"cannot save checkpoint-{step} in {run} ({free:,} bytes free): {reason}; {kept}{remedy}"
+    return f"cannot save checkpoint-{step} in {run} ({free:,} bytes free): {reason}; {untouched}{remedy}"
 
 
 def rotate(run: Path, limit: int | None, best: str | None) -> None:
     """Delete the oldest checkpoints until `limit` are left (None, 0: keep all), but never the newest or `best`."""
     if not limit:
         return
-    whole = [path for _, path in sorted(numbered(run).items()) if (path / COMPLETE).exists()]
-    kept = {path for path in whole if best is not None and path.resolve() == Path(best).resolve()} | {*whole[-1:]}
-    for path in whole:
-        if len(whole) <= limit:
-            return
-        if path not in kept:
-            whole = [other for other in whole if other != path]
-            delete(path)
+    sealed = [path for path in numbered(run).values() if (path / COMPLETE).exists()]
+    spare = [path for path in sealed[:-1] if best is None or path.resolve() != Path(best).resolve()]
+    for path in spare[: max(0, len(sealed) - limit)]:
+        delete(path)
 
 
 def delete(folder: Path) -> None:

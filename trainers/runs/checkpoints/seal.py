@@ -1,24 +1,26 @@
-"""The seal of a checkpoint: a file COMPLETE that names every other file with its size and hash.
+"""The seal of a checkpoint: the file COMPLETE, which lists every other file with its size and hash.
 
-COMPLETE is JSON: `step` (optimizer steps done), `world_size` (processes that saved), `files` (relative path to `size`
-in bytes and `sha256`), and `sha256`, that of the other three.
+COMPLETE is JSON: `step` (optimizer steps done), `world_size` (processes that saved), `files` (by relative path, `size`
+in bytes and `sha256`), and `sha256` of these three.
 """
 
 import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..files import COMPLETE
+from ..json_files import read_json, write_json
 
 
 def seal(folder: Path, step: int, world_size: int) -> None:
     """Flush every file of a checkpoint to disk, then write COMPLETE."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
     with ThreadPoolExecutor() as threads:  # hashing releases the GIL
-        digests = list(threads.map(_synced_digest, files))
+        digests = list(threads.map(partial(_digest, sync=True), files))
     content: dict[str, Any] = {
         "step": step,
         "world_size": world_size,
@@ -28,29 +30,21 @@ def seal(folder: Path, step: int, world_size: int) -> None:
         },
     }
     content["sha256"] = _own_digest(content)
-    with (folder / COMPLETE).open("w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    write_json(folder / COMPLETE, content, indent=1)
     for directory in {path.parent for path in files} | {folder}:
         sync_directory(directory)
 
 
 def read_seal(folder: Path) -> dict[str, Any]:
-    """The content of COMPLETE.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
+    """The content of COMPLETE; raises ValueError if the file is missing or damaged."""
+    if not (folder / COMPLETE).exists():
+        raise ValueError(f"{COMPLETE} is missing")
     try:
-        content = json.loads((folder / COMPLETE).read_text())
-        whole = content["sha256"] == _own_digest({name: content[name] for name in ("step", "world_size", "files")})
-    except FileNotFoundError as error:
-        raise ValueError(f"{COMPLETE} is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
+        content = read_json(folder / COMPLETE)
+        if content["sha256"] != _own_digest({name: content[name] for name in ("step", "world_size", "files")}):
+            raise ValueError("another hash")
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{COMPLETE} is damaged") from error
-    if not whole:
-        raise ValueError(f"{COMPLETE} is damaged")
     return content
 
 
@@ -81,11 +75,6 @@ def damages(folder: Path, hashes: bool = True) -> list[str]:
         return [damage for damage in threads.map(damage_of, files) if damage is not None]
 
 
-def verify(folder: Path) -> bool:
-    """True when every file of a checkpoint is as it was saved, byte for byte."""
-    return not damages(folder)
-
-
 def sync_directory(folder: Path) -> None:
     """Flush the names in a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
@@ -95,14 +84,10 @@ def sync_directory(folder: Path) -> None:
         os.close(handle)
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, sync: bool = False) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _synced_digest(path: Path) -> str:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.runs.checkpoints import newest, rotate, verify, written_beside
+from pico_maml.trainers.runs.checkpoints import damages, newest, rotate, written_beside
 
 
 def save(run, step, content="x"):
@@ -19,10 +19,10 @@ def names(run) -> list[str]:
 def test_checkpoint_appears_whole_without_temporary_files(tmp_path):
     save(tmp_path, 3)
     assert names(tmp_path) == ["checkpoint-3"]
-    assert verify(tmp_path / "checkpoint-3")
+    assert not damages(tmp_path / "checkpoint-3")
     save(tmp_path, 3, "again")
     assert (tmp_path / "checkpoint-3" / "weights").read_text() == "again"
-    assert verify(tmp_path / "checkpoint-3")
+    assert not damages(tmp_path / "checkpoint-3")
 
 
 def test_files_of_a_killed_save_are_not_part_of_the_next_one(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_run import trainer
 
-from pico_maml.trainers.runs.checkpoints import verify
+from pico_maml.trainers.runs.checkpoints import damages
 from pico_maml.trainers.runs.files import PREEMPTED_FILE
 from pico_maml.trainers.runs.safety import Preemption
 
@@ -59,7 +59,7 @@ def test_resume_after_a_signal_gives_the_same_weights(model, blocks, tokenizer, 
     step = part.state.global_step
     assert 2 <= step <= 4, "at the end of the step it was in"
     assert (tmp_path / "part" / PREEMPTED_FILE).read_text() == f"saved step {step}; go on with --resume\n"
-    assert verify(tmp_path / "part" / f"checkpoint-{step}")
+    assert not damages(tmp_path / "part" / f"checkpoint-{step}")
     assert "train_runtime" not in (tmp_path / "part" / "metrics.jsonl").read_text(), "it is not over"
 
     again = run()
