@@ -57,14 +57,14 @@ class Entry:
 class PublishQueue:
     """First-in first-out queue in `.publish/` of a run's folder.
 
-    An entry appears in `waiting/` by a rename and leaves by one, so it is never seen half written or half deleted;
-    before it leaves, its record is in `published/`.
+    An entry waits from the rename of its folder into `waiting/` until its record is in `published/`, after which the
+    folder is deleted. So it is never seen half written or half deleted.
     """
 
     def __init__(self, run: Path) -> None:
         self.run, self.path = run, run / PUBLISH_FOLDER
         self.waiting_path, self.published_path = self.path / "waiting", self.path / "published"
-        self.uploaded_path, self.trouble_path = self.path / "uploaded", self.path / "trouble.txt"
+        self.trouble_path = self.path / "trouble.txt"
 
     def freeze(self, checkpoint: Path, step: int, final: bool = False) -> None:
         """Queue a checkpoint unless it is queued or uploaded already, or with `final` the finished run."""
@@ -92,11 +92,11 @@ class PublishQueue:
 
     def waiting(self) -> list[Entry]:
         """Entries that are not uploaded yet, oldest first."""
-        return [Entry(path) for path in sorted(self.waiting_path.glob("[0-9]*"))]
+        return [Entry(path) for path in sorted(self.waiting_path.glob("[0-9]*")) if not self._record(path).exists()]
 
     def empty(self) -> bool:
         """True when no entry is waiting and the files of every uploaded entry are deleted."""
-        return not self.waiting() and not any(self.uploaded_path.glob("*"))
+        return not any(self.waiting_path.glob("[0-9]*"))
 
     def published(self) -> list[dict[str, Any]]:
         """Records of the uploaded entries, oldest first."""
@@ -104,10 +104,8 @@ class PublishQueue:
 
     def finish(self, entry: Entry, record: dict[str, Any]) -> None:
         """Record that an entry is uploaded, and delete its files."""
-        record = {"step": entry.step, "final": entry.final, **record}
-        write_json(self.published_path / f"{entry.path.name}.json", record)
-        self.uploaded_path.mkdir(exist_ok=True)
-        shutil.rmtree(entry.path.rename(self.uploaded_path / entry.path.name), ignore_errors=True)
+        write_json(self._record(entry.path), {"step": entry.step, "final": entry.final, **record})
+        shutil.rmtree(entry.path, ignore_errors=True)
 
     @property
     def trouble(self) -> str:
@@ -127,8 +125,13 @@ class PublishQueue:
                 fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"another process publishes {self.run}: wait until it ends, or stop it") from error
-            shutil.rmtree(self.uploaded_path, ignore_errors=True)  # left by a killed process
+            for path in self.waiting_path.glob("[0-9]*"):
+                if self._record(path).exists():  # a killed process did not delete it
+                    shutil.rmtree(path, ignore_errors=True)
             yield
+
+    def _record(self, entry: Path) -> Path:
+        return self.published_path / f"{entry.name}.json"
 
 
 def weights_hash(checkpoint: Path) -> str:

@@ -80,9 +80,22 @@ def test_queue_can_be_read_while_another_process_finishes_entries(queue, run_fol
         done.result()
     assert len(queue.published()) == rounds
     assert queue.empty()
-    (queue.uploaded_path / "000001-final-2").mkdir()
+    (queue.waiting_path / "000001-final-2").mkdir()
     assert not queue.waiting()
     assert not queue.empty(), "files of an uploaded entry are still being deleted"
+
+
+def test_entry_that_was_recorded_before_a_kill_is_deleted_and_not_published_again(queue, run_folder, monkeypatch):
+    queue.freeze(run_folder / "checkpoint-2", 2)
+    (entry,) = queue.waiting()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *args, **kwargs: None)
+        queue.finish(entry, {"commit": "c"})
+    assert entry.path.exists()
+    assert not queue.waiting()
+    with queue.locked():
+        assert not entry.path.exists()
+    assert queue.empty()
 
 
 def test_finished_run_is_frozen_with_its_tagger_results_and_without_its_checkpoints(queue, run_folder):
