@@ -10,7 +10,6 @@ number of workers. `manifest.json` holds the SHA-256 and the counts of each.
 import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
         "corpus": {**args.decisive(), "dataset": dataset},
         "vocab_size": len(tokenizer),
         "counts": counts,
-        "files": [record["shard"] for record in records] + ([asdict(validation)] if validation else []),
+        "files": [record["shard"] for record in records] + ([validation] if validation else []),
     }
     (folder / "README.md").write_text(dataset_card(manifest, args.license), encoding="utf-8")
     write_json(folder / MANIFEST, manifest)

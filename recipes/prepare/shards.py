@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from ...trainers.runs.json_files import read_json, write_json
 from .arguments import PrepareArguments
 
 TOKENIZER, PROGRESS = "tokenizer", ".progress"
+COUNTS, HELD_OUT = "json", "held-out.parquet"
 # Training that resumes in the middle of a file reads at most this many rows again.
 ROW_GROUP = 256
 
@@ -43,27 +44,13 @@ class Plan:
             return documents.shard(self.parts, index)
         return documents.shard(self.parts, index, contiguous=True).to_iterable_dataset()
 
-    def record_path(self, index: int) -> Path:
-        """Path of the counts of a part, written when it is finished."""
-        return self.folder / PROGRESS / f"{index:05d}.json"
-
-    def held_out_path(self, index: int) -> Path:
-        """Path of the held-out documents of a part, until those of all parts are packed."""
-        return self.folder / PROGRESS / f"{index:05d}.held-out.parquet"
+    def progress_path(self, index: int, suffix: str) -> Path:
+        """Path of a temporary file of a part: its counts (written when it is finished) or held-out documents."""
+        return self.folder / PROGRESS / f"{index:05d}.{suffix}"
 
     def records(self) -> list[dict[str, Any]]:
-        """The records of all parts, which must be finished."""
-        return [read_json(self.record_path(index)) for index in range(self.parts)]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A file of the manifest: its name, number of blocks, bytes and SHA-256."""
-
-    file: str
-    blocks: int
-    bytes: int
-    sha256: str
+        """The counts of all parts, which must be finished."""
+        return [read_json(self.progress_path(index, COUNTS)) for index in range(self.parts)]
 
 
 def write_part(plan: Plan, index: int) -> None:
@@ -72,25 +59,25 @@ def write_part(plan: Plan, index: int) -> None:
     Raises:
         InputError: the part has fewer tokens than one block.
     """
-    record = plan.record_path(index)
+    record = plan.progress_path(index, COUNTS)
     if record.exists():
         return
     datasets_logging.set_verbosity_error()
     tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
     counts = {"documents": 0, "tokens": 0, "held_out_documents": 0, "held_out_tokens": 0}
     train, held_out = split_held_out(plan.part(index), plan.args.held_out_fraction)
-    write_rows(plan.held_out_path(index), tokenized(held_out, tokenizer, counts, "held_out_"))
+    write_rows(plan.progress_path(index, HELD_OUT), tokenized(held_out, tokenizer, counts, "held_out_"))
     name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
     try:
         shard = write_shard(plan, name, tokenized(train, tokenizer, counts, ""))
     except InputError as error:
         raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
-    write_json(record, {**counts, "shard": asdict(shard)})
+    write_json(record, {**counts, "shard": shard})
 
 
-def pack_held_out(plan: Plan) -> Shard | None:
+def pack_held_out(plan: Plan) -> dict[str, Any] | None:
     """Pack the held-out documents of all parts into one shard; None if they do not fill a block."""
-    tables = (pq.read_table(plan.held_out_path(index)) for index in range(plan.parts))
+    tables = (pq.read_table(plan.progress_path(index, HELD_OUT)) for index in range(plan.parts))
     documents = (np.asarray(row) for table in tables for row in table.column("input_ids").to_pylist())
     try:
         return write_shard(plan, "validation/validation-00000-of-00001.parquet", documents)
@@ -98,16 +85,13 @@ def pack_held_out(plan: Plan) -> Shard | None:
         return None
 
 
-def write_shard(plan: Plan, name: str, documents: Iterable[np.ndarray]) -> Shard:
-    """Pack the token ids of documents into a file of blocks.
-
-    Raises:
-        InputError: the documents have fewer tokens than one block.
-    """
+def write_shard(plan: Plan, name: str, documents: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Pack the token ids of documents into a file of blocks; returns the entry of the manifest."""
     path = plan.folder / name
     blocks = write_rows(path, pack_blocks(documents, plan.args.block_size))
     with path.open("rb") as file:
-        return Shard(name, blocks, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+        sha256 = file_digest(file, "sha256").hexdigest()
+    return {"file": name, "blocks": blocks, "bytes": path.stat().st_size, "sha256": sha256}
 
 
 def tokenized(

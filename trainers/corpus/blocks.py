@@ -14,11 +14,7 @@ from .stream import BlockStream
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
-    """Turn a column `text` into `input_ids`, with an end-of-text token after each document; ids stay unchanged.
-
-    Raises:
-        InputError: a text is missing (raised while iterating if streamed).
-    """
+    """Turn a column `text` into `input_ids`, with an end-of-text token after each document; ids stay unchanged."""
     if "text" not in column_names(documents):
         return documents
 

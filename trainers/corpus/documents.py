@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from datasets import Dataset, IterableDataset, load_dataset
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from datasets.exceptions import DatasetNotFoundError
 
 from ..errors import InputError
-from .files import FORMATS, corpus_files
+from .files import READ_ERRORS, corpus_files, open_files
 from .python_prose import python_prose
 
 BUILT_IN = "python-prose"
@@ -48,7 +48,7 @@ def load_documents(
         return prose.to_iterable_dataset() if streaming else prose
     try:
         if Path(name).exists():
-            documents = _open_files(corpus_files(Path(name), skip_bad_files), streaming)
+            documents = open_files(corpus_files(Path(name), skip_bad_files), streaming)
         else:
             documents = load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
         columns = column_names(documents)
@@ -56,7 +56,7 @@ def load_documents(
         raise
     except DatasetNotFoundError as error:
         raise InputError(f"no file, folder or Hub data set {name!r}: check the path or the name") from error
-    except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
+    except READ_ERRORS as error:
         raise InputError(f"cannot read the corpus {name!r}: {error.__cause__ or error}") from error
     content = "input_ids" if "input_ids" in columns else text_column
     if content not in columns:
@@ -81,10 +81,8 @@ def check_document(content: str | list[int] | None) -> None:
 def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Documents]:
     """Split documents into training and held-out ones by a hash of their content.
 
-    A document is on the same side in every run, streamed or not, and so are its duplicates.
-
-    Args:
-        fraction: share of documents held out, between 0 and 1.
+    A document is on the same side in every run, streamed or not, and so are its duplicates. `fraction` is the share
+    held out, between 0 and 1.
     """
 
     def held_out(row: dict) -> bool:
@@ -94,9 +92,3 @@ def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Do
         return int.from_bytes(blake2b(data, digest_size=8).digest()) < fraction * 2**64
 
     return documents.filter(lambda row: not held_out(row)), documents.filter(held_out)
-
-
-def _open_files(files: list[Path], streaming: bool) -> Documents:
-    kind = FORMATS[files[0].suffix]
-    options = {"sample_by": "paragraph"} if kind == "text" else {}
-    return load_dataset(kind, data_files=[str(file) for file in files], split="train", streaming=streaming, **options)

@@ -1,12 +1,10 @@
-"""The files of a corpus on disk: which ones a path names, and which of them can be read."""
+"""The files of a corpus on disk: which ones a path names, which can be read, and how they are opened."""
 
-import json
 import logging
 from pathlib import Path
 
-import pyarrow
-import pyarrow.ipc
-from pyarrow import parquet
+from datasets import Dataset, IterableDataset, load_dataset
+from datasets.exceptions import DatasetGenerationError
 
 from ..errors import InputError
 
@@ -14,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 # Suffix of a file -> the name of its format for `load_dataset`.
 FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
+READ_ERRORS = (OSError, ValueError, RuntimeError, DatasetGenerationError)  # pyarrow's are among these
 
 
 def corpus_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
@@ -21,7 +20,7 @@ def corpus_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
 
     Args:
         path: a file, or a folder that is searched with its subfolders.
-        skip_bad_files: read every file once and leave out those that cannot be read, which are logged as a warning.
+        skip_bad_files: read every file once, leave out those that cannot be read and log them as a warning.
 
     Raises:
         InputError: there is no file, no readable file or several formats, or (if bad files are not skipped) a text
@@ -42,6 +41,13 @@ def corpus_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
     return files
 
 
+def open_files(files: list[Path], streaming: bool) -> Dataset | IterableDataset:
+    """Open files of one format; each paragraph of a text file is a row."""
+    kind = FORMATS[files[0].suffix]
+    options = {"sample_by": "paragraph"} if kind == "text" else {}
+    return load_dataset(kind, data_files=[str(file) for file in files], split="train", streaming=streaming, **options)
+
+
 def check_utf8(path: Path) -> None:
     """Raise InputError, with the line, if a text file is not UTF-8."""
     with path.open("rb") as lines:
@@ -58,30 +64,13 @@ def _readable(files: list[Path]) -> list[Path]:
     good, bad = [], []
     for file in files:
         try:
-            _read_whole(file)
+            for _ in open_files([file], streaming=True).with_format("arrow").iter(1000):
+                pass
             good.append(file)
-        except (InputError, OSError, ValueError) as error:  # pyarrow's errors are among these
+        except READ_ERRORS as error:
             bad.append(f"{file} ({' '.join(str(error).split())})")
     if not good:
         raise InputError(f"no corpus file can be read: {'; '.join(bad)}")
     if bad:
         logger.warning("%d of %d corpus files are skipped: %s", len(bad), len(files), "; ".join(bad))
     return good
-
-
-def _read_whole(path: Path) -> None:
-    """Read a corpus file once, which raises an error if it is damaged."""
-    kind = FORMATS[path.suffix]
-    if kind == "text":
-        check_utf8(path)
-    elif kind == "parquet":
-        for _ in parquet.ParquetFile(path).iter_batches():
-            pass
-    elif kind == "arrow":
-        with pyarrow.memory_map(str(path)) as source:
-            for _ in pyarrow.ipc.open_stream(source):
-                pass
-    else:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                json.loads(line)

@@ -42,11 +42,7 @@ class Packer:
             yield self.last
 
     def rest(self) -> np.ndarray | None:
-        """The last block, or None if every id is in a block already.
-
-        Raises:
-            InputError: all documents together are shorter than one block.
-        """
+        """The last block, or None if every id is in a block; InputError if there never was a whole block."""
         if self.last is None:
             raise InputError(
                 f"the corpus holds {self._length} tokens, fewer than one block of {self.block_size + 1}: "
@@ -65,11 +61,7 @@ class Packer:
 
 
 def pack_blocks(documents: Iterable[list[int] | np.ndarray], block_size: int) -> Iterator[np.ndarray]:
-    """Yield all blocks of documents (see `Packer`).
-
-    Raises:
-        InputError: all documents together are shorter than one block.
-    """
+    """Yield all blocks of documents (see `Packer`); InputError if together they are shorter than one block."""
     packer = Packer(block_size)
     for document in documents:
         packer.add(document)
@@ -80,11 +72,7 @@ def pack_blocks(documents: Iterable[list[int] | np.ndarray], block_size: int) ->
 
 
 def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:
-    """Stack blocks of T + 1 ids into the model's `input_ids` and `shift_labels`, both (B, T) int64.
-
-    Raises:
-        InputError: the blocks have different lengths.
-    """
+    """Stack blocks of T + 1 ids into the model's `input_ids` and `shift_labels`, both (B, T) int64."""
     blocks = [np.asarray(row["input_ids"]) for row in rows]
     lengths = sorted({len(block) for block in blocks})
     if len(lengths) > 1:

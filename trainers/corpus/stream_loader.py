@@ -63,11 +63,7 @@ class StreamLoader:
         return {"workers": self.workers, "loader": self.loader.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a position.
-
-        Raises:
-            InputError: it was saved with another number of workers, each of which reads its own share.
-        """
+        """Resume from a position; InputError if it was saved with another number of workers."""
         if state["workers"] != self.workers:
             raise InputError(
                 f"dataloader_num_workers was {state['workers']} and is {self.workers}: resume with the same "

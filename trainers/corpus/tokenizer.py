@@ -15,12 +15,7 @@ END_OF_TEXT, PADDING, MASK = "<|endoftext|>", "<|padding|>", "[MASK]"
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE (Sennrich et al. 2016) with end-of-text, padding and mask tokens.
 
-    Args:
-        texts: documents to learn merges from.
-        vocab_size: number of tokens, with the 256 bytes and three special tokens.
-
-    Raises:
-        InputError: `vocab_size` leaves no room for merges.
+    `vocab_size` counts all tokens, the 256 bytes and the three special ones included.
     """
     if vocab_size < 260:
         raise InputError(f"vocab_size {vocab_size} is too small: 256 bytes and 3 special tokens need at least 260")

@@ -27,8 +27,7 @@ class WordTable:
     def split(self, held_out: float) -> tuple["WordTable", "WordTable"]:
         """The table of training words, and the table of held-out words (never a class in a training episode).
 
-        Args:
-            held_out: share of the words to hold out; the choice depends only on their ids.
+        `held_out` is the share of held-out words; which words depends only on their ids.
         """
         # Multiples of the golden ratio hold out the same share of frequent and of rare words (ids go by frequency).
         place = torch.arange(len(self.is_word), dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1

@@ -1,10 +1,10 @@
 """From words and their tags to sub-words and labels, and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from datasets import Dataset
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
 from .iob2 import LABELS
@@ -39,7 +39,13 @@ def align(
     Raises:
         InputError: the tokenizer gives no word ids.
     """
-    encoded = encode_words(rows["tokens"], tokenizer, max_length)
+    if not tokenizer.is_fast:
+        raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
+    # A byte-level tokenizer recognises a word by the space before it, which split words lack.
+    bare = tokenizer(["b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    space = " " if tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
+    words = [[space + token for token in tokens] for tokens in rows["tokens"]]
+    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_length)
     columns: dict[str, list] = {name: encoded[name] for name in ("input_ids", "attention_mask")}
     columns |= {"labels": [], "labelled_words": [], "length": [len(ids) for ids in encoded["input_ids"]]}
     for i, tags in enumerate(rows["ner_tags"]):
@@ -57,23 +63,6 @@ def align(
     return columns
 
 
-def encode_words(
-    sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> BatchEncoding:
-    """Tokenize sentences that are split into words, each word as in running text.
-
-    Raises:
-        InputError: the tokenizer gives no word ids.
-    """
-    if not tokenizer.is_fast:
-        raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
-    # A byte-level tokenizer recognises a word by the space before it, which split words lack.
-    bare = tokenizer(["b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    space = " " if tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
-    words = [[space + token for token in tokens] for tokens in sentences]
-    return tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_length)
-
-
 def labelled_positions(word_ids: Sequence[int | None], labelled_subword: str) -> list[int]:
     """Positions of the first, or last, sub-word of each word."""
     neighbours = [None, *word_ids] if labelled_subword == "first" else [*word_ids[1:], None]
@@ -84,20 +73,20 @@ def labelled_positions(word_ids: Sequence[int | None], labelled_subword: str) ->
     ]
 
 
-def to_tags(
-    classes: Iterable[np.ndarray], labelled_words: Iterable[list[int]], lengths: Iterable[int]
-) -> list[list[str]]:
+def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list]) -> list[list[str]]:
     """Predicted tags of whole sentences; a word without a label counts as predicted O.
 
     Args:
-        classes: of each sentence, the class of each word with a label.
-        labelled_words: of each sentence, the indices of these words.
-        lengths: words of each sentence.
+        classes: (R, T), the class of each sub-word.
+        labels: (R, T), -100 where a sub-word has no label.
+        rows: columns of `align`, and `ner_tags`.
     """
     sentences = []
-    for row, words, length in zip(classes, labelled_words, lengths, strict=True):
-        sentence = ["O"] * length
-        for word, label in zip(words, row, strict=True):
+    for row, mask, words, tags in zip(
+        classes, labels != IGNORED, rows["labelled_words"], rows["ner_tags"], strict=True
+    ):
+        sentence = ["O"] * len(tags)
+        for word, label in zip(words, row[mask], strict=True):
             sentence[word] = LABELS[label]
         sentences.append(sentence)
     return sentences

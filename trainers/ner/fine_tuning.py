@@ -28,7 +28,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ...modeling_pico import PicoForTokenClassification
 from ..errors import InputError
-from .alignment import IGNORED, gold_tags, prepare, to_tags, truncated_words
+from .alignment import IGNORED, gold_tags, predicted_tags, prepare, truncated_words
 from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
@@ -109,9 +109,6 @@ def fine_tune(
     Raises:
         InputError: there is no train split, labels are not those of `LABELS`, or the tokenizer gives no word ids.
     """
-    # Here, because it loads evaluate and scikit-learn, for which pretraining need not wait.
-    from .scores import EntityScores
-
     check(model, treebank)
     _configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
@@ -138,14 +135,9 @@ def fine_tune(
         trainer.add_callback(progress)
     trainer.train()
     trainer.compute_metrics = None  # it is for the validation rows only
-    scores, tags = {}, {}
-    for name, rows in evaluated.items():
-        prediction = trainer.predict(inputs[name])
-        by_length = predicted_tags(prediction.predictions, prediction.label_ids, rows[:])
-        tags[name] = [by_length[i] for i in np.argsort(orders[name])]
-        scores[name] = EntityScores().compute(predictions=tags[name], references=gold_tags(aligned[name]))
+    tags = {name: _predict(trainer, inputs[name], rows, orders[name]) for name, rows in evaluated.items()}
     return FineTuned(
-        scores=scores,
+        scores=_scores(tags, aligned),
         tags=tags,
         truncated_words={name: truncated_words(rows) for name, rows in aligned.items()},
         epochs=trainer.state.epoch,
@@ -173,12 +165,6 @@ def check_labels(model: PicoForTokenClassification) -> None:
             f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: choose a model fine-tuned for "
             "NER, or to fine-tune this one load it with **label_names()"
         )
-
-
-def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list]) -> list[list[str]]:
-    """Tags of aligned rows; `classes` and `labels` are (R, T) over sub-words, labels -100 where there is none."""
-    labelled = [row[mask] for row, mask in zip(classes, labels != IGNORED, strict=True)]
-    return to_tags(labelled, rows["labelled_words"], map(len, rows["ner_tags"]))
 
 
 def label_names() -> dict[str, dict]:
@@ -228,6 +214,21 @@ def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args
         "compute_metrics": partial(_f1, rows=rows[:], gold=gold_tags(rows)),
         "callbacks": [EarlyStopping(args.early_stopping_patience)],
     }
+
+
+def _predict(trainer: Trainer, inputs: Any, rows: Dataset, order: np.ndarray) -> list[list[str]]:
+    """Predicted tags of sorted rows, in the order before they were sorted."""
+    prediction = trainer.predict(inputs)
+    tags = predicted_tags(prediction.predictions, prediction.label_ids, rows[:])
+    return [tags[i] for i in np.argsort(order)]
+
+
+def _scores(tags: dict[str, list[list[str]]], aligned: dict[str, Dataset]) -> dict[str, dict[str, Any]]:
+    # Imported here, because it loads evaluate and scikit-learn, for which pretraining need not wait.
+    from .scores import EntityScores
+
+    metric = EntityScores()
+    return {name: metric.compute(predictions=tags[name], references=gold_tags(aligned[name])) for name in tags}
 
 
 def _to_classes(logits: Tensor, labels: Tensor, decoding: str) -> Tensor:

@@ -34,34 +34,46 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
         InputError: nothing has that name (the nearest is suggested), a download fails, a hash differs, or a file is
             not IOB2.
     """
+    return DatasetDict(
+        {
+            split: Dataset.from_dict(
+                {
+                    "tokens": [sentence.tokens for sentence in sentences],
+                    "ner_tags": [[LABELS.index(tag) for tag in sentence.tags] for sentence in sentences],
+                },
+                features=FEATURES,
+            )
+            for split, sentences in read_treebank(name, uner_dir).items()
+        }
+    )
+
+
+def read_treebank(name: str, uner_dir: str | Path | None) -> dict[str, list[Sentence]]:
+    """The sentences of each split (see `load_treebank`)."""
     if name == SAMPLE:
-        return to_dataset_dict(_read_folder(SAMPLE_FOLDER, "sample"))
+        return _read_folder(SAMPLE_FOLDER, "sample")
     if name == ALL:
-        parts = [_read_universal_ner(treebank, uner_dir) for treebank in SEEN]
-        for treebank, part in zip(SEEN, parts, strict=True):
+        parts = {treebank: _read_universal_ner(treebank, uner_dir) for treebank in SEEN}
+        for treebank, part in parts.items():
             if missing := set(SPLITS) - set(part):
                 raise InputError(f"{ALL} needs all of {treebank}, but {uner_dir} lacks its {', '.join(missing)} file")
-        return to_dataset_dict({split: [s for part in parts for s in part[split]] for split in SPLITS})
+        return {split: [s for part in parts.values() for s in part[split]] for split in SPLITS}
     if name in FACTS:
-        return to_dataset_dict(_read_universal_ner(name, uner_dir))
+        return _read_universal_ner(name, uner_dir)
     path = Path(name)
     if path.is_file():
-        return to_dataset_dict(_split(read_iob2(path)))
+        return _split(read_iob2(path))
     if path.is_dir():
-        return to_dataset_dict(_read_folder(path, "*"))
+        return _read_folder(path, "*")
     if uner_dir is not None:
-        return to_dataset_dict(_read_folder(Path(uner_dir), f"{name}-ud"))
+        return _read_folder(Path(uner_dir), f"{name}-ud")
     near = get_close_matches(name, [*TREEBANKS, ALL, SAMPLE], 1)
     hint = f"did you mean {near[0]!r}?" if near else f"the treebanks are {', '.join(TREEBANKS)}, or {ALL}"
     raise InputError(f"no treebank, file or folder {name!r}: {hint}")
 
 
 def load_test_sets(names: list[str], uner_dir: str | Path | None = None) -> dict[str, Dataset]:
-    """The test split of each treebank, by its name; `all` stands for the 18 of Universal NER.
-
-    Raises:
-        InputError: see `load_treebank`, or a treebank has no test split.
-    """
+    """The test split of each treebank, by its name; `all` stands for the 18 of Universal NER."""
     test_sets = {}
     for name in TREEBANKS if names == [ALL] else names:
         splits = load_treebank(name, uner_dir)
@@ -81,22 +93,6 @@ def describe(rows: Dataset) -> dict[str, int]:
         **{label: flat.count(f"B-{label}") for label in CLASSES},
         "inside_without_begin": sum(map(inside_without_begin, tags)),
     }
-
-
-def to_dataset_dict(splits: dict[str, list[Sentence]]) -> DatasetDict:
-    """The sentences of each split as a data set with the columns `tokens` and `ner_tags`."""
-    return DatasetDict(
-        {
-            split: Dataset.from_dict(
-                {
-                    "tokens": [sentence.tokens for sentence in sentences],
-                    "ner_tags": [[LABELS.index(tag) for tag in sentence.tags] for sentence in sentences],
-                },
-                features=FEATURES,
-            )
-            for split, sentences in splits.items()
-        }
-    )
 
 
 def _read_universal_ner(name: str, uner_dir: str | Path | None) -> dict[str, list[Sentence]]:

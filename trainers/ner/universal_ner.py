@@ -31,10 +31,6 @@ TIMEOUT_SECONDS = 60
 def fetch(treebank: str, split: str) -> Path:
     """Path of the file of a split in the cache; downloads and verifies it if it is not there.
 
-    Args:
-        treebank: one of `TREEBANKS`.
-        split: train, validation or test.
-
     Raises:
         InputError: the download fails, or its bytes are not those of the pinned commit.
     """

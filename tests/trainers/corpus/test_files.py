@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from datasets import Dataset
 
@@ -49,3 +51,11 @@ def test_bad_files_are_skipped_and_logged_or_else_an_error(suffix, streaming, tm
     # A stream raises its reader's own error, when it gets there.
     with pytest.raises(ValueError if streaming else InputError):
         list(load_documents(str(folder), streaming=streaming))
+
+
+def test_a_json_list_over_several_lines_is_not_a_bad_file(tmp_path, caplog):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=2))
+    documents = load_documents(str(path), skip_bad_files=True)
+    assert [row["text"] for row in documents] == ["one", "two"]
+    assert "skipped" not in caplog.text

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import LABELS
-from pico_maml.trainers.ner.alignment import align, gold_tags, labelled_positions, to_tags, truncated_words
+from pico_maml.trainers.ner.alignment import align, gold_tags, labelled_positions, predicted_tags, truncated_words
 
 words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=1, max_size=6).filter(
     lambda word: word.strip() == word and word != ""
@@ -36,8 +37,9 @@ def test_each_word_carries_its_label_once_and_comes_back(tokenizer, rows, max_le
             for word, position in zip(labelled, [p for p, label in enumerate(labels) if label != -100], strict=True):
                 assert tokenizer.decode(ids[: position + 1]) == "".join(" " + w for w, _ in row[: word + 1])
     # Predictions that repeat the labels give the tags back; cut-off words are O.
-    classes = [[label for label in labels if label != -100] for labels in aligned["labels"]]
-    tags = to_tags(classes, aligned["labelled_words"], map(len, rows))
+    width = max(aligned["length"])
+    labels = np.array([row + [-100] * (width - len(row)) for row in aligned["labels"]])
+    tags = predicted_tags(labels, labels, {**aligned, **columns})
     for row, sentence, labelled in zip(gold_tags(columns), tags, aligned["labelled_words"], strict=True):
         assert sentence == [tag if i in labelled else "O" for i, tag in enumerate(row)]
     lost = sum(len(row) for row in rows) - sum(map(len, aligned["labelled_words"]))
