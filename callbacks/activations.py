@@ -16,13 +16,7 @@ class ActivationsCallback(DynamicsCallback):
     """Writes ranks of activations, and `cka`: their linear CKA with those of the first measured step.
 
     The ranks, `activation_effective_rank` and `activation_proportional_effective_rank`, are of matrices with a row
-    for each probed token.
-
-    Args:
-        dynamics: when to measure and where to write.
-        modules: modules whose outputs are measured.
-        probe: (R, T) token ids.
-        tokens: tokens of the probe to measure, spread evenly; checkpoints save 2 bytes for each token and feature.
+    for each of `tokens` tokens, spread evenly over the probe (R, T). Checkpoints save 2 bytes a token and feature.
     """
 
     def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], probe: Tensor, tokens: int) -> None:

@@ -9,12 +9,7 @@ from .measures import attention_entropies
 
 
 class AttentionEntropyCallback(DynamicsCallback):
-    """Writes `attention_entropy` (nats) and `attention_entropy_normalised` (0 to 1) of each layer and head.
-
-    Args:
-        dynamics: when to measure and where to write.
-        probe: (R, T) token ids.
-    """
+    """Writes `attention_entropy` (nats) and `attention_entropy_normalised` (0 to 1) of each head on a probe (R, T)."""
 
     def __init__(self, dynamics: Dynamics, probe: Tensor) -> None:
         super().__init__(dynamics)

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from torch import Tensor
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState
 
 from ..trainers.runs.learning_dynamics import DynamicsFile, Row
 
@@ -74,16 +74,12 @@ class DynamicsCallback(TrainerCallback):
     def load_reference(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `reference` returned."""
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Measure the untrained model, unless the run is resumed."""
         if state.global_step == 0:
             self.dynamics.write(self.measure(kwargs["model"], state), state)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Measure if this step is a measured one."""
         if self.dynamics.measured(state.global_step, state):
             self.dynamics.write(self.measure(kwargs["model"], state), state)

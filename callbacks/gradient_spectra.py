@@ -8,7 +8,7 @@ from accelerate.utils import reduce
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerControl, TrainerState
 
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
@@ -23,12 +23,9 @@ class GradientSpectraCallback(DynamicsCallback):
     processes, before clipping. `sum` is the gradient of added losses that cannot be separated. In a measured step
     each objective needs the memory of the chosen weights, unsharded, on every process.
 
-    Args:
-        dynamics: when to measure and where to write.
-        modules: modules whose weights have the gradients.
-        separable: separate added losses by a second backward pass of the query loss in measured steps. Impossible
-            under FSDP2 (the pass would disturb its communication), with a compiled backbone (whose backward pass runs
-            once) and with a gradient scaler.
+    `separable` separates added losses by a second backward pass of the query loss in measured steps. This is
+    impossible under FSDP2 (the pass would disturb its communication), with a compiled backbone (whose backward pass
+    runs once) and with a gradient scaler.
     """
 
     def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], separable: bool = True) -> None:
@@ -41,9 +38,7 @@ class GradientSpectraCallback(DynamicsCallback):
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
         self._handles: list[RemovableHandle] = []
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Add hooks to the weights if this step is measured."""
         if not self.dynamics.measured(state.global_step + 1, state):
             return
@@ -72,9 +67,7 @@ class GradientSpectraCallback(DynamicsCallback):
         else:
             self.objective = "sum"
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Remove the hooks and measure."""
         for handle in self._handles:
             handle.remove()

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from ..trainers.process_group import whole
 from ..trainers.runs.learning_dynamics import Row
@@ -37,9 +37,7 @@ class HeadStatisticsCallback(TrainerCallback):
     dynamics get the statistics of the weights of the head and of each layer (`module` `meta_head`), and at logged
     steps `head_weight_norm_adapted`: the norm after the inner loop, a mean over the episodes since the last log.
 
-    Args:
-        record: adds values to the next log, usually the trainer's `record`.
-        dynamics: when and where to write; None to log only.
+    `record` adds values to the next log, usually the trainer's `record`.
     """
 
     def __init__(self, record: Callable[[dict[str, Tensor | float]], None], dynamics: Dynamics | None = None) -> None:
@@ -47,23 +45,17 @@ class HeadStatisticsCallback(TrainerCallback):
         self.dynamics = dynamics
         self._norm: Tensor | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the statistics of the untrained head, unless the run is resumed."""
         if self.dynamics is not None and state.global_step == 0:
             self._write(self.dynamics, kwargs["model"], state)
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Compute the gradient norm of a logged step, before the gradients are cleared."""
         logged = (state.global_step + 1) % state.logging_steps == 0  # the step is counted only afterwards
         self._norm = gradient_norm(kwargs["model"].meta_head.layers) if logged else None
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Record for the log of this step, and write if it is measured."""
         if control.should_log:
             self.record(weight_statistics(kwargs["model"].meta_head.layers))
@@ -72,7 +64,7 @@ class HeadStatisticsCallback(TrainerCallback):
         if self.dynamics is not None and self.dynamics.measured(state.global_step, state):
             self._write(self.dynamics, kwargs["model"], state)
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the norm of the adapted head."""
         logs = kwargs.get("logs") or {}
         if self.dynamics is not None and ADAPTED in logs and self.dynamics.measured(state.global_step, state):

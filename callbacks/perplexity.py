@@ -8,14 +8,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
 from torch import Tensor
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState
 
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics
@@ -38,15 +31,10 @@ class HeldOut(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A held-out text.
+    """A held-out text."""
 
-    Attributes:
-        blocks: (R, T + 1) token ids, of which T are predicted.
-        text_bytes: UTF-8 bytes of the predicted text.
-    """
-
-    blocks: Tensor
-    text_bytes: int
+    blocks: Tensor  #: (R, T + 1) token ids, of which T are predicted
+    text_bytes: int  #: UTF-8 bytes of the predicted text
 
     @classmethod
     def from_blocks(cls, blocks: Tensor, tokenizer: PreTrainedTokenizerBase) -> "Source":
@@ -130,16 +118,12 @@ class PerplexityCallback(TrainerCallback):
         self.sources = sources or {}
         self.dynamics = dynamics
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate the untrained model, unless the run is resumed."""
         if state.global_step == 0:
             self._evaluate(kwargs["model"], state, control)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate every `every` steps and after the last step."""
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
             self._evaluate(kwargs["model"], state, control)

@@ -43,12 +43,8 @@ def shared_singular_values(matrices: Sequence[Tensor]) -> list[Tensor]:
 class WeightSpectraCallback(DynamicsCallback):
     """Writes `effective_rank` and `proportional_effective_rank` of weight matrices, and spectra into checkpoints.
 
-    Args:
-        dynamics: when to measure and where to write.
-        modules: modules whose weights are measured.
-        ov_circuits: output and value projections of the same attention, whose product is measured for each head as
-            module `ov_circuit`.
-        heads: attention heads of a layer, for the OV circuits.
+    `ov_circuits` are output and value projections of the same attention; of each of its `heads` the product of both
+    is measured as module `ov_circuit`.
     """
 
     def __init__(

@@ -14,11 +14,9 @@ from .process_group import rank, world_size
 
 
 class EpisodePool:
-    """The latest micro-batches of each process; they are gathered only when an episode is drawn.
+    """The latest micro-batches (B, T) of each process; they are gathered only when an episode is drawn.
 
-    Args:
-        blocks: blocks over all processes, rounded up to whole micro-batches.
-        batch_size: B, blocks of a micro-batch on one process.
+    It has room for `blocks` blocks over all processes, rounded up to whole micro-batches.
     """
 
     def __init__(self, blocks: int, batch_size: int) -> None:

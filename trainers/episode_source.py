@@ -13,13 +13,7 @@ from .maml_config import MAMLConfig
 
 
 class EpisodeSource:
-    """Draws the same episode on every process.
-
-    Args:
-        args: arguments of the run.
-        words: which ids are words; the share `args.held_out_words` of them is never a class.
-        mask_id: the token that hides a word.
-    """
+    """Draws the same episode on every process; the share `args.held_out_words` of the words is never a class."""
 
     def __init__(self, args: MAMLConfig, words: WordTable, mask_id: int) -> None:
         self.args = args

@@ -11,17 +11,11 @@ REGEX = "re:"
 
 
 class Selected(NamedTuple):
-    """A module with a weight matrix.
-
-    Attributes:
-        module: the module.
-        name: its name within its layer, such as `attention.v_proj`.
-        layer: number of the layer; -1 for a module outside of layers.
-    """
+    """A module with a weight matrix."""
 
     module: nn.Module
-    name: str
-    layer: int
+    name: str  #: within its layer, such as attention.v_proj
+    layer: int  #: -1 for a module outside of layers
 
     @property
     def weight(self) -> Tensor:

@@ -10,17 +10,11 @@ from ..corpus.words import WordTable
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Places of words, sorted by word.
+    """Places of words, sorted by word."""
 
-    Attributes:
-        positions: (P,) flat positions in the pool.
-        word: (P,) number of the word at each position, in [0, count).
-        count: number of words, of which some may have no place left.
-    """
-
-    positions: Tensor
-    word: Tensor
-    count: int
+    positions: Tensor  #: (P,) flat positions in the pool
+    word: Tensor  #: (P,) number of the word at each position, in [0, count)
+    count: int  #: number of words, of which some may have no place left
 
     def where(self, mask: Tensor) -> "Occurrences":
         """Select places by a (P,) bool mask; the numbers of the words do not change."""

@@ -20,18 +20,12 @@ READOUTS = ("mask", "previous", "last")
 
 @dataclass(frozen=True)
 class Examples:
-    """A support or a query set: M states to classify, each at a position of a row of text.
+    """A support or a query set: M states to classify, each at a position of a row of text."""
 
-    Attributes:
-        ids: (R, L) token ids.
-        rows, positions: (M,) where in `ids` each state is read.
-        labels: (M,) classes in [0, N).
-    """
-
-    ids: Tensor
-    rows: Tensor
-    positions: Tensor
-    labels: Tensor
+    ids: Tensor  #: (R, L) token ids
+    rows: Tensor  #: (M,) row of `ids` where each state is read
+    positions: Tensor  #: (M,) position in that row
+    labels: Tensor  #: (M,) classes in [0, N)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,17 +37,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Episode:
-    """One task, with its examples grouped by class and the classes in random order.
+    """One task, with its examples grouped by class and the classes in random order."""
 
-    Attributes:
-        support: N * K examples.
-        query: N * Q examples.
-        words: (N,) token ids of the classes.
-    """
-
-    support: Examples
-    query: Examples
-    words: Tensor
+    support: Examples  #: N * K
+    query: Examples  #: N * Q
+    words: Tensor  #: (N,) token ids of the classes
 
     def to(self, device: torch.device) -> "Episode":
         """Move the episode to a device."""

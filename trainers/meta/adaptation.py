@@ -32,23 +32,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Query accuracies on held-out episodes of one shape.
-
-    Attributes:
-        n_way, k_shot, episodes: shape and number of the episodes.
-        chance: 1 / N.
-        prototypes: accuracy of the nearest class prototype, the baseline without a head.
-        trained: accuracy of the model's own head after 0, 1, ..., T inner steps; None without a trained head.
-        fresh: the same of a newly initialised head of that shape, to tell features and head apart.
-    """
+    """Query accuracies on held-out episodes of one shape."""
 
     n_way: int
     k_shot: int
     episodes: int
-    chance: float
-    prototypes: Accuracy
-    trained: list[Accuracy] | None
-    fresh: list[Accuracy]
+    chance: float  #: 1 / N
+    prototypes: Accuracy  #: of the nearest class prototype, the baseline without a head
+    trained: list[Accuracy] | None  #: of the model's head after 0, 1, ..., T inner steps; None without a trained head
+    fresh: list[Accuracy]  #: of a newly initialised head of that shape, to tell features and head apart
 
 
 def evaluate_adaptation(

@@ -73,12 +73,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
 
     @classmethod
     def from_causal_lm(cls, model: PicoForCausalLM, seed: int, **head: Any) -> "PicoForMetaCausalLM":
-        """Add a new head to a language model; the weights are shared, not copied.
+        """Add a new head, with these arguments of `MetaHead`, to a language model; its weights are shared, not copied.
 
-        Args:
-            model: the language model.
-            seed: seed of the head's initialisation; the global random state does not change.
-            head: arguments of `MetaHead` but the width.
+        The head is initialised from `seed`; the global random state does not change.
         """
         model.config.meta_head = head
         with torch.device("meta"):
