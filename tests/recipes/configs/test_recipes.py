@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from pico_maml import PicoForCausalLM
+from pico_maml.recipes import finetune
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
@@ -16,7 +17,10 @@ from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
+FINETUNE_TYPES = (finetune.FinetuneArguments, finetune.NERConfig)
+NER_AS_PUBLISHED = CONFIGS / "recipes" / "paper-code-ner.yaml"
 SWEEP = CONFIGS / "recipes" / "uner-sweep.yaml"
+WHOLE_RECIPES = sorted({*CONFIGS.glob("recipes/*.yaml")} - {SWEEP, NER_AS_PUBLISHED})
 PARAMETERS = {"tiny": 11_282_784, "small": 64_595_328, "medium": 181_095_168, "large": 569_808_384}
 # Table 10 and section 3 of the paper.
 PAPER = {
@@ -31,7 +35,7 @@ PAPER = {
 }
 
 
-@pytest.mark.parametrize("path", sorted({*CONFIGS.glob("recipes/*.yaml")} - {SWEEP}), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WHOLE_RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipe_parses_and_its_model_has_the_size_of_the_paper(path, tmp_path):
     model_args, corpus, *_, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
     with torch.device("meta"):
@@ -96,3 +100,15 @@ def test_vanilla_and_maml_recipes_differ_in_episodes_only(size):
     differing = {name for name in maml if maml[name] != vanilla.get(name)}
     assert differing == {"hybrid_ratio", "output_dir", "n_query", "episode_window", "episode_pool", *PAPER}
     assert set(vanilla) <= set(maml)
+
+
+def test_ner_as_the_published_code_does_it_is_a_recipe_of_finetune_and_of_sweep():
+    _, alone = parse(
+        FINETUNE_TYPES, ["--config", str(NER_AS_PUBLISHED), "--model=m", "--treebank=da_ddt", "--output_dir=o"]
+    )
+    _, swept = parse(SWEEP_TYPES, ["--config", str(SWEEP), str(NER_AS_PUBLISHED)])
+    for args in (alone, swept):
+        assert (args.space_before_words, args.classifier_dropout, args.max_sentence_tokens) == (False, 0.0, 128)
+        assert (args.chosen_epoch, args.batch_by_length, args.num_train_epochs) == ("last", False, 10)
+        assert (args.learning_rate, args.lr_scheduler_type, args.warmup_steps) == (3e-5, "linear", 0)
+        assert (args.per_device_train_batch_size, args.labelled_subword, args.fp16) == (16, "first", True)
