@@ -121,7 +121,7 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     if step >= last > 0 and results.exists() and read_json(results).get("steps", 0) >= step:
         raise InputError(f"{folder} is finished: step {step} of {last}; to continue raise max_steps")
     before = read_json(folder / ARGUMENTS_FILE)
-    if before["max_steps"] != last:
+    if before["max_steps"] != last and not arguments.get("lr_schedule_steps"):
         logger.warning(
             "max_steps %s -> %s: the learning-rate schedule now ends at another step, so the result differs from a "
             "run of %s steps from the start",
