@@ -57,17 +57,19 @@ def adaptation_statement(row: pd.Series) -> str:
     head = "trained head" if trained else "fresh head (it was never meta-trained)"
     name = "query accuracy" if trained else "fresh head"
     low, high = row[f"{name}, low"], row[f"{name}, high"]
-    if low > row["prototypes, high"]:
+    gap, gap_low, gap_high = (row[f"head - prototypes{end}"] for end in ("", ", low", ", high"))
+    if gap_low > 0:
         verdict = "ahead of its own class prototypes"
-    elif high < row["prototypes, low"]:
+    elif gap_high < 0:
         verdict = "behind its own class prototypes, which need no head"
     else:
         verdict = "not measurably different from its own class prototypes"
+    paired = "" if np.isnan(gap) else f"; paired difference {gap:+.1%} [{gap_low:+.1%}, {gap_high:+.1%}]"
     return (
         f"{row['run']}: after the inner loop its {head} classifies {row[name]:.1%} [{low:.1%}, {high:.1%}] of the "
         f"queries on held-out words correctly, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
-        f"{row['prototypes, high']:.1%}]); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} episodes, "
-        "95 % bootstrap intervals over episodes."
+        f"{row['prototypes, high']:.1%}]{paired}); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} "
+        "episodes, 95 % intervals over words and blocks of text."
     )
 
 

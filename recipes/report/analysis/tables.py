@@ -24,6 +24,7 @@ def summary_table(runs: list[RunData]) -> pd.DataFrame:
 def _summary_row(run: RunData) -> dict[str, Any]:
     adapted, ner = run.results.get("adaptation") or {}, run.ner.get("ner", {})
     trained, fresh = (adapted.get(name) or [{}] for name in ("trained", "fresh"))
+    differences = adapted.get("differences") or {}
     test, baselines = ner.get("scores", {}).get("test", {}), ner.get("baselines", {})
     held_out = run.curve("eval_next_token_loss")["value"]
     return {
@@ -44,6 +45,9 @@ def _summary_row(run: RunData) -> dict[str, Any]:
         "before the inner loop": trained[0].get("mean", np.nan),
         **_accuracy("fresh head", fresh[-1]),
         **_accuracy("prototypes", adapted.get("prototypes") or {}),
+        **_accuracy(
+            "head - prototypes", differences.get("trained - prototypes", differences.get("fresh - prototypes", {}))
+        ),
         "chance": adapted.get("chance", np.nan),
         "held-out episodes": adapted.get("episodes", np.nan),
         "NER F1": test.get("f1", np.nan),
