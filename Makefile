@@ -4,12 +4,12 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test test-lowest format lint types unit clean
+.PHONY: demo test format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
 
-test: lint types unit
+test: lint types docs unit
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -20,13 +20,13 @@ types: .venv/installed-dev
 	mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/pico_maml
 	MYPYPATH=.venv/typed:launcher $(BIN)/mypy --config-file pyproject.toml -m pico_maml_launcher $(FOLDERS:%=-p pico_maml.%)
 
+# Warnings are errors; the site is docs/_build/html/index.html.
+docs: .venv/installed-dev
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
 # One test process more than cores, because some tests wait; one thread each.
 unit: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses $(WORKERS) --dist worksteal $(ARGS)
-
-# The lower bounds of setup.cfg, exactly, under the tests without their slow part.
-test-lowest: .venv-lowest/installed
-	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest tests --numprocesses $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .
@@ -41,11 +41,5 @@ format: .venv/installed-dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.venv-lowest/installed: setup.cfg
-	$(PYTHON) -m venv .venv-lowest
-	sed -n '/^install_requires/,/^$$/s/>=/==/p' setup.cfg > .venv-lowest/constraints.txt
-	.venv-lowest/bin/pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[test]'
-	touch $@
-
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
-    """Return CKA = |Y^T X|^2 / (|X^T X| |Y^T Y|) of centred activations (Kornblith et al. 2019, eq. 10).
+    """Return `CKA = |Y^T X|^2 / (|X^T X| |Y^T Y|)` of centred activations (Kornblith et al. 2019, eq. 10).
 
     With fewer examples than features it is biased towards 1: compare only values over the same examples.
 

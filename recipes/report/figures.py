@@ -1,8 +1,12 @@
-"""Figures of one run for its model card, the trackers and the report: what the catalogue marks `on_card`."""
+"""Figures of one run as matplotlib draws them, for its model card, the trackers and the report.
+
+Which metrics and quantities they show stands in the catalogue, `trainers/runs/charts.py` (`on_card`).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,19 +22,20 @@ FINE = (0, (1, 2))
 
 def draw_run_curves(run: RunData, path: Path) -> bool:
     """Write a PNG of a run's logged metrics; False, and no file, when none was logged at two steps."""
-    return _save(run_curves(run), path)
+    return save(run_curves(run), path)
 
 
 def draw_run_dynamics(run: RunData, path: Path) -> bool:
     """Write a PNG of a run's learning dynamics; False, and no file, when none were measured at two steps."""
-    return _save(run_dynamics(run), path)
+    return save(run_dynamics(run), path)
 
 
-def _save(figure: Figure | None, path: Path) -> bool:
+def save(figure: Figure | None, path: Path) -> bool:
+    """Write a figure as PNG, the same bytes for the same run; False when there is no figure."""
     if figure is None:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without matplotlib's version, so that the same run gives the same bytes.
+    # Without matplotlib's version.
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return True
 
@@ -45,14 +50,14 @@ def run_curves(run: RunData) -> Figure | None:
             panels.append((chart, lines))
     if not panels:
         return None
-    figure, grid = _panel_grid(len(panels))
+    figure, grid = panel_grid(len(panels))
     for axes, (chart, lines) in zip(grid, panels, strict=True):
         for name, curve in lines:
             axes.plot(curve["step"], curve["value"], label=name, linewidth=1.4)
         format_y(axes, chart)
         if chart.chance:
             draw_chance(axes, [run])
-        _finish_panel(axes, chart.title, chart.unit)
+        finish_panel(axes, chart.title, chart.unit)
         if len(axes.lines) > 1:
             axes.legend(fontsize=7, frameon=False)
     return figure
@@ -68,18 +73,20 @@ def run_dynamics(run: RunData) -> Figure | None:
             panels.append((kind, rows.groupby(["layer", "step"], as_index=False)["value"].mean()))
     if not panels:
         return None
-    figure, grid = _panel_grid(len(panels))
+    figure, grid = panel_grid(len(panels))
     for axes, (kind, means) in zip(grid, panels, strict=True):
-        colours = colormaps["viridis"].resampled(means["layer"].nunique() + 1)  # the last is too light on white
-        for place, (layer, curve) in enumerate(means.groupby("layer")):
+        layers: list[tuple[int, pd.DataFrame]] = list(means.groupby("layer"))
+        colours = colormaps["viridis"].resampled(len(layers) + 1)  # the last colour is too light on white
+        for place, (layer, curve) in enumerate(layers):
             axes.plot(curve["step"], curve["value"], label=f"layer {layer}", linewidth=1.4, color=colours(place))
-        _finish_panel(axes, kind.title, kind.entry.unit)
+        finish_panel(axes, kind.title, kind.entry.unit)
     lines, names = grid[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", fontsize=7, frameon=False, ncols=6)
     return figure
 
 
-def _panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
+def panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with so many panels, two in a row."""
     columns = min(2, count)
     rows = -(-count // columns)
     # Without pyplot, whose global state belongs to the process that trains.
@@ -87,7 +94,8 @@ def _panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
 
 
-def _finish_panel(axes: Axes, title: str, unit: str) -> None:
+def finish_panel(axes: Axes, title: str, unit: str) -> None:
+    """Title, names of the axes and grid of one panel."""
     axes.set_title(title, fontsize=10)
     axes.set(xlabel="optimizer step", ylabel=unit)
     axes.grid(alpha=0.3)

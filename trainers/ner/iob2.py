@@ -34,7 +34,7 @@ class Entity(NamedTuple):
 
 
 def read_iob2(path: Path) -> list[Sentence]:
-    """Read sentences, separated by empty lines; lines that start with `# ` are comments.
+    """Read sentences, separated by empty lines; lines that start with `#` and a space are comments.
 
     OTH entities become O; an I- tag without its B- stays, as in Universal NER (see `inside_without_begin`).
 

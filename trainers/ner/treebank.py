@@ -22,8 +22,8 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
 
     Args:
         name: a treebank of Universal NER such as `da_ddt`; `all`, the union of the nine with a train split; `sample`;
-            an IOB2 file, split into 80 % train, 10 % validation and 10 % test; or a folder of *-train.iob2,
-            *-dev.iob2 and *-test.iob2.
+            an IOB2 file, split into 80 % train, 10 % validation and 10 % test; or a folder of `*-train.iob2`,
+            `*-dev.iob2` and `*-test.iob2`.
         uner_dir: folder of the files NAME-ud-SPLIT.iob2. Without it those of Universal NER are downloaded once, from
             their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
 

@@ -1,0 +1,31 @@
+"""The notebook docs/quickstart.ipynb runs from top to bottom."""
+
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "quickstart.ipynb"
+
+
+def test_notebook_runs_from_top_to_bottom(tmp_path):
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel (the extra test)")
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (steps,) = [cell for cell in notebook.cells if cell.source == "STEPS = 60"]
+    steps.source = "STEPS = 6"
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    shown = {
+        kind
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        for kind in output.get("data", {"stream": output.get("text")})
+    }
+    assert {"image/png", "text/plain", "stream"} <= shown
+    assert (tmp_path / "runs/report/index.html").exists()
+
+
+def test_notebook_is_committed_without_outputs():
+    nbformat = pytest.importorskip("nbformat")
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
