@@ -4,7 +4,7 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test format lint types unit clean
+.PHONY: demo test test-lowest format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
@@ -28,6 +28,10 @@ docs: .venv/installed-dev
 unit: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
+# The lower bounds of setup.cfg, exactly, under the tests without their slow part.
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest tests --numprocesses $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -41,5 +45,11 @@ format: .venv/installed-dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+.venv-lowest/installed: setup.cfg
+	$(PYTHON) -m venv .venv-lowest
+	sed -n '/^install_requires/,/^$$/s/>=/==/p' setup.cfg > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[test]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lowest build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

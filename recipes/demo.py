@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..trainers.runs.files import METRICS_FILE, RESULTS_FILE
 from . import finetune
 from .arguments.parser import parse, run
 from .pretrain import command as pretrain
@@ -85,8 +86,8 @@ def summary(
         f"It writes: {text}",
         "",
         f"  {folder}    the model: AutoModelForCausalLM.from_pretrained({str(folder)!r}) after `import pico_maml`",
-        f"  {folder / 'metrics.jsonl'}    every metric, by step",
-        f"  {folder / 'results.json'}    perplexity and query accuracy, as above",
+        f"  {folder / METRICS_FILE}    every metric, by step",
+        f"  {folder / RESULTS_FILE}    perplexity and query accuracy, as above",
         f"  {ner_folder}    the NER model and its scores",
     ]
     return "\n".join(lines)

@@ -71,6 +71,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         "mode": args.mode,
         "labelled_subword": args.labelled_subword,
         "tag_decoding": args.tag_decoding,
+        "space_before_words": args.space_before_words,
         "seed": args.seed,
         "learning_rate": args.learning_rate,
         "sentences": {split: len(rows) for split, rows in treebank.items()},

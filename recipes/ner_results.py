@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..trainers import InputError
 from ..trainers.checks import check_at_least
 from ..trainers.ner.analysis import tables
-from ..trainers.ner.analysis.error_tables import error_tables
+from ..trainers.ner.analysis.error_analysis import error_tables
 from ..trainers.ner.analysis.figures import class_bars, heat_map
 from ..trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
 from ..trainers.runs.folder import check_free
@@ -44,10 +44,6 @@ class NERResultsArguments:
         if self.baseline == self.treatment:
             raise InputError(f"baseline and treatment are both {self.baseline!r}: name two ways of pretraining")
 
-    def comparison(self) -> Comparison:
-        """The two ways of pretraining that the tables compare."""
-        return Comparison(self.baseline, self.treatment, self.bootstrap_samples, self.transfer_from)
-
 
 def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     """Run the command; returns its tables by file name."""
@@ -56,7 +52,8 @@ def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     check_free(output_dir)
     results = load_results([Path(folder) for folder in args.sweeps])
     scores = tables.scores_of(results)
-    named = all_tables(results, scores, args.comparison())
+    comparison = Comparison(args.baseline, args.treatment, args.bootstrap_samples, args.transfer_from)
+    named = all_tables(results, scores, comparison)
     if args.errors:
         named |= error_tables(results, args.uner_dir)
     output_dir.mkdir(parents=True, exist_ok=True)

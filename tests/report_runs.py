@@ -100,5 +100,6 @@ def results(steps: int, episodes: bool) -> dict:
             "prototypes": accuracy(0.4),
             "trained": [accuracy(0.25), accuracy(0.31)] if episodes else None,
             "fresh": [accuracy(0.25), accuracy(0.3)],
+            "differences": {f"{head} - prototypes": accuracy(-0.1) for head in ("trained", "fresh")},
         },
     }

@@ -1,15 +1,8 @@
-"""FLOPs of training, by formula: the products of matrices and causal attention. A multiply-add is two operations.
+"""FLOPs of training by formula (`FORMULA`): the products of matrices and causal attention.
 
-Matrices: a token times a matrix of n weights costs 2n. Its backward pass multiplies twice as much, once for the
-gradient of the token and once for that of the matrix: 4n. With N weights in the decoder's matrices and the LM head
-(the embedding is looked up, not multiplied) training costs 6N a token (Kaplan et al. 2020, section 2.1).
-
-Attention: the score of a pair of tokens costs 2d operations over all heads, and adding up the value another 2d. Heads
-that share keys and values (grouped queries) compute as many products. A token sees itself and what lies before it, T/2
-of T tokens on average: 2dT a token and layer, 2LdT in L layers, and 6LdT with the backward pass. Many authors count
-the whole square, twice as much (Chowdhery et al. 2022, appendix B).
-
-Episodes: see `episode_flops`. Norms, softmax, the optimizer, evaluations and accuracies are not counted.
+A backward pass multiplies twice as much as a forward pass: once for the gradient of the token and once for that of the
+matrix (Kaplan et al. 2020, section 2.1). Heads that share keys and values compute as many products as others. A token
+attends to T/2 of T tokens on average; many authors count the whole square (Chowdhery et al. 2022, appendix B).
 """
 
 from dataclasses import dataclass, fields
@@ -40,14 +33,7 @@ TRAINING = 3
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What a decoder costs.
-
-    Attributes:
-        decoder: weights in the matrices of the decoder's blocks.
-        lm_head: weights of the LM head.
-        parameters: weights of the model, without norms.
-        attention: L * d.
-    """
+    """Weights of the decoder's blocks, of the LM head and of the model, all without norms; `attention` is L * d."""
 
     decoder: int
     lm_head: int
@@ -56,7 +42,7 @@ class ModelCost:
 
     @classmethod
     def of(cls, config: PicoConfig) -> "ModelCost":
-        """Count the weights of a configuration."""
+        """Count the weights."""
         width, kv_width = config.d_model, config.d_model * config.attention_n_kv_heads // config.attention_n_heads
         attention = 2 * width * width + 2 * width * kv_width
         decoder = config.n_layers * (attention + 3 * width * config.activation_hidden_dim)
@@ -75,13 +61,7 @@ class ModelCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run costs.
-
-    Attributes:
-        parameters: weights of the model, without norms and the episodes' head.
-        token: FLOPs of a token that next-token prediction is trained on.
-        episode: FLOPs of an episode.
-    """
+    """FLOPs of a token of next-token prediction and of an episode; `parameters` as in `ModelCost`."""
 
     parameters: int
     token: float
@@ -95,11 +75,8 @@ class Cost:
 def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) -> Cost | None:
     """The cost of a run with these arguments (arguments.json), or None if they are incomplete.
 
-    An episode is counted once, not once a process: the processes share its rows.
-
-    Args:
-        arguments: of the run; those missing have their defaults.
-        tokens_per_step: tokens of an optimizer step over all processes, which `random_positions` episodes grow with.
+    An episode is counted once, not once a process: the processes share its rows. `random_positions` episodes grow
+    with `tokens_per_step`, the tokens of an optimizer step over all processes.
     """
     arguments = {f.name: f.default for f in fields(MAMLConfig)} | arguments
     try:
@@ -114,18 +91,10 @@ def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) ->
 
 
 def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step: float) -> float:
-    """FLOPs of an episode.
+    """FLOPs of an episode, given every field of `MAMLConfig`.
 
-    The support set is encoded forward only, unless the query loss reaches it; the query set forward and backward.
-    An inner step trains the head on every support example: 6H, H being its weights, less 2h for the gradient of the
-    features, which nobody needs (h: weights of the first layer). Through an exact gradient the outer backward pass
-    multiplies each of these products twice more. Prototypes as a start cost 6H - 2l a support example (l: weights of
-    the last layer; the labels get no gradient), the outer loss 6H a query example.
-
-    Args:
-        config: of the model.
-        arguments: of the run, with every field of `MAMLConfig`.
-        tokens_per_step: see `cost_of`.
+    Besides `FORMULA`: an inner step saves the gradient of the features (2h), which nobody needs; prototypes as a start
+    cost 6H - 2l a support example, with l weights in the last layer, because the labels get no gradient.
     """
     window = arguments["episode_window"]
     support, query = (arguments["n_way"] * arguments[name] for name in ("k_shot", "n_query"))

@@ -9,6 +9,7 @@ from .checks import check_at_least, check_choice
 from .errors import InputError
 from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
+from .meta.inner_loop import HEAD_INITIALIZERS
 from .runs.safety.safety_config import SafetyConfig
 
 
@@ -55,10 +56,32 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
     head_hidden_dim: int = field(default=128, metadata={"help": "Width between the head's layers."})
     head_dropout: float = field(default=0.1, metadata={"help": "Dropout between the head's layers (0: none)."})
 
+    head_initializer: str = field(
+        default="xavier",
+        metadata={
+            "help": "Head's random weights. `xavier` (paper, Table 10; biases 0) or `published` (as its code: smaller "
+            "weights in the last layer, which was as wide as the vocabulary, and torch's default biases)."
+        },
+    )
+    decay_all_weights: bool = field(
+        default=False, metadata={"help": "Weight decay for norms and biases too, as the published code."}
+    )
+
     # Defaults of the paper or of the method that differ from transformers'.
     learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW (paper, 3.3)."})
     lr_scheduler_type: SchedulerType | str = field(
         default="cosine", metadata={"help": "Schedule: cosine (paper, 3.3), linear (paper, Table 10) and others."}
+    )
+    lr_schedule_steps: int = field(
+        default=0,
+        metadata={
+            "help": "Step at which the schedule ends (0: at max_steps). With a larger one the run stops while the "
+            "learning rate is still high; the published code's linear schedule ends at 200,000."
+        },
+    )
+    max_grad_norm: float = field(
+        default=1.0,
+        metadata={"help": "Norm to which the gradient of a step is clipped (0: not clipped, as the published code)."},
     )
     dataloader_drop_last: bool = field(
         default=True, metadata={"help": "Drop the last, smaller batch of an epoch; must stay true."}
@@ -76,6 +99,7 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
         EpisodeConfig.__post_init__(self)
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
+        check_choice("head_initializer", self.head_initializer, HEAD_INITIALIZERS)
         check_choice("episode_states", self.episode_states, ("windows", "stream"))
         self._check_numbers()
         if self.episode_states == "stream":
@@ -101,6 +125,12 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
             raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
         if not 0 <= self.head_dropout < 1:
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
+        check_at_least(0, lr_schedule_steps=self.lr_schedule_steps, max_grad_norm=self.max_grad_norm)
+        if self.lr_schedule_steps > 0 and not 0 < self.max_steps <= self.lr_schedule_steps:
+            raise InputError(
+                f"max_steps is {self.max_steps} but the schedule ends at lr_schedule_steps {self.lr_schedule_steps}: "
+                "give a max_steps of at most that, or lr_schedule_steps 0"
+            )
         weight, warmup_steps = self.query_loss_weight, self.query_loss_warmup_steps
         check_at_least(0, query_loss_weight=weight, query_loss_warmup_steps=warmup_steps)
         if isinf(weight):
@@ -139,13 +169,14 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
             return self.query_loss_weight
         return self.query_loss_weight * step / self.query_loss_warmup_steps
 
-    def head(self) -> dict[str, int | float]:
+    def head(self) -> dict[str, int | float | str]:
         """Return the arguments of `MetaHead` but the width."""
         return {
             "ways": self.n_way,
             "layers": self.head_layers,
             "hidden_dim": self.head_hidden_dim,
             "dropout": self.head_dropout,
+            "initializer": self.head_initializer,
             "learned_lr_steps": self.inner_loop().steps_taken() if self.learn_inner_lr else 0,
             "inner_lr": self.inner_lr,
         }

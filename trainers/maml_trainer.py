@@ -143,9 +143,18 @@ class MAMLTrainer(SafeTrainer):
                 watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
         return (loss, outputs) if return_outputs else loss
 
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Create the schedule of the learning rate, which ends at `lr_schedule_steps` if that is given."""
+        return super().create_scheduler(self.args.lr_schedule_steps or num_training_steps, optimizer)
+
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Exclude learned inner learning rates from weight decay."""
-        return [name for name in super().get_decay_parameter_names(model) if "log_inner_lr" not in name]
+        """Exclude learned inner learning rates from weight decay, and norms and biases unless all are to decay."""
+        names = super().get_decay_parameter_names(model)
+        if self.args.decay_all_weights:
+            names = [name for name, _ in model.named_parameters()]
+        return [name for name in names if "log_inner_lr" not in name]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the recorded metrics to a training log, in place of the Trainer's mean over both objectives."""

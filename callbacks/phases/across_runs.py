@@ -1,11 +1,9 @@
 """Rank correlation across runs, such as of knee and final accuracy."""
 
 from dataclasses import dataclass
-from itertools import permutations
-from math import factorial
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import permutation_test, rankdata
 
 from .curve import Estimate
 from .piecewise import Array
@@ -19,13 +17,11 @@ PERMUTATIONS = 5040
 
 @dataclass(frozen=True)
 class Relation:
-    """Spearman's rank correlation over runs.
+    """Spearman's rank correlation over the runs that have both values; without one, `note` tells why.
 
     Attributes:
-        runs: number of runs that have both values.
-        correlation: with its bootstrap interval over runs; None with too few runs or one constant side.
+        correlation: with its bootstrap interval over runs.
         p_value: two-sided, from a permutation test that is exact up to seven runs.
-        note: why there is no correlation; empty when there is one.
     """
 
     runs: int
@@ -48,24 +44,26 @@ def relate(first: Array, second: Array, seed: int = 0) -> Relation:
         return Relation(n, None, None, f"too few runs: {n} with both values, at least {MINIMUM_RUNS} are needed")
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return Relation(n, None, None, "one of the two is the same in all runs")
+
     rng = np.random.default_rng(seed)
-    correlation = float(_spearman(first[None], second[None])[0])
     picked = rng.integers(n, size=(RESAMPLES, n))
-    resampled = _spearman(first[picked], second[picked])
-    if factorial(n) <= PERMUTATIONS:
-        orders = np.array(list(permutations(range(n))))
-    else:
-        orders = np.array([rng.permutation(n) for _ in range(PERMUTATIONS)])
-    null = _spearman(first[None], second[orders])
-    extreme = (np.abs(null) >= abs(correlation) - 1e-12).sum()
-    exact = len(orders) == factorial(n)
-    p_value = extreme / len(orders) if exact else (extreme + 1) / (len(orders) + 1)
-    return Relation(n, Estimate.from_draws(correlation, resampled[np.isfinite(resampled)]), float(p_value))
+    draws = _spearman(first[picked], second[picked])
+    permuted = permutation_test(
+        (first,),
+        lambda values, axis: np.abs(_spearman(values, second, axis)),
+        permutation_type="pairings",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        rng=rng,
+    )
+    correlation = Estimate.from_draws(float(_spearman(first, second)), draws[np.isfinite(draws)])
+    return Relation(n, correlation, float(permuted.pvalue))
 
 
-def _spearman(first: Array, second: Array) -> Array:
-    """Spearman's correlation of each row, ties sharing their rank; NaN where one side is constant."""
-    ranks = (rankdata(values, axis=1) for values in (first, second))
-    a, b = (rank - rank.mean(1, keepdims=True) for rank in ranks)
-    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return (a * b).sum(1) / np.where(size > 0, size, np.nan)
+def _spearman(first: Array, second: Array, axis: int = -1) -> Array:
+    """Spearman's correlation along an axis, ties sharing their rank; NaN where one side is constant."""
+    ranks = (rankdata(values, axis=axis) for values in (first, second))
+    a, b = (rank - rank.mean(axis, keepdims=True) for rank in ranks)
+    size = np.sqrt((a**2).sum(axis) * (b**2).sum(axis))
+    return (a * b).sum(axis) / np.where(size > 0, size, np.nan)

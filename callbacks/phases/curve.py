@@ -75,9 +75,7 @@ class CurvePhases:
     Attributes:
         points: number of finite values, after averaging to `MAXIMUM_POINTS`.
         note: why the curve was not analysed; empty when it was.
-        autocorrelation: lag-1 autocorrelation of the noise.
-        change_points, segments: from left to right.
-        knee: None when there is none.
+        autocorrelation: of the noise, at lag 1.
         x, fitted: (n,) the piecewise-linear fit.
         draws: (RESAMPLES, n) fits to bootstrap samples of the curve.
     """
@@ -129,20 +127,16 @@ def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
     moved = _moved_knots(unit_x, resampled, knots)
     refits = coefficients(unit_x, resampled, moved)
     draws = np.einsum("bnp,bp->bn", design(unit_x, moved), refits)
-    slopes, slope_draws = best[1:].cumsum() * scale / span, refits[:, 1:].cumsum(1) * scale / span
-    ends = [x[0], *(x[0] + span * knots), x[-1]]
+    slopes = map(Estimate.from_draws, best[1:].cumsum() * scale / span, refits[:, 1:].cumsum(1).T * scale / span)
+    at, at_draws = x[0] + span * knots, x[0] + span * moved
+    places = [_place(x, *position) for position in zip(at, at_draws.T, strict=True)]
+    ends = pairwise([float(x[0]), *at.tolist(), float(x[-1])])
     curve, curves = y.mean() + scale * fitted, y.mean() + scale * draws
     return CurvePhases(
         points=n,
         autocorrelation=phi,
-        change_points=[
-            ChangePoint(_place(x, x[0] + span * knot, x[0] + span * moved[:, i]), p)
-            for i, (knot, p) in enumerate(zip(knots, p_values, strict=True))
-        ],
-        segments=[
-            Segment(float(start), float(end), Estimate.from_draws(slopes[i], slope_draws[:, i]))
-            for i, (start, end) in enumerate(pairwise(ends))
-        ],
+        change_points=list(map(ChangePoint, places, p_values)),
+        segments=[Segment(*end, slope) for end, slope in zip(ends, slopes, strict=True)],
         knee=_knee(x, curve, curves) if len(knots) else None,
         x=x,
         fitted=curve,

@@ -10,14 +10,7 @@ from .piecewise import Array, noise
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """How many of `curves` simulated AR(1) noise curves have a change point, and how many a knee.
-
-    Attributes:
-        curves: number of simulated curves.
-        points: points of each.
-        autocorrelation: of the noise, at lag 1.
-        change_points, knees: numbers of curves with at least one.
-    """
+    """How many of `curves` simulated AR(1) noise curves have a change point, and how many a knee."""
 
     curves: int
     points: int
@@ -30,10 +23,5 @@ def measure_false_alarms(x: Array, autocorrelation: float, curves: int = 200, se
     """Analyse noise around a flat line at the positions `x` (n,)."""
     values = noise(autocorrelation, 1.0, (len(x), curves), np.random.default_rng(seed))
     phases = [analyse(x, values[:, i], seed=i) for i in range(curves)]
-    return FalseAlarms(
-        curves=curves,
-        points=len(x),
-        autocorrelation=autocorrelation,
-        change_points=sum(bool(each.change_points) for each in phases),
-        knees=sum(each.knee is not None for each in phases),
-    )
+    change_points = sum(bool(each.change_points) for each in phases)
+    return FalseAlarms(curves, len(x), autocorrelation, change_points, sum(each.knee is not None for each in phases))

@@ -40,19 +40,15 @@ class LayerOrder:
 
 
 def order_layers(phases: Mapping[int, CurvePhases]) -> LayerOrder:
-    """Rank the layers of one module by when their effective rank falls.
+    """Rank the layers of one module, given the phases of each, by when their effective rank falls.
 
     Only layers whose curve falls in 97.5 % of its bootstrap samples count; with fewer than two of them the list is
     empty. Layers are resampled independently of each other.
-
-    Args:
-        phases: the phases of each layer's curve.
     """
     falling = {layer: curve for layer, curve in phases.items() if len(curve.x) and _falls(curve)}
     if len(falling) < 2:
         return LayerOrder([], len(phases))
-    starts = [times_of(curve, onset) for curve in falling.values()]
-    ends = [times_of(curve, settling) for curve in falling.values()]
+    starts, ends = ([_times(curve, index) for curve in falling.values()] for index in (onset, settling))
     first = _shares(np.array([draws for _, draws in starts]))
     last = _shares(-np.array([draws for _, draws in ends]))
     layers = []
@@ -78,7 +74,7 @@ def settling(curve: Array) -> int:
     return int(np.flatnonzero(away).max()) + 1 if away.any() else 0
 
 
-def times_of(phases: CurvePhases, index: Callable[[Array], int]) -> tuple[float, Array]:
+def _times(phases: CurvePhases, index: Callable[[Array], int]) -> tuple[float, Array]:
     """The position at an index of the fit, and of each bootstrap sample."""
     return float(phases.x[index(phases.fitted)]), phases.x[[index(draw) for draw in phases.draws]]
 
@@ -90,6 +86,5 @@ def _shares(times: Array) -> Array:
 
 
 def _falls(phases: CurvePhases) -> bool:
-    """True when the curve falls in 97.5 % of its bootstrap samples."""
     falls = (np.maximum.accumulate(phases.draws, axis=1) - phases.draws).max(1)
     return bool(np.quantile(falls, 0.025) > 0)

@@ -17,16 +17,12 @@ def design(x: Array, knots: Array) -> Array:
 
 
 def gains(x: Array, values: Array, knots: Array, candidates: Array) -> Array:
-    """How much a further knot lowers the residual sum of squares of each curve.
+    """How much a further knot lowers the residual sum of squares of each curve: (c, b).
 
     Args:
-        x: (n,) positions.
-        values: (n, b) curves.
+        values: (n, b) curves at the positions `x` (n,).
         knots: (k,) knots of the fit so far.
         candidates: (c,) positions of the further knot.
-
-    Returns:
-        (c, b).
     """
     if not len(candidates):
         return np.empty((0, values.shape[1]))

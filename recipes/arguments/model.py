@@ -3,11 +3,15 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from torch import nn
 from transformers.hf_argparser import HfArg
 
 from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ...trainers import InputError
+from ...trainers.checks import check_choice
 from ...trainers.loading import load_weights
+
+INITIALIZERS = ("normal", "torch")
 
 
 @dataclass
@@ -29,11 +33,23 @@ class ModelArguments:
         help="Folder or Hub name (unset: that of init_from or the corpus, or a new one). "
         "A new one is a byte-level BPE, trained on the corpus.",
     )
+    initializer: str = HfArg(
+        default="normal",
+        help="Random weights: `normal` (standard deviation 0.02) or `torch` (torch's defaults, as the published code: "
+        "embedding with standard deviation 1, linear layers uniform up to 1/sqrt(inputs)).",
+    )
     init_from: str | None = HfArg(
         default=None,
         help="Checkpoint whose weights training starts from (unset: random weights). "
         "Optimizer, schedule and data are new.",
     )
+
+    def __post_init__(self) -> None:
+        check_choice("initializer", self.initializer, INITIALIZERS)
+        if self.initializer != "normal" and self.init_from is not None:
+            raise InputError(
+                f"initializer {self.initializer} has no effect on the weights of init_from: remove one of the two"
+            )
 
     def shape(self) -> dict[str, Any]:
         """The fields of `PicoConfig` among these arguments; None where the size decides."""
@@ -51,6 +67,15 @@ class ModelArguments:
     def model(self, config: PicoConfig) -> PicoForCausalLM:
         """A new model, or that of `init_from`, which must have the shape of the configuration."""
         if self.init_from is None:
-            return PicoForCausalLM(config)
+            model = PicoForCausalLM(config)
+            if self.initializer == "torch":
+                model.apply(reset_weights)
+            return model
         settings = config.to_dict()
         return load_weights(self.init_from, {name: settings[name] for name in self.shape()})
+
+
+def reset_weights(module: nn.Module) -> None:
+    """Draw the weights of a linear layer or an embedding from torch's default distribution; leave others."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        module.reset_parameters()

@@ -21,6 +21,7 @@ from ...trainers.corpus import load_tokenizer, train_tokenizer
 from ...trainers.corpus.documents import Documents
 from ...trainers.errors import PublishError
 from ...trainers.hub import explain
+from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
@@ -28,7 +29,7 @@ from .arguments import PrepareArguments
 from .dataset_card import dataset_card
 from .shards import PROGRESS, TOKENIZER, Plan, pack_held_out, write_part
 
-MANIFEST, ARGUMENTS = "manifest.json", f"{PROGRESS}/arguments.json"
+MANIFEST, ARGUMENTS = "manifest.json", f"{PROGRESS}/{ARGUMENTS_FILE}"
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:

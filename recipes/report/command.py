@@ -60,17 +60,12 @@ class ReportArguments:
             self.formats = []
 
 
-def arguments(argv: list[str] | None = None) -> ReportArguments:
-    """Read the command line, on which the runs may come first, without --runs."""
+def main(argv: list[str] | None = None) -> Path:
+    """Write the report and return the path of its page."""
     argv = sys.argv[1:] if argv is None else argv
     if argv and not argv[0].startswith("-"):
         argv = ["--runs", *argv]
-    return parse((ReportArguments,), argv, prog="report")[0]
-
-
-def main(argv: list[str] | None = None) -> Path:
-    """Write the report and return the path of its page."""
-    args = arguments(argv)
+    (args,) = parse((ReportArguments,), argv, prog="report")
     output = Path(args.output)
     check_output(output)
     runs = load_runs(args.runs)
@@ -82,13 +77,7 @@ def main(argv: list[str] | None = None) -> Path:
         if args.formats:
             figures = chain(paper_figures(runs, findings.analysed), ner.figures.items())
             write_figures(folder / "figures", figures, args.formats)
-        tables = {
-            "summary": findings.summary,
-            "phases": findings.phases,
-            "layers": findings.layers,
-            "relations": findings.relations,
-        }
-        for name, table in (tables | ner.tables).items():
+        for name, table in (findings.tables | ner.tables).items():
             write_table(folder / "tables", name, table)
         curve_table(runs).to_csv(folder / "tables" / "curves.csv", index=False, na_rep="n/a")
         files = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))

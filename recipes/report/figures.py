@@ -1,12 +1,8 @@
-"""Figures of one run as matplotlib draws them, for its model card, the trackers and the report.
-
-Which metrics and quantities they show stands in the catalogue, `trainers/runs/charts.py` (`on_card`).
-"""
+"""Figures of one run for its model card, the trackers and the report: what the catalogue marks `on_card`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,20 +18,19 @@ FINE = (0, (1, 2))
 
 def draw_run_curves(run: RunData, path: Path) -> bool:
     """Write a PNG of a run's logged metrics; False, and no file, when none was logged at two steps."""
-    return save(run_curves(run), path)
+    return _save(run_curves(run), path)
 
 
 def draw_run_dynamics(run: RunData, path: Path) -> bool:
     """Write a PNG of a run's learning dynamics; False, and no file, when none were measured at two steps."""
-    return save(run_dynamics(run), path)
+    return _save(run_dynamics(run), path)
 
 
-def save(figure: Figure | None, path: Path) -> bool:
-    """Write a figure as PNG, the same bytes for the same run; False when there is no figure."""
+def _save(figure: Figure | None, path: Path) -> bool:
     if figure is None:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without matplotlib's version.
+    # Without matplotlib's version, so that the same run gives the same bytes.
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return True
 
@@ -50,14 +45,14 @@ def run_curves(run: RunData) -> Figure | None:
             panels.append((chart, lines))
     if not panels:
         return None
-    figure, grid = panel_grid(len(panels))
+    figure, grid = _panel_grid(len(panels))
     for axes, (chart, lines) in zip(grid, panels, strict=True):
         for name, curve in lines:
             axes.plot(curve["step"], curve["value"], label=name, linewidth=1.4)
         format_y(axes, chart)
         if chart.chance:
             draw_chance(axes, [run])
-        finish_panel(axes, chart.title, chart.unit)
+        _finish_panel(axes, chart.title, chart.unit)
         if len(axes.lines) > 1:
             axes.legend(fontsize=7, frameon=False)
     return figure
@@ -73,20 +68,18 @@ def run_dynamics(run: RunData) -> Figure | None:
             panels.append((kind, rows.groupby(["layer", "step"], as_index=False)["value"].mean()))
     if not panels:
         return None
-    figure, grid = panel_grid(len(panels))
+    figure, grid = _panel_grid(len(panels))
     for axes, (kind, means) in zip(grid, panels, strict=True):
-        layers: list[tuple[int, pd.DataFrame]] = list(means.groupby("layer"))
-        colours = colormaps["viridis"].resampled(len(layers) + 1)  # the last colour is too light on white
-        for place, (layer, curve) in enumerate(layers):
+        colours = colormaps["viridis"].resampled(means["layer"].nunique() + 1)  # the last is too light on white
+        for place, (layer, curve) in enumerate(means.groupby("layer")):
             axes.plot(curve["step"], curve["value"], label=f"layer {layer}", linewidth=1.4, color=colours(place))
-        finish_panel(axes, kind.title, kind.entry.unit)
+        _finish_panel(axes, kind.title, kind.entry.unit)
     lines, names = grid[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", fontsize=7, frameon=False, ncols=6)
     return figure
 
 
-def panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
-    """A figure with so many panels, two in a row."""
+def _panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
     columns = min(2, count)
     rows = -(-count // columns)
     # Without pyplot, whose global state belongs to the process that trains.
@@ -94,8 +87,7 @@ def panel_grid(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
 
 
-def finish_panel(axes: Axes, title: str, unit: str) -> None:
-    """Title, names of the axes and grid of one panel."""
+def _finish_panel(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.set(xlabel="optimizer step", ylabel=unit)
     axes.grid(alpha=0.3)

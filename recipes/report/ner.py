@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ...trainers import InputError
 from ...trainers.ner.analysis import tables
-from ...trainers.ner.analysis.error_tables import error_tables
+from ...trainers.ner.analysis.error_analysis import error_tables
 from ...trainers.ner.analysis.figures import class_bars, heat_map
 from ...trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
 from ...trainers.runs.reader import RunData
@@ -35,13 +36,10 @@ ERRORS = {
 
 @dataclass
 class NERPart:
-    """What the report shows of sweeps; empty without any.
+    """What the report shows of sweeps: tables and figures by file name, heat maps by title; empty without any.
 
     Attributes:
         count: finished runs.
-        tables: by the name of their files.
-        heat_maps: F1 by treebank trained on and test set, by title.
-        figures: for print, by the name of their files.
         note: why there is no error analysis; empty when there is one.
         f1: mean in-language F1 of the runs of the report that were fine-tuned, by label.
     """
@@ -62,7 +60,7 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
     """
     results = load_results([Path(folder) for folder in sweeps])
     scores = tables.scores_of(results)
-    part = NERPart(len(results), all_tables(results, scores, comparison), f1=downstream_f1(results, runs))
+    part = NERPart(len(results), all_tables(results, scores, comparison), f1=_downstream_f1(results, runs))
     try:
         part.tables |= error_tables(results, uner_dir)
     except InputError as error:
@@ -78,12 +76,12 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
     return part
 
 
-def downstream_f1(results: list[dict[str, Any]], runs: list[RunData]) -> dict[str, float]:
+def _downstream_f1(results: list[dict[str, Any]], runs: list[RunData]) -> dict[str, float]:
     """Mean in-language F1 over modes, treebanks and seeds, by label of the run that was fine-tuned."""
-    paths = {run.path.resolve(): run.label for run in runs}
-    rows = [
-        {"run": paths[Path(result["path"]).resolve()], "f1": result["scores"][result["train_on"]]["f1"]}
-        for result in results
-        if Path(result["path"]).resolve() in paths and result["train_on"] in result["scores"]
-    ]
-    return pd.DataFrame(rows, columns=["run", "f1"]).groupby("run")["f1"].mean().to_dict()
+    labels = {run.path.resolve(): run.label for run in runs}
+    scores: dict[str, list[float]] = {}
+    for result in results:
+        label, own = labels.get(Path(result["path"]).resolve()), result["scores"].get(result["train_on"])
+        if label and own:
+            scores.setdefault(label, []).append(own["f1"])
+    return {label: mean(f1) for label, f1 in scores.items()}

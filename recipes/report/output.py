@@ -40,7 +40,7 @@ def write_output(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _listed(folder: Path) -> list[str]:
-    """Files of the report in the folder; names that lead outside of it are ignored."""
+    """Files of the report in the folder, without names that lead outside of it."""
     try:
         names = read_json(folder / MARKER)["files"]
     except (InputError, KeyError):

@@ -1,8 +1,4 @@
-"""The report's figures for print, numbered after the paper's figures that they follow.
-
-`paper_figures` names every file. Logged metrics come from `CHARTS` (trainers/runs/charts.py), effective ranks from
-`dynamics.curves`, phases from `analysis.phases.analyse_run`.
-"""
+"""The report's figures for print, numbered after the paper's figures that they follow."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,8 +46,13 @@ STACKED = {
     "figure_11-head_weight_mean": ("head_weight_mean",),
     "figure_12-head_weight_std": ("head_weight_std",),
 }
-# Numbers of the figures of gradients and of weights.
-RANKS = {"effective_rank": (29, 31), RANKED: (30, 32)}
+# Quantity by the number of its figure, and what it was measured of.
+RANKS = {
+    29: ("effective_rank", "gradients"),
+    30: (RANKED, "gradients"),
+    31: ("effective_rank", "weights"),
+    32: (RANKED, "weights"),
+}
 DASHES: dict[str, Literal["-", "--", ":"]] = {"solid": "-", "dash": "--", "dot": ":"}
 
 
@@ -60,28 +61,24 @@ def paper_figures(runs: list[RunData], analysed: list[AnalysedCurve]) -> Iterato
     for name, keys in STACKED.items():
         charts = [BY_KEY[key] for key in keys if BY_KEY[key].has_data(runs)]
         if charts:
-            yield name, stacked_charts(runs, charts)
+            yield name, _stacked_charts(runs, charts)
     for i, run in enumerate(runs):
         suffix = f"-run_{i + 1}" if len(runs) > 1 else ""
         own = [curve for curve in analysed if curve.run == run.label]
         if own:
-            yield f"figure_06-phases{suffix}", phase_panels(run, own, colour_of(i))
+            yield f"figure_06-phases{suffix}", _phase_panels(run, own, colour_of(i))
         for name, figure in (("model_card", run_curves(run)), ("model_card-dynamics", run_dynamics(run))):
             if figure is not None:
                 yield f"{name}{suffix}", figure
-    for quantity, (gradients, weights) in RANKS.items():
+    for number, (quantity, of) in RANKS.items():
         measured = [kind for kind in kinds(runs) if kind.quantity == quantity]
-        of_gradients = [kind for kind in measured if kind.objective]
-        of_weights = [kind for kind in measured if not kind.objective]
-        if of_gradients:
-            yield f"figure_{gradients}-{quantity}_of_gradients", by_layer(runs, of_gradients)
-        if of_weights:
-            yield f"figure_{weights}-{quantity}_of_weights", by_layer(runs, of_weights)
-        if quantity == RANKED and measured:
-            yield f"figure_33-{quantity}_by_run", by_run(runs, of_gradients + of_weights)
+        if chosen := [kind for kind in measured if of == ("gradients" if kind.objective else "weights")]:
+            yield f"figure_{number}-{quantity}_of_{of}", _by_layer(runs, chosen)
+    if ranked := [kind for kind in kinds(runs) if kind.quantity == RANKED]:
+        yield f"figure_33-{RANKED}_by_run", _by_run(runs, sorted(ranked, key=lambda kind: not kind.objective))
 
 
-def stacked_panels(count: int, margin: float, height: float) -> tuple[Figure, list[Axes]]:
+def _stacked_panels(count: int, margin: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure with panels one above the other over the same steps; `margin` and `height` of a panel in inches."""
     figure = Figure(figsize=(6.2, margin + height * count), layout="constrained")
     panels = list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
@@ -89,14 +86,16 @@ def stacked_panels(count: int, margin: float, height: float) -> tuple[Figure, li
     return figure, panels
 
 
-def stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
+def _stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
     """Logged metrics, a panel a chart, a colour a run, one legend for all panels."""
-    figure, panels = stacked_panels(len(charts), 1.0, 2.3)
+    figure, panels = _stacked_panels(len(charts), 1.0, 2.3)
     handles: dict[str, Line2D] = {}
     for axes, chart in zip(panels, charts, strict=True):
         for i, run in enumerate(runs):
-            if draw_chart(axes, chart, run, colour_of(i)):
-                handles[run.label] = Line2D([], [], color=colour_of(i))
+            for series in chart.lines:
+                if len(run.curve(series.metric)):
+                    _plot(axes, run.curve(series.metric), color=colour_of(i), linestyle=DASHES[series.dash])
+                    handles[run.label] = Line2D([], [], color=colour_of(i))
         format_y(axes, chart)
         if len(chart.lines) > 1:
             handles |= {part.name: Line2D([], [], color=GREY, linestyle=DASHES[part.dash]) for part in chart.lines}
@@ -108,21 +107,13 @@ def stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
     return figure
 
 
-def draw_chart(axes: Axes, chart: Chart, run: RunData, colour: str) -> bool:
-    """Draw a run's lines of one chart; False when it has none."""
-    lines = [(series, curve) for series in chart.lines if len(curve := run.curve(series.metric))]
-    for series, curve in lines:
-        axes.plot(curve["step"], curve["value"], DASHES[series.dash], color=colour, marker=dots(curve))
-    return bool(lines)
-
-
-def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
+def _phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
     """Figure 6: a run's logged curves, their fits, and the change points with their intervals as bands."""
     shown = [curve for curve in own if curve.of_model]
-    figure, panels = stacked_panels(len(shown), 0.8, 1.5)
+    figure, panels = _stacked_panels(len(shown), 0.8, 1.5)
     for axes, curve in zip(panels, shown, strict=True):
-        data, phases = curve.data, curve.phases
-        axes.plot(data["step"], data["value"], color=tint(colour, 0.45), linewidth=1, marker=dots(data))
+        phases = curve.phases
+        _plot(axes, curve.data, color=tint(colour, 0.45), linewidth=1)
         axes.plot(phases.x, phases.fitted, color=colour, linewidth=1.6)
         for point in phases.change_points:
             axes.axvspan(point.at.low, point.at.high, color="#999999", alpha=0.18, linewidth=0)
@@ -136,7 +127,7 @@ def phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
     return figure
 
 
-def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
+def _by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
     """Figures 29 to 32: a row a run and kind, a column a module, lines from the first layer (pale) to the last."""
     rows = [(i, run, kind, own) for i, run in enumerate(runs) for kind in chosen if (own := curves(run, kind))]
     modules = sorted({module for *_, own in rows for module, layer in own if layer >= 0})
@@ -146,9 +137,8 @@ def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
         for axes, module in zip(line, modules, strict=True):
             layers = sorted(layer for name, layer in own if name == module and layer >= 0)
             for place, layer in enumerate(layers, 1):
-                data = own[module, layer]
                 colour = tint(colour_of(i), 0.3 + 0.7 * place / len(layers))
-                axes.plot(data["step"], data["value"], color=colour, label=f"layer {layer}", marker=dots(data))
+                _plot(axes, own[module, layer], color=colour, label=f"layer {layer}")
             axes.set_title(f"{run.label}\n{module}" if len(runs) > 1 else module, fontsize=8)
         line[0].set_ylabel(OBJECTIVES.get(kind.objective, kind.objective) or "weights")
         line[-1].legend(loc="best", fontsize=7)
@@ -157,25 +147,25 @@ def by_layer(runs: list[RunData], chosen: list[Kind]) -> Figure:
     return figure
 
 
-def by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
+def _by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
     """Figure 33: means over layers and modules, a panel a kind, a line a run."""
-    figure, panels = stacked_panels(len(chosen), 0.7, 2.1)
+    figure, panels = _stacked_panels(len(chosen), 0.7, 2.1)
     for axes, kind in zip(panels, chosen, strict=True):
         for i, run in enumerate(runs):
             rows = run.dynamics
             rows = rows[(rows["quantity"] == kind.quantity) & (rows["objective"] == kind.objective)]
             mean = rows.dropna(subset=["value"]).groupby("step", as_index=False)["value"].mean()
             if len(mean):
-                axes.plot(mean["step"], mean["value"], color=colour_of(i), label=run.label, marker=dots(mean))
+                _plot(axes, mean, color=colour_of(i), label=run.label)
         axes.set(title=kind.title)
         axes.legend(loc="best")
     figure.suptitle("Means over layers and modules", x=0.01, ha="left", fontsize=9)
     return figure
 
 
-def dots(data: pd.DataFrame) -> str:
-    """Marker of a curve's points: dots on a short curve, where a line alone would hide how few points there are."""
-    return "." if len(data) <= 12 else ""
+def _plot(axes: Axes, curve: pd.DataFrame, **style: Any) -> None:
+    """Draw a curve; with dots if it is short, where a line alone would hide how few points there are."""
+    axes.plot(curve["step"], curve["value"], marker="." if len(curve) <= 12 else "", **style)
 
 
 def write_figures(folder: Path, named: Iterable[tuple[str, Figure]], formats: list[str]) -> None:

@@ -58,6 +58,11 @@ FREE = {f.name for f in fields(LauncherArguments)} | {"dry_run", "retry_failed",
 DECISIVE = (
     "labelled_subword",
     "tag_decoding",
+    "space_before_words",
+    "max_sentence_tokens",
+    "classifier_dropout",
+    "batch_by_length",
+    "chosen_epoch",
     "early_stopping_patience",
     "learning_rate",
     "lr_scheduler_type",
@@ -67,7 +72,9 @@ DECISIVE = (
     "max_steps",
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
+    "max_grad_norm",
     "bf16",
+    "fp16",
 )
 
 

@@ -15,8 +15,9 @@ from ...trainers import load_treebank
 from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig, fine_tune, label_names
-from ...trainers.ner.alignment import gold_tags, prepare
+from ...trainers.ner.alignment import gold_tags
 from ...trainers.ner.entity_counts import sentence_counts
+from ...trainers.ner.fine_tuning import prepare
 from ...trainers.ner.iob2 import to_entities
 from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.sweep_folder import Model, Run, SweepFolder
@@ -31,8 +32,8 @@ class Backbone:
         InputError: a missing model, tokenizer or test set.
     """
 
-    def __init__(self, model: Model, sweep: SweepArguments, labelled_subword: str) -> None:
-        self.model, self.sweep, self.labelled_subword = model, sweep, labelled_subword
+    def __init__(self, model: Model, sweep: SweepArguments, args: NERConfig) -> None:
+        self.model, self.sweep, self.args = model, sweep, args
         self.tokenizer = load_tokenizer(model.path, model.revision)
         self.max_length = load_pretrained(AutoConfig, model.path, model.revision).max_position_embeddings
         tests = load_test_sets(sweep.evaluate_on, sweep.uner_dir)
@@ -41,7 +42,7 @@ class Backbone:
 
     def prepare(self, rows: Dataset) -> Dataset:
         """Tokenise and align sentences."""
-        return prepare(rows, self.tokenizer, self.max_length, self.labelled_subword)
+        return prepare(rows, self.tokenizer, self.max_length, self.args)
 
     def treebank(self, name: str) -> DatasetDict:
         """The train and validation splits of a treebank."""
@@ -92,7 +93,7 @@ class Worker:
             started = time.perf_counter()
             try:
                 if self.backbone is None or self.backbone.model != run.model:
-                    self.backbone = Backbone(run.model, self.sweep, self.args.labelled_subword)
+                    self.backbone = Backbone(run.model, self.sweep, self.args)
                 result = execute(run, self.backbone, self.folder, self.args)
             # A run that fails, for whatever reason, must not stop the others.
             except Exception as error:

@@ -62,4 +62,4 @@ def _hide(token_ids: Tensor, positions: Tensor, mask_id: int, classes: Tensor) -
     ids = token_ids.clone()
     ids[:, positions] = mask_id
     rows = torch.arange(len(ids)).repeat_interleave(len(positions))
-    return Examples(ids, rows, positions.repeat(len(ids)), labels)
+    return Examples(ids, rows, positions.repeat(len(ids)), labels, rows)

@@ -26,13 +26,14 @@ class Examples:
     rows: Tensor  #: (M,) row of `ids` where each state is read
     positions: Tensor  #: (M,) position in that row
     labels: Tensor  #: (M,) classes in [0, N)
+    blocks: Tensor  #: (M,) row of the pool of text that each example comes from
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Examples":
         """Move the examples to a device."""
-        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels)))
+        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels, self.blocks)))
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,14 @@ def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, reado
     if readout != "previous":
         ids[:, -start] = mask_id
     rows = torch.arange(len(ids))
-    return Examples(ids, rows, torch.full_like(rows, window - 1), _labels(hidden))
+    blocks = hidden.reshape(-1) // token_ids.shape[1]
+    return Examples(ids, rows, torch.full_like(rows, window - 1), _labels(hidden), blocks)
 
 
 def _states(token_ids: Tensor, read: Tensor) -> Examples:
     """Return the examples of states at flat positions (N, K) of running text."""
     flat, length = read.reshape(-1), token_ids.shape[1]
-    return Examples(token_ids, flat // length, flat % length, _labels(read))
+    return Examples(token_ids, flat // length, flat % length, _labels(read), flat // length)
 
 
 def _labels(places: Tensor) -> Tensor:

@@ -7,14 +7,13 @@
 - `episode_config`: the arguments that training and evaluation share.
 """
 
-from .adaptation import Accuracy, Adaptation, adaptation_table, evaluate_adaptation
+from .adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
 from .inner_loop import MetaHead, adapt_head
 from .meta_model import PicoForMetaCausalLM
 
 __all__ = [
-    "Accuracy",
     "Adaptation",
     "EpisodeConfig",
     "InnerLoop",

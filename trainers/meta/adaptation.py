@@ -13,34 +13,27 @@ from ..corpus import WordTable
 from ..episodes import Episode, episode_generator
 from ..errors import InputError
 from ..process_group import rank, whole, world_size
+from .crossed_interval import Interval, crossed_interval
 from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
 from .inner_loop import MetaHead, inner_loop, prototype_logits
 from .meta_model import PicoForMetaCausalLM, read_states
 
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Mean query accuracy over episodes, with its 95 % bootstrap interval over episodes."""
-
-    mean: float
-    low: float
-    high: float
-
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Query accuracies on held-out episodes of one shape."""
+    """Query accuracies on held-out episodes of one shape, with 95 % intervals over words and blocks of text."""
 
     n_way: int
     k_shot: int
     episodes: int
     chance: float  #: 1 / N
-    prototypes: Accuracy  #: of the nearest class prototype, the baseline without a head
-    trained: list[Accuracy] | None  #: of the model's head after 0, 1, ..., T inner steps; None without a trained head
-    fresh: list[Accuracy]  #: of a newly initialised head of that shape, to tell features and head apart
+    prototypes: Interval  #: of the nearest class prototype, the baseline without a head
+    trained: list[Interval] | None  #: of the model's head after 0, 1, ..., T inner steps; None without a trained head
+    fresh: list[Interval]  #: of a newly initialised head of that shape, to tell features and head apart
+    differences: dict[str, Interval]  #: on the same queries, after the inner loop: `trained - fresh` and the like
+    words: int  #: different words among the queries
+    blocks: int  #: different blocks of text among the queries
 
 
 def evaluate_adaptation(
@@ -75,7 +68,7 @@ def evaluate_adaptation(
     if trained_head:
         heads["trained"] = _first_ways(model, config)
     inner = config.inner_loop()
-    correct: list[Tensor] = []
+    outcomes: list[Tensor] = []
     was_training = model.training
     model.eval()
     try:
@@ -84,29 +77,45 @@ def evaluate_adaptation(
             episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0))
             if episode is None:
                 raise RuntimeError("no episode from a pool that has enough words")
-            correct.append(_query_accuracies(model, heads, inner, episode.to(model.device), config.n_way))
+            outcomes.append(_query_outcomes(model, heads, inner, episode.to(model.device), config.n_way))
     finally:
         model.train(was_training)
-    local = torch.stack(correct)  # (episodes / W, curves)
-    table = gather(local[None].contiguous()).transpose(0, 1).flatten(0, 1)[:episodes].cpu().numpy()
-    accuracies = [_interval(column, seed) for column in table.T]
-    steps = inner.steps_taken() + 1
+    local = torch.stack(outcomes)  # (episodes / W, 2 + C, M)
+    table = gather(local[None].contiguous()).transpose(0, 1).flatten(0, 1)[:episodes].transpose(0, 1).flatten(1)
+    return _summary(table.cpu().numpy(), config, episodes, trained_head)
+
+
+def _summary(table: np.ndarray, config: EpisodeConfig, episodes: int, trained_head: bool) -> Adaptation:
+    """Summarise (2 + C, E * M) rows: word and block of each query, then one row of right answers a curve point."""
+    (word, block), correct = table[:2], table[2:]
+    points = [crossed_interval(row, word, block) for row in correct]
+    steps = config.inner_loop().steps_taken() + 1
+    last = {"prototypes": 0, "fresh": steps} | ({"trained": 2 * steps} if trained_head else {})
+    pairs = [("fresh", "prototypes"), *((("trained", "prototypes"), ("trained", "fresh")) if trained_head else ())]
     return Adaptation(
         n_way=config.n_way,
         k_shot=config.k_shot,
         episodes=episodes,
         chance=1 / config.n_way,
-        prototypes=accuracies[0],
-        fresh=accuracies[1 : 1 + steps],
-        trained=accuracies[1 + steps :] if trained_head else None,
+        prototypes=points[0],
+        fresh=points[1 : 1 + steps],
+        trained=points[1 + steps :] if trained_head else None,
+        differences={
+            f"{a} - {b}": crossed_interval(correct[last[a]] - correct[last[b]], word, block) for a, b in pairs
+        },
+        words=len(np.unique(word)),
+        blocks=len(np.unique(block)),
     )
 
 
 @torch.no_grad()
-def _query_accuracies(
+def _query_outcomes(
     model: PicoForMetaCausalLM, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
 ) -> Tensor:
-    """Return (C,) query accuracies of an episode: prototypes, then each head after 0 to T inner steps."""
+    """Return (2 + C, M) rows of an episode: word and block of each query, then which queries are answered rightly.
+
+    The C rows of answers are those of prototypes, then of each head after 0 to T inner steps.
+    """
     # The model's own forward makes FSDP gather the shards.
     support, query = (
         read_states(model(examples.ids, keep_states=True).states, examples, 0)
@@ -114,16 +123,16 @@ def _query_accuracies(
     )
     labels, query_labels = episode.support.labels, episode.query.labels
 
-    def accuracy(logits: Tensor) -> Tensor:
-        return logits.argmax(-1).eq(query_labels).float().mean()
+    def correct(logits: Tensor) -> Tensor:
+        return logits.argmax(-1).eq(query_labels)
 
-    accuracies = [accuracy(prototype_logits(query, support, labels, ways))]
+    rows = [episode.words[query_labels], episode.query.blocks, correct(prototype_logits(query, support, labels, ways))]
     for head in heads.values():
         start = inner.start(head, support, labels)
         rates = head.learning_rates(inner.lr)
         for fast in inner_loop(head, start, support, labels, inner.steps_taken(), rates):
-            accuracies.append(accuracy(functional_call(head, fast, (query,))))
-    return torch.stack(accuracies)
+            rows.append(correct(functional_call(head, fast, (query,))))
+    return torch.stack([row.long() for row in rows])
 
 
 def _fresh_head(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int) -> MetaHead:
@@ -149,13 +158,6 @@ def _first_ways(model: PicoForMetaCausalLM, config: EpisodeConfig) -> MetaHead:
     return head
 
 
-def _interval(values: np.ndarray, seed: int) -> Accuracy:
-    """Return the mean and its 95 % percentile bootstrap interval over (E,) episodes."""
-    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
-    return Accuracy(float(values.mean()), float(low), float(high))
-
-
 def adaptation_table(results: Sequence[Adaptation]) -> str:
     """Format one line an episode shape: query accuracies in percent with their intervals."""
     lines = [
@@ -172,5 +174,5 @@ def adaptation_table(results: Sequence[Adaptation]) -> str:
     return "\n".join(lines)
 
 
-def _percent(accuracy: Accuracy) -> str:
+def _percent(accuracy: Interval) -> str:
     return f"{accuracy.mean:.1%} [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]"

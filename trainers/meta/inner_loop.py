@@ -17,6 +17,7 @@ from transformers import initialization as init
 
 Weights = dict[str, Tensor]
 Rates = dict[str, Tensor | float]
+HEAD_INITIALIZERS = ("xavier", "published")
 
 
 class MetaHeadLayer(nn.Linear):
@@ -35,6 +36,7 @@ class MetaHead(nn.Module):
         learned_lr_steps: inner steps with learned learning rates, one for each layer and step (Meta-SGD, Li et al.
             2017; MAML++, Antoniou et al. 2019); 0 learns none.
         inner_lr: initial value of the learned rates.
+        initializer: `xavier`, or `published` (see `initialize_as_published`).
     """
 
     def __init__(
@@ -46,15 +48,32 @@ class MetaHead(nn.Module):
         dropout: float = 0.1,
         learned_lr_steps: int = 0,
         inner_lr: float = 0.5,
+        initializer: str = "xavier",
     ) -> None:
         super().__init__()
         widths = [d_model, *[hidden_dim] * (layers - 1), ways]
         self.layers = nn.ModuleList(MetaHeadLayer(n, m) for n, m in pairwise(widths))
         self.dropout = dropout
         self.initial_lr = inner_lr
+        self.initializer = initializer
         # Logarithms, so that the rates stay positive and change by factors.
         self.log_inner_lr = nn.Parameter(torch.empty(learned_lr_steps, layers)) if learned_lr_steps else None
         self.reset_inner_lr()
+
+    def initialize_as_published(self, vocab_size: int) -> None:
+        """Draw the weights as the paper's published code does: biases as torch, the last layer as one of V outputs.
+
+        Of these it uses N. Xavier's weights are the smaller the more outputs a layer has.
+
+        Args:
+            vocab_size: V.
+        """
+        layers = [layer for layer in self.layers if isinstance(layer, MetaHeadLayer)]
+        for layer in layers:
+            bound = layer.in_features**-0.5
+            init.uniform_(layer.bias, -bound, bound)
+        bound = math.sqrt(6 / (layers[-1].in_features + vocab_size))
+        init.uniform_(layers[-1].weight, -bound, bound)
 
     def reset_inner_lr(self) -> None:
         """Set the learned learning rates to their initial value."""

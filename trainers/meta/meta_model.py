@@ -93,6 +93,8 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             init.zeros_(module.bias)
         elif isinstance(module, MetaHead):
             module.reset_inner_lr()
+            if module.initializer == "published":
+                module.initialize_as_published(self.config.vocab_size)
         else:
             super()._init_weights(module)
 
@@ -199,6 +201,7 @@ def join(first: Examples, second: Examples) -> Examples:
         torch.cat([first.rows, second.rows + len(first.ids)]),
         torch.cat([first.positions, second.positions]),
         torch.cat([first.labels, second.labels]),
+        torch.cat([first.blocks, second.blocks]),
     )
 
 

@@ -13,16 +13,12 @@ IGNORED = -100
 SUBWORDS = ("first", "last")
 
 
-def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str) -> Dataset:
-    """Add the columns of `align`; rows that have them already are returned unchanged, so that a sweep aligns once."""
-    if "labelled_words" in rows.column_names:
-        return rows
-    options = {"tokenizer": tokenizer, "max_length": max_length, "labelled_subword": labelled_subword}
-    return rows.map(align, batched=True, fn_kwargs=options)
-
-
 def align(
-    rows: dict[str, list], tokenizer: PreTrainedTokenizerBase, max_length: int, labelled_subword: str = "first"
+    rows: dict[str, list],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    labelled_subword: str = "first",
+    space_before_words: bool = True,
 ) -> dict[str, list]:
     """Tokenize a batch of sentences and put the label of each word on one of its sub-words.
 
@@ -31,6 +27,8 @@ def align(
         tokenizer: a fast tokenizer, which knows the word of each sub-word.
         max_length: sub-words after which a sentence is cut.
         labelled_subword: `first`, or `last`, where a causal model has read the whole word.
+        space_before_words: tokenize each word as in running text, where a space stands before it; otherwise without
+            that space. Only byte-level tokenizers tell the two apart.
 
     Returns:
         Columns `input_ids`, `attention_mask`, `labels` (-100: not scored), `labelled_words` (the index of each word
@@ -43,7 +41,7 @@ def align(
         raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
     # A byte-level tokenizer recognises a word by the space before it, which split words lack.
     bare = tokenizer(["b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    space = " " if tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
+    space = " " if space_before_words and tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
     words = [[space + token for token in tokens] for tokens in rows["tokens"]]
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_length)
     columns: dict[str, list] = {name: encoded[name] for name in ("input_ids", "attention_mask")}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 from transformers import (
     DataCollatorForTokenClassification,
     EarlyStoppingCallback,
@@ -28,7 +29,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ...modeling_pico import PicoForTokenClassification
 from ..errors import InputError
-from .alignment import IGNORED, gold_tags, predicted_tags, prepare, truncated_words
+from .alignment import IGNORED, align, gold_tags, predicted_tags, truncated_words
 from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
@@ -45,7 +46,7 @@ class FineTuned:
         tags: the predicted tags of each sentence of these splits.
         truncated_words: of each split, words beyond the model's length, which count as predicted O.
         epochs, steps: trained.
-        best_epoch: the epoch of the final weights (None without a validation split).
+        best_epoch: the epoch of the final weights (None with `chosen_epoch` last or no validation split).
     """
 
     scores: dict[str, dict[str, Any]]
@@ -59,14 +60,17 @@ class FineTuned:
 class NERTrainer(Trainer):
     """A Trainer whose batches hold sentences of similar length, whatever the number of processes.
 
-    transformers' `train_sampling_strategy` would also shuffle evaluation and lose its order.
+    With `lengths` None they are random. transformers' own `train_sampling_strategy` would also shuffle evaluation and
+    lose its order.
     """
 
-    def __init__(self, *args: Any, lengths: list[int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lengths: list[int] | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lengths = lengths
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGroupedSampler:
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        if self.lengths is None:
+            return super()._get_train_sampler(train_dataset)
         together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         generator = torch.Generator().manual_seed(self.args.seed)
         return LengthGroupedSampler(together, lengths=self.lengths, generator=generator)
@@ -112,9 +116,7 @@ def fine_tune(
     check(model, treebank)
     _configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
-    aligned = {
-        name: prepare(rows, tokenizer, model.config.max_seq_len, args.labelled_subword) for name, rows in raw.items()
-    }
+    aligned = {name: prepare(rows, tokenizer, model.config.max_seq_len, args) for name, rows in raw.items()}
     # Sorted by length, which needs little padding; `orders` restores the order of the predictions.
     orders = {name: np.argsort(rows["length"], kind="stable")[::-1] for name, rows in aligned.items()}
     evaluated = {name: rows.select(orders[name]) for name, rows in aligned.items() if name != "train"}
@@ -126,7 +128,7 @@ def fine_tune(
         processing_class=tokenizer,
         data_collator=collator,
         preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding),
-        lengths=list(aligned["train"]["length"]),
+        lengths=list(aligned["train"]["length"]) if args.batch_by_length else None,
         **_choice_of_epoch(evaluated, inputs, args),
     )
     if progress is not None:
@@ -144,6 +146,23 @@ def fine_tune(
         steps=trainer.state.global_step,
         best_epoch=_best_epoch(trainer.state),
     )
+
+
+def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, model_length: int, args: NERConfig) -> Dataset:
+    """Add the columns of `align`; rows that have them already are returned unchanged, so that a sweep aligns once.
+
+    Args:
+        model_length: tokens that the model reads at most; `args.max_sentence_tokens` may be lower.
+    """
+    if "labelled_words" in rows.column_names:
+        return rows
+    options = {
+        "tokenizer": tokenizer,
+        "max_length": min(args.max_sentence_tokens or model_length, model_length),
+        "labelled_subword": args.labelled_subword,
+        "space_before_words": args.space_before_words,
+    }
+    return rows.map(align, batched=True, fn_kwargs=options)
 
 
 def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
@@ -173,14 +192,17 @@ def label_names() -> dict[str, dict]:
 
 
 def _configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
-    """Freeze the decoder in mode head, set how sentences are padded, and record how tags are read in the model."""
+    """Freeze the decoder in mode head, set padding and dropout, and record in the model how tags are read."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Behind the words, even after text generation padded on the left: features store places from the front.
     tokenizer.padding_side = "right"
     model.base_model.requires_grad_(args.mode == "full")
+    if args.classifier_dropout is not None:
+        model.config.classifier_dropout = model.dropout.p = args.classifier_dropout
     # Saved with the model, so that prediction uses the same sub-words and the same decoding.
     model.config.labelled_subword, model.config.tag_decoding = args.labelled_subword, args.tag_decoding
+    model.config.space_before_words = args.space_before_words
 
 
 def _network(
@@ -203,6 +225,9 @@ def _network(
 
 def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args: NERConfig) -> dict[str, Any]:
     """Arguments of the trainer that choose the epoch with the best F1 on the validation split; none without one."""
+    if args.chosen_epoch == "last":
+        args.eval_strategy, args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
+        return {}
     if "validation" not in evaluated:
         return {}
     args.eval_strategy, args.save_strategy = IntervalStrategy.EPOCH, SaveStrategy.EPOCH

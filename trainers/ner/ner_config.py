@@ -6,16 +6,21 @@ from transformers import TrainingArguments
 from transformers.hf_argparser import HfArg
 
 from ..checks import check_at_least, check_choice
+from ..errors import InputError
 from ..runs.safety.safety_config import refuse_token
 from .alignment import SUBWORDS
 from .decoding import DECODINGS
 
 MODES = ("head", "full")
+CHOICES_OF_EPOCH = ("best", "last")
 
 
 @dataclass
 class NERConfig(TrainingArguments):
-    """Fine-tuning for NER. Learning rate and epochs are the paper's (3.4); batch size and patience are ours."""
+    """Fine-tuning for NER. Learning rate and epochs are the paper's (3.4); batch size and patience are ours.
+
+    `--config paper-code-ner` sets what the paper's published code does.
+    """
 
     mode: str = HfArg(default="full", help="`full` trains all weights, `head` the classifier on a frozen decoder.")
     labelled_subword: str = HfArg(
@@ -26,8 +31,26 @@ class NERConfig(TrainingArguments):
         default="argmax",
         help="`argmax` of each word (the paper's) or `iob2`. `iob2` is the most probable valid sequence.",
     )
+    space_before_words: bool = HfArg(
+        default=True,
+        help="Tokenize each word with the space before it, as in running text. False: without, as the published code "
+        "does, so that byte-level tokenizers cut most words differently.",
+    )
+    max_sentence_tokens: int | None = HfArg(
+        default=None,
+        help="Sub-words after which a sentence is cut (unset: as many as the model reads).",
+    )
+    classifier_dropout: float | None = HfArg(
+        default=None, help="Dropout before the classifier (unset: the model's, 0.1 for Pico; 0: none)."
+    )
     cache_features: bool = HfArg(
         default=True, help="In mode head, encode each sentence once. Otherwise once an epoch: slower, same result."
+    )
+    batch_by_length: bool = HfArg(
+        default=True, help="Batch sentences of similar length. False: at random, which pads more."
+    )
+    chosen_epoch: str = HfArg(
+        default="best", help="Final weights. `best` (epoch with the best validation F1) or `last`, without evaluation."
     )
     early_stopping_patience: int = HfArg(
         default=3, help="Epochs without a better validation F1 before the end. They count from the first F1 above 0."
@@ -41,6 +64,11 @@ class NERConfig(TrainingArguments):
         check_choice("mode", self.mode, MODES)
         check_choice("labelled_subword", self.labelled_subword, SUBWORDS)
         check_choice("tag_decoding", self.tag_decoding, DECODINGS)
+        check_choice("chosen_epoch", self.chosen_epoch, CHOICES_OF_EPOCH)
+        if self.max_sentence_tokens is not None:
+            check_at_least(1, max_sentence_tokens=self.max_sentence_tokens)
+        if self.classifier_dropout is not None and not 0 <= self.classifier_dropout < 1:
+            raise InputError(f"classifier_dropout must be at least 0 and below 1, got {self.classifier_dropout}")
         check_at_least(1, early_stopping_patience=self.early_stopping_patience)
         refuse_token(self.hub_token)
         super().__post_init__()

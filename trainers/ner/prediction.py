@@ -55,7 +55,7 @@ def predict(
     """Tag sentences; the result has their order.
 
     Args:
-        model: from `fine_tune`, which recorded the labelled sub-word and the decoding in its configuration.
+        model: from `fine_tune`, which recorded in its configuration how words are tokenized and tags decoded.
         tokenizer: the model's.
         sentences: the words of each, one at least.
         tokens_at_once: sub-words of a batch, padding included.
@@ -67,8 +67,9 @@ def predict(
     check_labels(model)
     settings = model.config.to_dict()
     subword, decoding = settings.get("labelled_subword", "first"), settings.get("tag_decoding", "argmax")
+    space = settings.get("space_before_words", True)
     rows: dict[str, list] = {"tokens": sentences, "ner_tags": [[0] * len(tokens) for tokens in sentences]}
-    columns = align(rows, tokenizer, model.config.max_seq_len, subword)
+    columns = align(rows, tokenizer, model.config.max_seq_len, subword, space)
     ids, labels = ([torch.tensor(row) for row in columns[name]] for name in ("input_ids", "labels"))
     model.eval()
     tagged: dict[int, TaggedSentence] = {}

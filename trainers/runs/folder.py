@@ -121,7 +121,7 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
     if step >= last > 0 and results.exists() and read_json(results).get("steps", 0) >= step:
         raise InputError(f"{folder} is finished: step {step} of {last}; to continue raise max_steps")
     before = read_json(folder / ARGUMENTS_FILE)
-    if before["max_steps"] != last:
+    if before["max_steps"] != last and not arguments.get("lr_schedule_steps"):
         logger.warning(
             "max_steps %s -> %s: the learning-rate schedule now ends at another step, so the result differs from a "
             "run of %s steps from the start",
@@ -129,7 +129,7 @@ def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
             last,
             last,
         )
-    check_same_arguments(folder, before, dict.fromkeys(before) | arguments, FREE_ON_RESUME, "resume with the same")
+    check_same_arguments(folder, before, arguments, FREE_ON_RESUME, "resume with the same")
 
 
 def check_free_or_same(
@@ -153,20 +153,19 @@ def check_free_or_same(
 def check_same_arguments(
     folder: Path, before: dict[str, Any], now: dict[str, Any], free: Container[str], remedy: str
 ) -> None:
-    """Compare the arguments a folder was started with to those given now.
+    """Raise InputError with both values of each argument that differs from those the folder was started with.
 
     Args:
         folder: for the message.
-        before: what its arguments.json holds. Arguments it lacks are those of a later version and are not compared.
+        before: the arguments the folder was started with. Those it lacks, of a later version, are not compared; those
+            that `now` lacks, as in the folder of another command, differ.
         now: the arguments given now.
         free: names that may differ.
         remedy: the end of the message.
-
-    Raises:
-        InputError: arguments differ (names each with both values).
     """
     now = json.loads(json.dumps(now))
-    changed = sorted(name for name in before if name in now and name not in free and before[name] != now[name])
+    changed = sorted(name for name in before if name not in free and before[name] != now.get(name))
     if changed:
-        pairs = ", ".join(f"{name} {before[name]} -> {now[name]}" for name in changed)
-        raise InputError(f"{folder} was started with other arguments: {pairs}; {remedy}")
+        pairs = [f"{name} {before[name]} -> {now.get(name)}" for name in changed]
+        more = f" and {len(pairs) - 8} more" if len(pairs) > 8 else ""
+        raise InputError(f"{folder} was started with other arguments: {', '.join(pairs[:8])}{more}; {remedy}")

@@ -48,12 +48,7 @@ def analyse_run(run: RunData) -> list[AnalysedCurve]:
         for (module, layer), data in sorted(curves(run, kind).items()) if kind.entry.phases else ():
             part = f"{module or 'all heads'}, {'mean over layers' if layer < 0 else f'layer {layer}'}"
             named.append((kind, module, layer, f"{kind.title}, {part}", data))
-    return [AnalysedCurve(run.label, *curve, fit(curve[-1])) for curve in named]
-
-
-def fit(data: pd.DataFrame) -> CurvePhases:
-    """The phases of a curve with the columns `step` and `value`."""
-    return analyse(data["step"].to_numpy(float), data["value"].to_numpy(float))
+    return [AnalysedCurve(run.label, *each, analyse(*each[-1][["step", "value"]].to_numpy(float).T)) for each in named]
 
 
 def layer_orders(analysed: list[AnalysedCurve]) -> LayerOrders:

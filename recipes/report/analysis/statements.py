@@ -14,15 +14,14 @@ from .tables import Relations
 
 def run_statements(runs: list[RunData], summary: pd.DataFrame) -> list[str]:
     """Held-out loss, adaptation and NER, and how far the comparison goes."""
-    sentences = [held_out_statement(runs)]
-    sentences += [adaptation_statement(row) for _, row in summary.iterrows()]
-    sentences.append(ner_statement(summary))
-    compared = (
-        f"{len(runs)} runs are compared: a difference between them is not yet a difference between methods."
-        if len(runs) > 1
-        else "This is one run."
-    )
-    sentences.append(f"{compared} How much another seed would change was not measured here.")
+    compared = f"{len(runs)} runs are compared: a difference between them is not yet a difference between methods."
+    sentences = [
+        held_out_statement(runs),
+        *(adaptation_statement(row) for _, row in summary.iterrows()),
+        ner_statement(summary),
+        compared if len(runs) > 1 else "This is one run.",
+    ]
+    sentences[-1] += " How much another seed would change was not measured here."
     return [sentence for sentence in sentences if sentence]
 
 
@@ -58,17 +57,19 @@ def adaptation_statement(row: pd.Series) -> str:
     head = "trained head" if trained else "fresh head (it was never meta-trained)"
     name = "query accuracy" if trained else "fresh head"
     low, high = row[f"{name}, low"], row[f"{name}, high"]
-    if low > row["prototypes, high"]:
+    gap, gap_low, gap_high = (row[f"head - prototypes{end}"] for end in ("", ", low", ", high"))
+    if gap_low > 0:
         verdict = "ahead of its own class prototypes"
-    elif high < row["prototypes, low"]:
+    elif gap_high < 0:
         verdict = "behind its own class prototypes, which need no head"
     else:
         verdict = "not measurably different from its own class prototypes"
+    paired = "" if np.isnan(gap) else f"; paired difference {gap:+.1%} [{gap_low:+.1%}, {gap_high:+.1%}]"
     return (
         f"{row['run']}: after the inner loop its {head} classifies {row[name]:.1%} [{low:.1%}, {high:.1%}] of the "
         f"queries on held-out words correctly, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
-        f"{row['prototypes, high']:.1%}]); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} episodes, "
-        "95 % bootstrap intervals over episodes."
+        f"{row['prototypes, high']:.1%}]{paired}); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} "
+        "episodes, 95 % intervals over words and blocks of text."
     )
 
 
@@ -99,9 +100,8 @@ def phase_statements(
         )
     if related:
         enough = sum(relation.correlation is not None for relation in related.values())
-        outcome = (
-            f"{enough} of {len(related)} pairs have enough runs, see the table" if enough else "too few runs to say"
-        )
+        outcome = f"{enough} of {len(related)} pairs have enough runs, see the table"
+        outcome = outcome if enough else "too few runs to say"
         sentences.append(f"Relation of knees to query accuracy and F1 across {plural(len(runs), 'run')}: {outcome}.")
     return sentences
 
@@ -114,9 +114,8 @@ def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAla
     if not own or alarms is None:
         return f"{run.label}: no curve could be analysed (1 run).{note}"
     kneed = sorted((curve for curve in own if curve.phases.knee), key=lambda curve: curve.layer >= 0)
-    ranked = [curve for curve in own if curve.kind.quantity == RANKED]
-    kneed_ranks = sum(curve.phases.knee is not None for curve in ranked)
-    ranks = f" ({kneed_ranks} of {len(ranked)} of effective rank)" if ranked else ""
+    ranked = [curve.phases.knee is not None for curve in own if curve.kind.quantity == RANKED]
+    ranks = f" ({sum(ranked)} of {len(ranked)} of effective rank)" if ranked else ""
     places = [f"{curve.name} at step {interval(curve.phases.knee.at)}" for curve in kneed if curve.phases.knee]
     more = [f"and {len(kneed) - 5} more"] if len(kneed) > 5 else []
     knees = f"a knee in {len(kneed)} of {plural(len(own), 'curve')}{ranks}: {'; '.join(places[:5] + more)}"

@@ -18,13 +18,13 @@ Relations = dict[tuple[str, str], Relation]
 
 def summary_table(runs: list[RunData]) -> pd.DataFrame:
     """A row a run, in plain units; NaN where a figure is missing."""
-    return pd.DataFrame([summary_row(run) for run in runs])
+    return pd.DataFrame(map(_summary_row, runs))
 
 
-def summary_row(run: RunData) -> dict[str, Any]:
-    """A run's size, cost, losses, adaptation and NER scores."""
+def _summary_row(run: RunData) -> dict[str, Any]:
     adapted, ner = run.results.get("adaptation") or {}, run.ner.get("ner", {})
     trained, fresh = (adapted.get(name) or [{}] for name in ("trained", "fresh"))
+    differences = adapted.get("differences") or {}
     test, baselines = ner.get("scores", {}).get("test", {}), ner.get("baselines", {})
     held_out = run.curve("eval_next_token_loss")["value"]
     return {
@@ -41,10 +41,13 @@ def summary_row(run: RunData) -> dict[str, Any]:
         "held-out loss at first": float(held_out.iloc[0]) if len(held_out) else np.nan,
         "held-out loss": run.last("eval_next_token_loss"),
         "held-out perplexity": run.last("eval_perplexity"),
-        **accuracy("query accuracy", trained[-1]),
+        **_accuracy("query accuracy", trained[-1]),
         "before the inner loop": trained[0].get("mean", np.nan),
-        **accuracy("fresh head", fresh[-1]),
-        **accuracy("prototypes", adapted.get("prototypes") or {}),
+        **_accuracy("fresh head", fresh[-1]),
+        **_accuracy("prototypes", adapted.get("prototypes") or {}),
+        **_accuracy(
+            "head - prototypes", differences.get("trained - prototypes", differences.get("fresh - prototypes", {}))
+        ),
         "chance": adapted.get("chance", np.nan),
         "held-out episodes": adapted.get("episodes", np.nan),
         "NER F1": test.get("f1", np.nan),
@@ -54,8 +57,7 @@ def summary_row(run: RunData) -> dict[str, Any]:
     }
 
 
-def accuracy(name: str, measured: dict[str, float]) -> dict[str, float]:
-    """Columns of an accuracy and the ends of its interval."""
+def _accuracy(name: str, measured: dict[str, float]) -> dict[str, float]:
     columns = {name: "mean", f"{name}, low": "low", f"{name}, high": "high"}
     return {column: measured.get(key, np.nan) for column, key in columns.items()}
 
@@ -65,36 +67,24 @@ def phase_table(analysed: list[AnalysedCurve]) -> pd.DataFrame:
     rows = []
     for curve in analysed:
         phases = curve.phases
-        points = "; ".join(f"{interval(point.at)}, p = {point.p_value:.3f}" for point in phases.change_points)
-        rows.append(
-            {
-                "run": curve.run,
-                "curve": curve.name,
-                "points": phases.points,
-                "course": phases.note or ", then ".join(segment.trend for segment in phases.segments),
-                "change points": points or ("" if phases.note else "none found"),
-                "knee": interval(phases.knee.at) if phases.knee else "" if phases.note else "no knee found",
-            }
-        )
+        if phases.note:
+            course, points, knee = phases.note, "", ""
+        else:
+            course = ", then ".join(segment.trend for segment in phases.segments)
+            points = "; ".join(f"{interval(point.at)}, p = {point.p_value:.3f}" for point in phases.change_points)
+            points, knee = points or "none found", interval(phases.knee.at) if phases.knee else "no knee found"
+        rows.append((curve.run, curve.name, phases.points, course, points, knee))
     return pd.DataFrame(rows, columns=["run", "curve", "points", "course", "change points", "knee"])
 
 
 def layer_table(orders: LayerOrders) -> pd.DataFrame:
     """A row a layer whose effective rank falls, the first to specialise first."""
-    rows = [
-        {
-            "run": run,
-            "curve": kind.title,
-            "module": module,
-            "layer": times.layer,
-            "specialises": interval(times.specialises),
-            "first in": f"{times.first:.0%}",
-            "reconverges": interval(times.reconverges) if times.reconverges else "not by the end",
-            "last in": f"{times.last:.0%}",
-        }
-        for (run, kind, module), order in orders.items()
-        for times in order.layers
-    ]
+    rows = []
+    for (run, kind, module), order in orders.items():
+        for times in order.layers:
+            first, last = f"{times.first:.0%}", f"{times.last:.0%}"
+            end = interval(times.reconverges) if times.reconverges else "not by the end"
+            rows.append((run, kind.title, module, times.layer, interval(times.specialises), first, end, last))
     columns = ["run", "curve", "module", "layer", "specialises", "first in", "reconverges", "last in"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -102,10 +92,7 @@ def layer_table(orders: LayerOrders) -> pd.DataFrame:
 def relations(summary: pd.DataFrame, analysed: list[AnalysedCurve], downstream: dict[str, float]) -> Relations:
     """Relate the knee of every mean effective rank to query accuracy and to F1, across runs.
 
-    Args:
-        summary: see `summary_table`.
-        analysed: curves of all runs.
-        downstream: F1 by label; of other runs the F1 of the summary counts.
+    `downstream` is F1 by label; of other runs the F1 of the summary counts.
     """
     by_run = summary.set_index("run")
     outcomes = {
@@ -126,27 +113,17 @@ def relations(summary: pd.DataFrame, analysed: list[AnalysedCurve], downstream: 
 
 def relation_table(related: Relations) -> pd.DataFrame:
     """A row a knee and outcome."""
-    rows = [
-        {
-            "knee of": knee,
-            "against": outcome,
-            "runs": relation.runs,
-            "rank correlation": interval(relation.correlation, ".2f") if relation.correlation else relation.note,
-            "p": "" if relation.p_value is None else f"{relation.p_value:.3f}",
-        }
-        for (knee, outcome), relation in related.items()
-    ]
+    rows = []
+    for pair, relation in related.items():
+        correlation = interval(relation.correlation, ".2f") if relation.correlation else relation.note
+        p_value = "" if relation.p_value is None else f"{relation.p_value:.3f}"
+        rows.append((*pair, relation.runs, correlation, p_value))
     return pd.DataFrame(rows, columns=["knee of", "against", "runs", "rank correlation", "p"])
 
 
 def curve_table(runs: list[RunData]) -> pd.DataFrame:
     """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, and `value`."""
-    parts = [
-        run.curve(series.metric).assign(run=run.label, metric=series.metric)
-        for run in runs
-        for chart in CHARTS
-        for series in chart.lines
-    ]
+    metrics = [series.metric for chart in CHARTS for series in chart.lines]
+    parts = [run.curve(metric).assign(run=run.label, metric=metric) for run in runs for metric in metrics]
     columns = ["run", "metric", *AXES, "value"]
-    parts = [part[columns] for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat([pd.DataFrame(columns=columns), *(part[columns] for part in parts if len(part))])

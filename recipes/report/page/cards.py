@@ -19,22 +19,24 @@ STATES = {
 def card(run: RunData, row: pd.Series, index: int) -> dict[str, Any]:
     """What page.html shows on the card of a run, from its row of the summary table."""
     of = "" if np.isnan(row["of steps"]) else f" of {row['of steps']:,.0f}"
-    main = [("Held-out perplexity", number(row["held-out perplexity"], ",.1f"))]
-    losses = [number(row[name], ".3f") for name in ("held-out loss at first", "held-out loss")]
-    rest = [("Held-out loss, first to last", " → ".join(losses))]
-    if not np.isnan(row["prototypes"]):
-        trained = not np.isnan(row["query accuracy"])
-        name = "query accuracy" if trained else "fresh head"
-        main.append(("Query accuracy" if trained else "Query accuracy, fresh head", f"{row[name]:.1%}"))
-        rest.append(("95 % interval", f"{row[f'{name}, low']:.1%} to {row[f'{name}, high']:.1%}"))
-        rest += [("A fresh head", f"{row['fresh head']:.1%}")] if trained else []
-        rest += [("Class prototypes, no head", f"{row['prototypes']:.1%}"), ("Chance", f"{row['chance']:.1%}")]
-    else:
-        rest.append(("Query accuracy, last training log", number(run.last("query_accuracy"), ".1%")))
-    if not np.isnan(row["NER F1"]):
-        rest.append(("NER test F1", f"{row['NER F1']:.3f}"))
-        rest.append(("NER gazetteer baseline", number(row["NER gazetteer baseline"])))
-    rest += [
+    trained, measured = not np.isnan(row["query accuracy"]), not np.isnan(row["prototypes"])
+    name = "query accuracy" if trained else "fresh head"
+    low, high = number(row[f"{name}, low"], ".1%"), number(row[f"{name}, high"], ".1%")
+    last = np.nan if measured else run.last("query_accuracy")
+    first_loss, last_loss = (number(row[column], ".3f") for column in ("held-out loss at first", "held-out loss"))
+    main = [
+        ("Held-out perplexity", number(row["held-out perplexity"], ",.1f")),
+        ("Query accuracy" if trained else "Query accuracy, fresh head", number(row[name], ".1%")),
+    ]
+    rest = [
+        ("Held-out loss, first to last", f"{first_loss} → {last_loss}"),
+        ("95 % interval", f"{low} to {high}"),
+        ("A fresh head", number(row["fresh head"] if trained else np.nan, ".1%")),
+        ("Class prototypes, no head", number(row["prototypes"], ".1%")),
+        ("Chance", number(row["chance"], ".1%")),
+        ("Query accuracy, last training log", number(last, ".1%")),
+        ("NER test F1", number(row["NER F1"], ".3f")),
+        ("NER gazetteer baseline", number(row["NER gazetteer baseline"])),
         ("Parameters", short(row["parameters"])),
         ("Tokens", short(row["tokens"])),
         ("of these by next-token loss", short(row["next-token tokens"])),

@@ -31,20 +31,15 @@ PHASE_METHOD = (
 
 
 def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[str]) -> str:
-    """The page.
-
-    Args:
-        runs: runs to show.
-        findings: their analysis.
-        ner: the NER sweeps; the page has no section on them when they hold no run.
-        files: names of the files beside the page.
-    """
+    """The page; `files` are the names of the files beside it."""
     environment = Environment(
         loader=PackageLoader("pico_maml.recipes.report.page"), autoescape=True, undefined=StrictUndefined
     )
     source = environment.loader.get_source  # type: ignore[union-attr]
-    rows = [row for _, row in findings.summary.iterrows()]
+    summary = findings.tables["summary"]
     whole, single = ([curve for curve in findings.analysed if (curve.layer < 0) == mean] for mean in (True, False))
+    after_start = {axis for axis in AXES for run in runs if (run.metrics[axis] > 0).any()}
+    axes = [(axis, name) for axis, name in AXES.items() if axis == "step" or axis in after_start]
     longest = max((len(run.metrics) for run in runs), default=0)
     return environment.get_template("page.html").render(
         title="Learning dynamics of " + join([run.label for run in runs]),
@@ -52,20 +47,20 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         "stands beside its baselines.",
         version=__version__,
         written=f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-        cards=[card(run, row, i) for i, (run, row) in enumerate(zip(runs, rows, strict=True))],
+        cards=[card(run, summary.iloc[i], i) for i, run in enumerate(runs)],
         findings=findings.run_statements,
-        axes=[(axis, name) for axis, name in AXES.items() if axis == "step" or known(axis, runs)],
+        axes=axes,
         charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         dynamics_table=dynamics_table(runs),
         phase_findings=findings.phase_statements,
         order_findings=findings.order_statements,
         phase_table=html_table(phase_table(whole)),
         layer_phase_table=html_table(phase_table(single)),
-        layer_table=html_table(findings.layers),
-        relation_table=html_table(findings.relations),
+        layer_table=html_table(findings.tables["layers"]),
+        relation_table=html_table(findings.tables["relations"]),
         phase_method=PHASE_METHOD,
         ner=ner_section(ner),
-        summary_table=html_table(findings.summary.set_index("run").T),
+        summary_table=html_table(summary.set_index("run").T),
         files=files,
         formula=FORMULA,
         thinned=number(MAXIMUM_POINTS) if longest > MAXIMUM_POINTS else "",
@@ -74,8 +69,3 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         script=Markup(source(environment, "page.js")[0]),
         plotly=Markup(get_plotlyjs()),
     )
-
-
-def known(axis: str, runs: list[RunData]) -> bool:
-    """True when any run has values of a unit after its start."""
-    return any((run.metrics[axis] > 0).any() for run in runs)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ....trainers.runs.charts import Chart
@@ -12,6 +11,7 @@ from ....trainers.runs.reader import RunData
 from ..dynamics import curves, kinds
 from ..formats import number
 from ..ner import ERRORS, TITLES, NERPart
+from .data import thin
 
 ROWS_OF_A_CHART = 12
 DASHES = {"solid": "Solid", "dash": "dashed", "dot": "dotted"}
@@ -54,7 +54,6 @@ def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
             )
             columns[name] = curve.set_index("step")["value"].map(lambda value: f"{value:{style}}")
     table = pd.DataFrame(columns).rename_axis("step")
-    rows = np.unique(np.linspace(0, len(table) - 1, min(len(table), ROWS_OF_A_CHART)).round().astype(int))
     styles = [f"{DASHES[series.dash]}: {series.name}" for series in chart.lines]
     return {
         "key": chart.key,
@@ -62,7 +61,7 @@ def chart_part(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
         "unit": chart.unit,
         "text": f"{chart.text} {', '.join(styles)}." if len(styles) > 1 else chart.text,
         "sentences": sentences,
-        "table": html_table(table.iloc[rows].fillna("").reset_index()),
+        "table": html_table(table.iloc[thin(len(table), ROWS_OF_A_CHART)].fillna("").reset_index()),
     }
 
 
@@ -73,18 +72,10 @@ def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
         own = curves(run, kind)
         for (module, layer), curve in sorted(own.items()):
             if layer == -1 or (module, -1) not in own:
-                first, last = curve.iloc[0], curve.iloc[-1]
-                rows.append(
-                    {
-                        "run": run.label,
-                        "quantity": kind.title,
-                        "module": module,
-                        "measured at": f"{len(curve)} steps",
-                        "first": f"{first['value']:.4g} (step {first['step']:,.0f})",
-                        "last": f"{last['value']:.4g} (step {last['step']:,.0f})",
-                    }
-                )
-    return html_table(pd.DataFrame(rows)) if rows else None
+                ends = (f"{end['value']:.4g} (step {end['step']:,.0f})" for end in (curve.iloc[0], curve.iloc[-1]))
+                rows.append((run.label, kind.title, module, f"{len(curve)} steps", *ends))
+    columns = ["run", "quantity", "module", "measured at", "first", "last"]
+    return html_table(pd.DataFrame(rows, columns=columns)) if rows else None
 
 
 def ner_section(ner: NERPart) -> dict[str, Any]:
@@ -93,21 +84,16 @@ def ner_section(ner: NERPart) -> dict[str, Any]:
         "count": ner.count,
         "note": ner.note,
         "heat_maps": [heat_map(title, table) for title, table in ner.heat_maps.items()],
-        "tables": titled(ner, TITLES),
-        "errors": titled(ner, ERRORS),
+        "tables": _titled(ner, TITLES),
+        "errors": _titled(ner, ERRORS),
     }
 
 
 def heat_map(title: str, table: pd.DataFrame) -> dict[str, Any]:
     """A heat map's title, columns, and rows with their names; None where a cell is missing."""
     cells = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return {
-        "title": title,
-        "columns": list(map(str, table.columns)),
-        "rows": list(zip(table.index, cells, strict=True)),
-    }
+    return {"title": title, "columns": list(table.columns), "rows": list(zip(table.index, cells, strict=True))}
 
 
-def titled(ner: NERPart, titles: dict[str, str]) -> list[tuple[str, HTMLTable]]:
-    """The tables that have rows, with their titles."""
+def _titled(ner: NERPart, titles: dict[str, str]) -> list[tuple[str, HTMLTable]]:
     return [(title, html_table(ner.tables[name])) for name, title in titles.items() if len(ner.tables.get(name, ()))]

@@ -123,7 +123,12 @@ def test_config_resolves_recipes_episodes_and_studies_only(monkeypatch, tmp_path
 
 
 def test_shipped_recipes_are_named_after_their_files():
-    assert {name for name in shipped_configs() if not name.startswith("episodes/")} == {"demo", "uner-sweep"} | {
+    assert {name for name in shipped_configs() if not name.startswith("episodes/")} == {
+        "demo",
+        "uner-sweep",
+        "paper-code",
+        "paper-code-ner",
+    } | {
         f"{kind}-{size}"
         for kind in ("pico-maml-decoder", "pico-decoder")
         for size in ("tiny", "small", "medium", "large")

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from pico_maml import PicoForCausalLM
+from pico_maml.recipes import finetune
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
@@ -16,7 +17,11 @@ from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
+FINETUNE_TYPES = (finetune.FinetuneArguments, finetune.NERConfig)
+AS_PUBLISHED = CONFIGS / "recipes" / "paper-code.yaml"
+NER_AS_PUBLISHED = CONFIGS / "recipes" / "paper-code-ner.yaml"
 SWEEP = CONFIGS / "recipes" / "uner-sweep.yaml"
+WHOLE_RECIPES = sorted({*CONFIGS.glob("recipes/*.yaml")} - {SWEEP, NER_AS_PUBLISHED, AS_PUBLISHED})
 PARAMETERS = {"tiny": 11_282_784, "small": 64_595_328, "medium": 181_095_168, "large": 569_808_384}
 # Table 10 and section 3 of the paper.
 PAPER = {
@@ -31,7 +36,7 @@ PAPER = {
 }
 
 
-@pytest.mark.parametrize("path", sorted({*CONFIGS.glob("recipes/*.yaml")} - {SWEEP}), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WHOLE_RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipe_parses_and_its_model_has_the_size_of_the_paper(path, tmp_path):
     model_args, corpus, *_, args = parse(TYPES, ["--config", str(path), "--output_dir", str(tmp_path), "--use_cpu"])
     with torch.device("meta"):
@@ -44,9 +49,9 @@ def test_shipped_recipe_parses_and_its_model_has_the_size_of_the_paper(path, tmp
     size = path.stem.rsplit("-")[-1]
     assert model.num_parameters() == PARAMETERS[size]
     assert args.hybrid_ratio == (0.5 if "maml" in path.stem else 0.0)
-    assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == (
-        1024 if size == "tiny" else 2048
-    )
+    # Section 3.3: eight micro-batches for every size, so four episodes a step.
+    assert args.gradient_accumulation_steps == 8
+    assert 4 * 8 * args.per_device_train_batch_size == (1024 if size == "tiny" else 2048)
     assert (args.learning_rate, args.warmup_steps, args.max_steps, args.bf16) == (3e-4, 2500, 6000, True)
     assert (args.lr_scheduler_type, args.save_steps, args.eval_steps) == ("cosine", 100, 100)
     assert (corpus.block_size, corpus.dataset) == (2048, "pico-lm/pretokenized-dolma")
@@ -96,3 +101,30 @@ def test_vanilla_and_maml_recipes_differ_in_episodes_only(size):
     differing = {name for name in maml if maml[name] != vanilla.get(name)}
     assert differing == {"hybrid_ratio", "output_dir", "n_query", "episode_window", "episode_pool", *PAPER}
     assert set(vanilla) <= set(maml)
+
+
+def test_ner_as_the_published_code_does_it_is_a_recipe_of_finetune_and_of_sweep():
+    _, alone = parse(
+        FINETUNE_TYPES, ["--config", str(NER_AS_PUBLISHED), "--model=m", "--treebank=da_ddt", "--output_dir=o"]
+    )
+    _, swept = parse(SWEEP_TYPES, ["--config", str(SWEEP), str(NER_AS_PUBLISHED)])
+    for args in (alone, swept):
+        assert (args.space_before_words, args.classifier_dropout, args.max_sentence_tokens) == (False, 0.0, 128)
+        assert (args.chosen_epoch, args.batch_by_length, args.num_train_epochs) == ("last", False, 10)
+        assert (args.learning_rate, args.lr_scheduler_type, args.warmup_steps) == (3e-5, "linear", 0)
+        assert (args.per_device_train_batch_size, args.labelled_subword, args.fp16) == (16, "first", True)
+
+
+@pytest.mark.parametrize(("kind", "size"), product(("pico-maml-decoder", "pico-decoder"), PARAMETERS))
+def test_every_size_can_be_pretrained_as_the_published_code_does(kind, size, tmp_path):
+    files = [f"{kind}-{size}", "paper-code"]
+    model_args, corpus, *_, args = parse(TYPES, ["--config", *files, "--output_dir", str(tmp_path), "--use_cpu"])
+    assert (model_args.model_size, model_args.initializer, corpus.block_size) == (size, "torch", 2048)
+    assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == 1024
+    assert args.gradient_accumulation_steps == 8
+    assert (args.max_grad_norm, args.decay_all_weights, args.weight_decay) == (0, True, 0.01)
+    assert (args.lr_scheduler_type, args.lr_schedule_steps, args.max_steps) == ("linear", 200_000, 6000)
+    assert (args.learning_rate, args.warmup_steps) == (3e-4, 2500)
+    assert args.hybrid_ratio == (0.5 if "maml" in kind else 0)
+    assert (args.episode_sampler, args.inner_lr, args.head_dropout) == ("random_positions", 0.01, 0)
+    assert (args.head_initializer, args.held_out_words) == ("published", 0)

@@ -91,6 +91,13 @@ def test_interrupted_series_continues_with_the_same_result(family, corpus, tmp_p
     assert frame.query("quantity == 'cka' and step == 0").value.max() < 0.99
 
 
+def test_folder_of_a_run_is_no_output_folder(pretrained, held_out):
+    before = (pretrained / "learning_dynamics.jsonl").read_bytes()
+    with pytest.raises(InputError, match="was started with other arguments"):
+        dynamics.main(["--model", str(pretrained), "--output_dir", str(pretrained), *held_out])
+    assert (pretrained / "learning_dynamics.jsonl").read_bytes() == before
+
+
 def test_checkpoints_of_a_run_give_the_values_of_the_run(pretrained, held_out, tmp_path):
     argv = ["--model", str(pretrained), "--output_dir", str(tmp_path / "out"), *held_out, "--dynamics_ov_circuits"]
     assert dynamics.main(argv) == [2, 4]

@@ -39,8 +39,13 @@ def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, wo
     adaptation = evaluate(meta, pool, words, inner_steps=4)
     assert len(adaptation.trained) == len(adaptation.fresh) == 5
     for accuracy in (*adaptation.trained, *adaptation.fresh, adaptation.prototypes):
-        assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
+        assert accuracy.low < accuracy.mean < accuracy.high
     assert adaptation.chance == pytest.approx(1 / 3)
+    assert set(adaptation.differences) == {"fresh - prototypes", "trained - prototypes", "trained - fresh"}
+    gap = adaptation.trained[-1].mean - adaptation.fresh[-1].mean
+    assert adaptation.differences["trained - fresh"].mean == pytest.approx(gap)
+    assert 3 <= adaptation.words <= 12 * 3
+    assert 2 <= adaptation.blocks <= len(pool)
     assert "3      2   33.3%" in adaptation_table([adaptation])
 
 

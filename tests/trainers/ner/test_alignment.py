@@ -74,3 +74,16 @@ def test_a_tokenizer_without_word_ids_is_an_error(tokenizer):
 
     with pytest.raises(InputError, match="Slow gives no word ids: use a fast tokenizer"):
         align({"tokens": [["a"]], "ner_tags": [[0]]}, Slow(), 8)
+
+
+def test_words_without_their_space_are_cut_as_at_the_start_of_a_text(tokenizer):
+    rows = {"tokens": [["ab", "cd"]], "ner_tags": [[1, 3]]}
+
+    def subwords(space: bool) -> list[int]:
+        return align(rows, tokenizer, 60, space_before_words=space)["input_ids"][0]
+
+    def ids(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    assert subwords(True) == ids(" ab") + ids(" cd")
+    assert subwords(False) == ids("ab") + ids("cd") != subwords(True)

@@ -193,3 +193,74 @@ def test_predicted_tags_have_the_order_of_the_rows(classifier, tokenizer, treeba
     tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, num_train_epochs=1))
     assert [len(row) for row in tuned.tags["test"]] == [len(row) for row in treebank["test"]["tokens"]]
     assert len(np.unique([len(row) for row in tuned.tags["test"]])) > 1
+
+
+def test_words_without_their_space_are_learned_and_recorded_in_the_saved_model(
+    classifier, tokenizer, treebank, tmp_path
+):
+    seen: list[list[int]] = []
+    classifier.pico_decoder.register_forward_pre_hook(lambda _, args: seen.extend(args[0].tolist()))
+    fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, space_before_words=False, num_train_epochs=1))
+    bare, spaced = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("CD", " CD"))
+    assert any(row[: len(bare)] == bare for row in seen)
+    assert not any(row[: len(spaced)] == spaced for row in seen)
+    classifier.save_pretrained(tmp_path / "saved")
+    assert PicoForTokenClassification.from_pretrained(tmp_path / "saved").config.space_before_words is False
+
+
+@pytest.mark.parametrize(("given", "dropout"), [(None, 0.1), (0.0, 0.0), (0.5, 0.5)])
+def test_classifier_dropout_is_that_of_the_arguments_or_of_the_model(
+    classifier, tokenizer, treebank, tmp_path, given, dropout
+):
+    fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, classifier_dropout=given, max_steps=1))
+    assert classifier.dropout.p == dropout
+    classifier.save_pretrained(tmp_path / "saved")
+    assert PicoForTokenClassification.from_pretrained(tmp_path / "saved").dropout.p == dropout
+
+
+def test_sentences_are_cut_after_the_given_number_of_subwords(classifier, tokenizer, treebank, tmp_path):
+    tuned = fine_tune(classifier, tokenizer, treebank, arguments(tmp_path, max_sentence_tokens=2, max_steps=1))
+    classifier.config.max_seq_len = 2
+    assert tuned.truncated_words["test"] > 0
+    assert fine_tune(classifier, tokenizer, treebank, arguments(tmp_path / "2", max_steps=1)).truncated_words == (
+        tuned.truncated_words
+    )
+
+
+def test_the_last_epoch_can_be_chosen_and_nothing_is_evaluated_before(classifier, tokenizer, treebank, tmp_path):
+    args = arguments(tmp_path, chosen_epoch="last", early_stopping_patience=1, num_train_epochs=6)
+    tuned = fine_tune(classifier, tokenizer, treebank, args)
+    assert (tuned.epochs, tuned.best_epoch) == (6, None)
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+
+
+def test_sentences_in_random_order_are_batched_whatever_their_length(classifier, tokenizer, treebank, tmp_path):
+    def padding(by_length: bool) -> float:
+        padded: list[float] = []
+
+        def count(_, args, kwargs):
+            if classifier.training:
+                padded.append((kwargs["input_ids"] == tokenizer.pad_token_id).float().mean().item())
+
+        handle = classifier.register_forward_pre_hook(count, with_kwargs=True)
+        args = arguments(
+            tmp_path / str(by_length), batch_by_length=by_length, num_train_epochs=2, per_device_train_batch_size=4
+        )
+        fine_tune(classifier, tokenizer, treebank, args)
+        handle.remove()
+        return sum(padded) / len(padded)
+
+    assert padding(True) < padding(False) / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chosen_epoch": "first"}, "chosen_epoch must be one of best, last, got 'first'"),
+        ({"classifier_dropout": 1.0}, "classifier_dropout must be at least 0 and below 1, got 1.0"),
+        ({"max_sentence_tokens": 0}, "max_sentence_tokens must be at least 1, got 0"),
+    ],
+)
+def test_wrong_choices_of_the_published_code_raise(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        arguments(tmp_path, **changes)

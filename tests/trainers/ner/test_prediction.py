@@ -73,3 +73,17 @@ def test_entities_have_the_mean_probability_of_their_tags():
 def test_a_model_that_was_not_fine_tuned_is_an_error(model, config, tokenizer):
     with pytest.raises(InputError, match="the model knows the labels LABEL_0, LABEL_1"):
         predict(PicoForTokenClassification(config), tokenizer, [["ab"]])
+
+
+def test_words_are_tokenized_as_in_fine_tuning(tagger, tokenizer):
+    sentences = [["ab", "cdefgh", "ij"]]
+    spaced = predict(tagger, tokenizer, sentences)
+    tagger.config.space_before_words = True
+    assert predict(tagger, tokenizer, sentences) == spaced, "models without a record have words with their space"
+    tagger.config.space_before_words = False
+    (bare,) = predict(tagger, tokenizer, sentences)
+    assert bare.probabilities != spaced[0].probabilities
+    first, second, third = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in sentences[0])
+    ids, starts = [*first, *second, *third], [0, len(first), len(first + second)]
+    logits = tagger(input_ids=torch.tensor([ids])).logits[0, starts]
+    assert bare.probabilities == pytest.approx(logits.softmax(-1).max(-1).values.tolist(), abs=1e-5)

@@ -27,6 +27,12 @@ def test_work_continues_only_with_the_same_arguments(tmp_path):
         check_free_or_same(tmp_path / "started", now | {"seeds": [3], "rate": 0.2}, FREE)
 
 
+def test_folder_of_another_command_is_not_continued(tmp_path):
+    write_json(tmp_path / ARGUMENTS_FILE, {"seed": 1} | {f"option_{i}": i for i in range(9)})
+    with pytest.raises(InputError, match=r"arguments: option_0 0 -> None, .*, option_7 7 -> None and 1 more; give"):
+        check_free_or_same(tmp_path, {"seed": 1}, FREE)
+
+
 def test_finished_run_is_resumed_only_with_more_steps(tmp_path, caplog):
     arguments = {"max_steps": 4, "seed": 1}
     write_json(tmp_path / ARGUMENTS_FILE, arguments)

@@ -20,8 +20,7 @@ def paired_bootstrap(first: np.ndarray, second: np.ndarray, samples: int = 1000,
     """Resample the sentences of a test set, the same ones for both systems (Koehn 2004; Berg-Kirkpatrick et al. 2012).
 
     Args:
-        first: (S, 3) correct, predicted and gold entities of each sentence (see `sentence_counts`), summed over seeds.
-        second: (S, 3), of the same sentences.
+        first, second: (S, 3) correct, predicted and gold entities of each sentence, summed over seeds.
         samples: number of resamples.
         seed: of the resampling.
 

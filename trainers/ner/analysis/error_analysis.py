@@ -1,92 +1,104 @@
-"""Errors of predicted entities: confusions of classes, wrong ends, and recall by length and novelty."""
+"""Errors of a sweep's runs, as tables: confusions of classes, wrong ends, and recall by length and novelty."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from ..iob2 import Entity
+import pandas as pd
+
+from ..alignment import gold_tags
+from ..iob2 import Entity, to_entities
+from ..treebank import load_treebank
+from .tables import RUN
 
 # Recall is given for entities of so many words; the last number includes longer ones.
 LENGTHS = (1, 2, 3, 4)
 NOTHING = "-"
 LONGEST_SHOWN = 10
+# Words and entities of a sentence.
+Sentence = tuple[Sequence[str], Sequence[Entity]]
 
 
-@dataclass
-class Errors:
-    """Correct and wrong predictions on a test set.
+def error_tables(results: list[dict[str, Any]], uner_dir: str | None) -> dict[str, pd.DataFrame]:
+    """The tables `errors` (a row a run and test set), `confusions` (a row a pair of classes) and `longest_entities`.
 
-    Attributes:
-        confusions: number of entities by (gold class, predicted class) where both ends are right; (PER, -) are missed,
-            (-, PER) are invented.
-        wrong_ends: the same for predictions that overlap a gold entity but end elsewhere, once for each gold entity
-            that they overlap; they count neither as missed nor as invented.
-        by_length: number of words to (found, all) entities of that length, or longer for the last.
-        seen, unseen: (found, all) entities whose words are, or are not, those of a training entity.
-        longest: the longest entities: words, class, found.
+    Raises:
+        InputError: a missing treebank.
     """
+    rows: dict[str, list[dict[str, Any]]] = {"errors": [], "confusions": [], "longest_entities": []}
+    for result in results:
+        train = sentences(load_treebank(result["train_on"], uner_dir)["train"])
+        known = {surface(words, entity) for words, entities in train for entity in entities}
+        for test, entities in result["entities"].items():
+            gold = sentences(load_treebank(test, uner_dir)["test"])
+            predicted: list[list[Entity]] = [[] for _ in gold]
+            for sentence, *entity in entities:
+                predicted[sentence].append(Entity(*entity))
+            run = {**{name: result[name] for name in RUN}, "test": test}
+            table = entity_table(gold, predicted, known)
+            rows["errors"].append(run | recalls(table))
+            longest = table.nlargest(LONGEST_SHOWN, "length")[["entity", "class", "found"]]
+            rows["longest_entities"] += [run | row for row in longest.to_dict("records")]
+            errors = sum((sentence_errors(*pair) for pair in zip(gold, predicted, strict=True)), Counter())
+            rows["confusions"] += [
+                {**run, "kind": kind, "gold": label, "predicted": other, "count": count}
+                for (kind, label, other), count in sorted(errors.items())
+            ]
+    return {name: pd.DataFrame(part).set_index(RUN) for name, part in rows.items()}
 
-    confusions: Counter[tuple[str, str]]
-    wrong_ends: Counter[tuple[str, str]]
-    by_length: dict[int, tuple[int, int]]
-    seen: tuple[int, int]
-    unseen: tuple[int, int]
-    longest: list[tuple[str, str, bool]]
+
+def sentences(rows: Any) -> list[Sentence]:
+    """The words and gold entities of each sentence of a split."""
+    return [(words, to_entities(tags)) for words, tags in zip(rows[:]["tokens"], gold_tags(rows), strict=True)]
 
 
-def surface(tokens: Sequence[str], entity: Entity) -> str:
+def surface(words: Sequence[str], entity: Entity) -> str:
     """The words of an entity."""
-    return " ".join(tokens[entity.start : entity.end])
+    return " ".join(words[entity.start : entity.end])
 
 
-def analyse(
-    tokens: Sequence[Sequence[str]],
-    gold: Sequence[Sequence[Entity]],
-    predicted: Sequence[Sequence[Entity]],
-    known: set[str],
-) -> Errors:
-    """Count correct and wrong predictions.
+def entity_table(gold: Iterable[Sentence], predicted: Iterable[Sequence[Entity]], known: set[str]) -> pd.DataFrame:
+    """A row a gold entity: its words, length and class, and whether it was found and is among the `known` ones."""
+    rows = [
+        (surface(words, entity), entity.end - entity.start, entity.label, entity in guesses)
+        for (words, entities), guesses in zip(gold, predicted, strict=True)
+        for entity in entities
+    ]
+    table = pd.DataFrame(rows, columns=["entity", "length", "class", "found"])
+    return table.assign(known=table["entity"].isin(known)).astype({"length": int, "found": bool})
 
-    Args:
-        tokens: words of each sentence.
-        gold: entities of each sentence.
-        predicted: entities that a model predicts in each.
-        known: the words of each training entity (see `surface`).
+
+def recalls(entities: pd.DataFrame) -> dict[str, float]:
+    """Recall and number of entities, by whether they occur in training and by length; see `entity_table`."""
+    chosen = {"seen in training": entities["known"], "unseen": ~entities["known"]}
+    for length in LENGTHS:
+        name = f"{length} words{' or more' if length == LENGTHS[-1] else ''}"
+        chosen[name] = entities["length"].clip(upper=LENGTHS[-1]) == length
+    columns: dict[str, float] = {}
+    for name, mask in chosen.items():
+        columns |= {f"recall, {name}": entities["found"][mask].mean(), f"entities, {name}": mask.sum()}
+    return columns
+
+
+def sentence_errors(gold: Sentence, predicted: Sequence[Entity]) -> Counter[tuple[str, str, str]]:
+    """Number of entities of a sentence by (kind, gold class, predicted class).
+
+    `confusions` have both ends right; (PER, -) are missed, (-, PER) are invented. `wrong_ends` overlap a gold entity
+    but end elsewhere, once for each gold entity that they overlap; they count neither as missed nor as invented.
     """
-    confusions: Counter[tuple[str, str]] = Counter()
-    wrong_ends: Counter[tuple[str, str]] = Counter()
-    entities = []  # number of words, words, class, found
-    for words, wanted, guesses in zip(tokens, gold, predicted, strict=True):
-        entities += [(e.end - e.start, surface(words, e), e.label, e in guesses) for e in wanted]
-        _count(wanted, guesses, confusions, wrong_ends)
-    return Errors(
-        confusions=confusions,
-        wrong_ends=wrong_ends,
-        by_length={n: _recall([e[3] for e in entities if min(e[0], LENGTHS[-1]) == n]) for n in LENGTHS},
-        seen=_recall([e[3] for e in entities if e[1] in known]),
-        unseen=_recall([e[3] for e in entities if e[1] not in known]),
-        longest=[e[1:] for e in sorted(entities, key=lambda e: -e[0])[:LONGEST_SHOWN]],
-    )
-
-
-def _count(gold: Sequence[Entity], predicted: Sequence[Entity], confusions: Counter, wrong_ends: Counter) -> None:
-    """Add the errors of a sentence to the two counters."""
     by_ends = {(entity.start, entity.end): entity for entity in predicted}
+    errors: Counter[tuple[str, str, str]] = Counter()
     invented = set(predicted)
-    for entity in gold:
+    for entity in gold[1]:
         same = by_ends.get((entity.start, entity.end))
         overlaps = [other for other in predicted if other.start < entity.end and entity.start < other.end]
         if same is not None:
-            confusions[entity.label, same.label] += 1
+            errors["confusions", entity.label, same.label] += 1
             invented.discard(same)
         elif overlaps:
-            wrong_ends.update((entity.label, other.label) for other in overlaps)
+            errors.update(("wrong_ends", entity.label, other.label) for other in overlaps)
             invented.difference_update(overlaps)
         else:
-            confusions[entity.label, NOTHING] += 1
-    confusions.update((NOTHING, other.label) for other in invented)
-
-
-def _recall(hits: list[bool]) -> tuple[int, int]:
-    """(found, all) entities."""
-    return sum(hits), len(hits)
+            errors["confusions", entity.label, NOTHING] += 1
+    errors.update(("confusions", NOTHING, other.label) for other in invented)
+    return errors

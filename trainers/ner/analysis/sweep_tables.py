@@ -13,12 +13,7 @@ from . import tables
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways of pretraining, by their names in the models of a sweep, and how they are compared.
-
-    Attributes:
-        bootstrap_samples: resamples of each interval and p-value.
-        transfer_from: training treebanks that Table 6 averages over (None: all).
-    """
+    """Two ways of pretraining, by their names in a sweep; Table 6 averages over `transfer_from` (None: all)."""
 
     baseline: str
     treatment: str

@@ -1,7 +1,7 @@
 """The paper's tables of fine-tuning results for any runs: pure functions on one long table of scores."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -36,15 +36,15 @@ def seeds(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.groupby(CELL)["f1"].agg(["mean", "std", "count"])
 
 
-def relative(baseline: float, value: float) -> float:
-    """Improvement in per cent of the baseline; NaN below `MINIMUM_BASELINE`."""
-    return 100 * (value - baseline) / baseline if baseline >= MINIMUM_BASELINE else np.nan
+def relative(baseline: Any, value: Any) -> Any:
+    """Improvement in per cent of the baseline, of numbers or tables; NaN below `MINIMUM_BASELINE`."""
+    return 100 * (value - baseline) / np.where(baseline >= MINIMUM_BASELINE, baseline, np.nan)
 
 
 def in_language(scores: pd.DataFrame, mode: str) -> pd.DataFrame:
     """Table 7: F1 on the training treebank's own test set, by size and pretraining."""
     own = scores[(scores["train_on"] == scores["test"]) & (scores["mode"] == mode)]
-    return _ordered(own.pivot_table(index=["size", "pretraining"], columns="test", values="f1"))
+    return _ordered(_ordered(own.pivot_table(index=["size", "pretraining"], columns="test", values="f1")), axis=1)
 
 
 def in_language_improvement(scores: pd.DataFrame, mode: str, baseline: str, treatment: str) -> pd.DataFrame:
@@ -83,22 +83,19 @@ def class_difference(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.
     own = scores[scores["train_on"] == scores["test"]]
     means = _paired(own, baseline, treatment).groupby(["mode", "size", "pretraining"])[list(CLASSES)].mean()
     first, second = _pair(means, baseline, treatment)
-    return _sizes_first(second - first)
+    return _ordered(second - first)
 
 
 def cross_f1(scores: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Appendix C.3: F1 by training treebank (rows) and test set (columns), for each size, pretraining and mode."""
     return {
-        model: _ordered(rows.pivot_table(index="train_on", columns="test", values="f1"))
+        model: _ordered(_ordered(rows.pivot_table(index="train_on", columns="test", values="f1")), axis=1)
         for model, rows in scores.groupby(["size", "pretraining", "mode"], sort=False)
     }
 
 
 def differences(results: list[dict[str, Any]], baseline: str, treatment: str, samples: int = 1000) -> pd.DataFrame:
-    """Every difference between treatment and baseline, with its `paired_bootstrap` over sentences.
-
-    Runs that differ in their seed alone are summed, over the seeds that both pretrainings have.
-    """
+    """Differences between the pretrainings in each cell, summed over the seeds that both have (`paired_bootstrap`)."""
     cells: dict[tuple, dict[tuple, np.ndarray]] = {}
     for result in results:
         for test, counts in result["counts"].items():
@@ -137,7 +134,7 @@ def beside(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     joined = joined.reorder_levels([*names, 0], axis=1)
     columns = list(dict.fromkeys(name[:-1] for name in joined.columns))
     order = [(*column, source) for column in columns for source in ("ours", "paper") if (*column, source) in joined]
-    return _sizes_first(joined[order])
+    return _ordered(joined[order])
 
 
 def _paired(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
@@ -149,9 +146,7 @@ def _paired(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame
 
 
 def _improvement(table: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """Relative improvement of the treatment's rows over the baseline's."""
-    first, second = _pair(table, baseline, treatment)
-    return _sizes_first(first.combine(second, lambda a, b: pd.Series(map(relative, a, b), a.index)))
+    return _ordered(relative(*_pair(table, baseline, treatment)))
 
 
 def _pair(table: pd.DataFrame, baseline: str, treatment: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -161,21 +156,11 @@ def _pair(table: pd.DataFrame, baseline: str, treatment: str) -> tuple[pd.DataFr
     return first.align(second, join="inner")
 
 
-def _ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort sizes from small to large, and treebanks in the order of the benchmark; others last."""
-    known = [name for name in TREEBANKS if name in table.columns]
-    table = table[known + [name for name in table.columns if name not in known]]
-    if table.index.name == "train_on":
-        rows = [name for name in TREEBANKS if name in table.index]
-        return table.reindex(rows + [name for name in table.index if name not in rows])
-    return _sizes_first(table)
+def _ordered(table: pd.DataFrame, axis: Literal[0, 1] = 0) -> pd.DataFrame:
+    """Sort sizes from small to large and treebanks in the order of the benchmark, others last and by name."""
+    places = {name: i for i, name in enumerate((*SIZES, *TREEBANKS))}
 
+    def by_place(level: pd.Index) -> pd.Index:
+        return level.map(lambda name: f"{places.get(name, len(places)):02} {name}")
 
-def _sizes_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort rows from the smallest size to the largest, other names last."""
-    order = {size: i for i, size in enumerate(SIZES)}
-    return table.sort_index(
-        level="size",
-        sort_remaining=True,
-        key=lambda level: level.map(lambda name: (order.get(name, len(order)), name)),
-    )
+    return table.sort_index(axis=axis, key=by_place)

@@ -145,7 +145,8 @@ class SafeTrainer(Trainer):
         norm = super()._get_grad_norm(model, grad_norm)
         whole = norm.full_tensor() if isinstance(norm, DTensor) else torch.as_tensor(norm, device=self.args.device)
         *judged, asked = sums([*self.guard.on_this_process(whole), float(self.preemption.asked)])
-        why = None if self.accelerator.scaler is not None else self.guard.judge(*judged)  # which skips by itself
+        # A gradient scaler skips updates itself.
+        why = None if self.accelerator.scaler is not None else self.guard.judge(*judged)
         if why is not None:
             self.counts["updates_skipped"] += 1
             model.zero_grad(set_to_none=True)  # an optimizer skips parameters without a gradient
