@@ -108,18 +108,18 @@ def run_killed(folder: Path, corpus: str, processes: int, options: dict, kills: 
             assert finished(folder), log.read_text()[-6000:]
             break
         wait_for_the_moment(folder, began, seconds, moments, while_saving=tally.kills % 2 == 1)
-        tally.while_saving += saving_since(folder) > began
-        tally.before_the_first_checkpoint += not any(folder.glob("checkpoint-*"))
-        if processes > 1 and moments.random() < 0.5:
-            kill(moments.choice(children))  # the others notice
-            tally.one_of_several += 1
-        else:
-            for child in children:
-                kill(child)
-        tally.kills += 1
+        while_saving, first = saving_since(folder) > began, not any(folder.glob("checkpoint-*"))
+        only_one = processes > 1 and moments.random() < 0.5
+        for child in [moments.choice(children)] if only_one else children:
+            kill(child)  # if it was one of several, the others notice
         tally.hangs += not ended(children)
-        if finished(folder) and tally.kills < kills:
-            shutil.rmtree(folder)  # it was too fast: once more from the start
+        if finished(folder):
+            shutil.rmtree(folder)  # the kill came too late and does not count: once more from the start
+            continue
+        tally.kills += 1
+        tally.while_saving += while_saving
+        tally.before_the_first_checkpoint += first
+        tally.one_of_several += only_one
     return tally
 
 
