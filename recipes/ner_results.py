@@ -9,8 +9,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..trainers import InputError
-from ..trainers.checks import check_at_least
 from ..trainers.ner.analysis import tables
 from ..trainers.ner.analysis.error_analysis import error_tables
 from ..trainers.ner.analysis.figures import class_bars, heat_map
@@ -28,49 +26,37 @@ class NERResultsArguments:
 
     sweeps: list[str] = field(metadata={"help": "Folders of sweeps, whose runs are pooled."})
     output_dir: str = field(metadata={"help": "Folder for CSV, LaTeX and PNG files."})
-    baseline: str = field(default="vanilla", metadata={"help": "Pretraining that is the baseline of the comparison."})
-    treatment: str = field(default="maml", metadata={"help": "Pretraining that is compared with it."})
-    transfer_from: list[str] | None = field(
-        default=None, metadata={"help": "Training treebanks that Table 6 averages over (unset: all)."}
-    )
-    bootstrap_samples: int = field(default=1000, metadata={"help": "Resamples of each interval and p-value."})
     errors: bool = field(default=False, metadata={"help": "Also analyse errors; reads the treebanks."})
     uner_dir: str | None = field(
         default=None, metadata={"help": "Folder of the Universal NER files, for `errors` (unset: the cached ones)."}
     )
 
-    def __post_init__(self) -> None:
-        check_at_least(1, bootstrap_samples=self.bootstrap_samples)
-        if self.baseline == self.treatment:
-            raise InputError(f"baseline and treatment are both {self.baseline!r}: name two ways of pretraining")
-
 
 def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     """Run the command; returns its tables by file name."""
-    (args,) = parse((NERResultsArguments,), argv, prog="ner_results")
+    args, comparison = parse((NERResultsArguments, Comparison), argv, prog="ner_results")
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     results = load_results([Path(folder) for folder in args.sweeps])
     scores = tables.scores_of(results)
-    comparison = Comparison(args.baseline, args.treatment, args.bootstrap_samples, args.transfer_from)
     named = all_tables(results, scores, comparison)
     if args.errors:
         named |= error_tables(results, args.uner_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     for name, table in named.items():
         write_table(output_dir, name, table, "{:.1f}" if name in PERCENT else "{:.3f}")
-    for name, figure in figures(scores, args.baseline, args.treatment).items():
+    for name, figure in figures(scores, comparison).items():
         figure.savefig(output_dir / f"{name}.png", dpi=150)
     print(f"{len(results)} runs: {len(named)} tables and the figures are in {output_dir}")
     return named
 
 
-def figures(scores: pd.DataFrame, baseline: str, treatment: str) -> dict[str, Figure]:
+def figures(scores: pd.DataFrame, comparison: Comparison) -> dict[str, Figure]:
     """Figure 3 of the paper, if both ways of pretraining have runs, and a heat map a model and mode, by file name."""
     named = {}
-    bars = tables.class_difference(scores, baseline, treatment)
+    bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
     if len(bars):
-        named["figure_3"] = class_bars(bars, f"{treatment} minus {baseline}, in language")
+        named["figure_3"] = class_bars(bars, f"{comparison.treatment} minus {comparison.baseline}, in language")
     for (size, pretraining, mode), table in tables.cross_f1(scores).items():
         named[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, f"{size} {pretraining}, {mode} fine-tuning")
     return named

@@ -148,8 +148,8 @@ def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
     """Average neighbours to at most `MAXIMUM_POINTS` points."""
     if len(x) <= MAXIMUM_POINTS:
         return x, y
-    parts = np.array_split(np.arange(len(x)), MAXIMUM_POINTS)
-    return np.array([x[part].mean() for part in parts]), np.array([y[part].mean() for part in parts])
+    x, y = (np.array([part.mean() for part in np.array_split(values, MAXIMUM_POINTS)]) for values in (x, y))
+    return x, y
 
 
 def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tuple[Array, list[float]]:

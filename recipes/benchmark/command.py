@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from ...trainers.checks import check_at_least, check_choice
@@ -41,8 +42,7 @@ class BenchmarkArguments:
     episode_window: int = field(default=EpisodeConfig.episode_window, metadata={"help": "Tokens of a window."})
     rounds: int = field(default=7, metadata={"help": "Rounds in which every task runs once, after one to warm up."})
     threads: int = field(
-        default=1,
-        metadata={"help": "CPU threads. With several, CPU seconds include their waiting for each other."},
+        default=1, metadata={"help": "CPU threads. With several, CPU seconds include their waiting for each other."}
     )
     compiled: bool = field(
         default=False, metadata={"help": "Also time the step with a compiled decoder; compiling takes minutes."}
@@ -66,60 +66,49 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     print(" ".join(f"{name}={value}" for name, value in results["machine"].items()))
     for name, job in jobs.items():
         measured = results["measured"][name] = job()
-        if "ratios" in measured:
-            print("\n" + table(name, measured))
-        if "utilisation" in measured:
-            print_step(measured)
-        if "shares" in measured:
-            print_shares(name, measured["shares"])
-        if "late_beside_early" in measured:
-            print_startup(measured)
+        print(f"\n{name}\n{text_of(measured)}")
         write_json(Path(args.output, "benchmark.json"), results)
     return results
 
 
 def planned(args: BenchmarkArguments) -> dict[str, Callable[[], dict[str, Any]]]:
-    """The measurements of each part, by name."""
-    shapes, small = [Shape.parse(text) for text in args.shapes], Shape.parse(args.small_shape)
-    parts: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
-        "step": {
-            f"step, {shape}": partial(measure_steps, shape, args.vocab_size, args.rounds, args.compiled)
-            for shape in shapes
-        },
-        "episode": {
-            f"episode, {small}": partial(measure_episodes, small, args.vocab_size, args.episode_window, args.rounds)
-        },
-        "generation": {f"generation, {small}": partial(measure_generation, small, args.vocab_size, args.rounds)},
-        "trainer": {f"trainer, {small}": partial(measure_trainer, small, args.vocab_size, args.rounds)},
-        "startup": {"startup": partial(measure_startup, args.rounds)},
+    """The measurements of the chosen parts, by name."""
+    shapes, small = map(Shape.parse, args.shapes), Shape.parse(args.small_shape)
+    shared = (args.vocab_size, args.rounds)
+    jobs = {f"step, {shape}": partial(measure_steps, shape, *shared, args.compiled) for shape in shapes} | {
+        f"episode, {small}": partial(measure_episodes, small, *shared, args.episode_window),
+        f"generation, {small}": partial(measure_generation, small, *shared),
+        f"trainer, {small}": partial(measure_trainer, small, *shared),
+        "startup": partial(measure_startup, args.rounds),
     }
-    return {name: job for part in PARTS if part in args.parts for name, job in parts[part].items()}
+    return {name: job for name, job in jobs.items() if name.split(",")[0] in args.parts}
 
 
-def print_step(measured: dict[str, Any]) -> None:
-    """Print first losses, peak memory, rates and utilisation of a training step."""
-    print(f"{'':32}{'first loss':>12}{'peak MB above weights':>24}{'GFLOP a CPU-second':>20}{'of a product':>14}")
-    for name, share in measured["utilisation"].items():
-        rate = measured["flops"] / measured["cpu_seconds"][name] / 1e9
-        memory = measured["peak_memory"].get(name)
-        print(
-            f"{name:32}{measured['first_loss'][name]:12.5f}{'' if memory is None else f'{memory / 2**20:.0f}':>24}"
-            f"{rate:20.1f}{share:14.2f}"
+def text_of(measured: dict[str, Any]) -> str:
+    """A measurement as text for people."""
+    if "shares" in measured:
+        shares = measured["shares"]
+        return (
+            f"reading data: {shares['data']:.2%} of the steps; dynamics every 100 steps: {shares['dynamics']:.2%}\n"
+            f"saving a checkpoint takes as long as {shares['saving']:.2f} steps"
         )
-    for name, entry in measured["speed_up"].items():
-        print(f"{name}: {entry['cpu']:.2f} times the tokens a CPU-second of {entry['of']}")
+    if "late_beside_early" in measured:
+        lines = [f"{name}: {seconds:.2f} s to the first step" for name, seconds in measured["seconds"].items()]
+        return "\n".join([*lines, f"resuming late takes {measured['late_beside_early']:.2f} times as long as early"])
+    return table(measured) + (f"\n{step_table(measured)}" if "utilisation" in measured else "")
 
 
-def print_shares(title: str, shares: dict[str, float]) -> None:
-    """Print the time that a run spends beside its steps."""
-    print(f"\n{title}")
-    print(f"reading data: {shares['data']:.2%} of the steps; dynamics every 100 steps: {shares['dynamics']:.2%}")
-    print(f"saving a checkpoint takes as long as {shares['saving']:.2f} steps")
-
-
-def print_startup(measured: dict[str, Any]) -> None:
-    """Print the seconds until the first step, wall clock, with PyTorch's own number of threads."""
-    print("\nfrom the command to the first training step")
-    for name, seconds in measured["seconds"].items():
-        print(f"{name:46}{seconds:9.2f}")
-    print(f"resuming late takes {measured['late_beside_early']:.2f} times as long as early")
+def step_table(measured: dict[str, Any]) -> str:
+    """First losses, peak memory, rates and utilisation of a training step."""
+    columns = {
+        "first loss": measured["first_loss"],
+        "peak MB above weights": pd.Series(measured["peak_memory"], dtype=float) / 2**20,
+        "GFLOP a CPU-second": measured["flops"] / 1e9 / pd.Series(measured["cpu_seconds"]),
+        "of a product": measured["utilisation"],
+    }
+    shown = pd.DataFrame(columns).loc[list(measured["utilisation"])]
+    lines = [
+        f"{name}: {entry['cpu']:.2f} times the tokens a CPU-second of {entry['of']}"
+        for name, entry in measured["speed_up"].items()
+    ]
+    return "\n".join([shown.to_string(float_format="{:.3f}".format, na_rep=""), *lines])

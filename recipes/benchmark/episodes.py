@@ -1,5 +1,7 @@
 """Time episodes and their parts beside a next-token micro-batch, forward and backward."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from ...modeling_pico import PicoForCausalLM
 from ...trainers import InputError, adapt_head, sample_episode
 from ...trainers.episodes import Episode, episode_generator, sample_stream_episode
+from ...trainers.episodes.sampling import Examples
 from ...trainers.maml_config import MAMLConfig
 from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
@@ -20,20 +23,14 @@ MASK_ID, WAYS, SHOTS, QUERIES = 0, 32, 4, 1
 NEXT_TOKEN = "next-token micro-batch"
 
 
-def measure_episodes(shape: Shape, vocab_size: int, window: int, rounds: int) -> dict[str, Any]:
+def measure_episodes(shape: Shape, vocab_size: int, rounds: int, window: int) -> dict[str, Any]:
     """Time of episodes and their parts, with ratios to a next-token micro-batch on the same model."""
     setting = Setting(shape, vocab_size, window)
     return report(in_turn(micro_batches(setting) | parts_of_an_episode(setting), rounds), NEXT_TOKEN)
 
 
 class Setting:
-    """A model, a pool of text and a micro-batch.
-
-    Attributes:
-        pool: (R, T) token ids that episodes are drawn from.
-        ids: (B, T) token ids of the micro-batch.
-        targets: (B, T) the tokens that follow.
-    """
+    """A model, (R, T) token ids in `pool` that episodes are drawn from, and a micro-batch of (B, T) `ids`."""
 
     def __init__(self, shape: Shape, vocab_size: int, window: int) -> None:
         torch.manual_seed(0)
@@ -51,11 +48,9 @@ class Setting:
         Raises:
             InputError: the text is too short.
         """
-        task = (MASK_ID, WAYS, SHOTS, QUERIES, episode_generator(0, 0, 0))
-        if stream:
-            episode = sample_stream_episode(self.pool, self.ids, *task, window=self.window)
-        else:
-            episode = sample_episode(self.pool, *task, window=self.window)
+        texts = (self.pool, self.ids) if stream else (self.pool,)
+        sampler: Callable[..., Episode | None] = sample_stream_episode if stream else sample_episode
+        episode = sampler(*texts, MASK_ID, WAYS, SHOTS, QUERIES, episode_generator(0, 0, 0), window=self.window)
         if episode is None:
             raise InputError(
                 "too little text for 32-way episodes: give a shape with more or longer rows, or lower episode_window"
@@ -66,6 +61,11 @@ class Setting:
         """Forward and backward."""
         self.model.zero_grad()
         self.model(**inputs).loss.backward()
+
+    def encode(self, examples: Examples) -> Tensor:
+        """Hidden states at the masked positions of examples, without gradient."""
+        with torch.no_grad():
+            return read_states(self.model(examples.ids, keep_states=True).states, examples, 0)
 
 
 def micro_batches(setting: Setting) -> Tasks:
@@ -87,16 +87,14 @@ def micro_batches(setting: Setting) -> Tasks:
 def parts_of_an_episode(setting: Setting) -> Tasks:
     """Sampling, encoding the support set, the inner loop, and the query set forward and backward."""
     model, episode = setting.model, setting.sample()
-    with torch.no_grad():
-        support = read_states(model(episode.support.ids, keep_states=True).states, episode.support, 0)
-
-    def encode_support() -> None:
-        with torch.no_grad():
-            model(episode.support.ids, keep_states=True)
-
-    def inner_loop() -> dict[str, Tensor]:
-        return adapt_head(model.meta_head, support, episode.support.labels, MAMLConfig.inner_steps, 0.5)
-
+    inner_loop = partial(
+        adapt_head,
+        model.meta_head,
+        setting.encode(episode.support),
+        episode.support.labels,
+        MAMLConfig.inner_steps,
+        0.5,
+    )
     fast = {name: weight.detach().requires_grad_() for name, weight in inner_loop().items()}
 
     def query() -> None:
@@ -106,7 +104,7 @@ def parts_of_an_episode(setting: Setting) -> Tasks:
 
     return {
         "sampling": setting.sample,
-        "support encoding": encode_support,
+        "support encoding": lambda: setting.encode(episode.support),
         "inner loop": inner_loop,
         "query": query,
     }

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
-from ...modeling_pico import PICO_SIZES, PicoConfig
+from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
+from ...modeling_pico.conversion_pico import llama_config, llama_state_dict
 from ...trainers import InputError
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model size with a micro-batch, written `tiny:4x256`."""
+    """A model size with a micro-batch of `batch_size` rows of `block_size` tokens, written `tiny:4x256`."""
 
     size: str
     batch_size: int
@@ -35,8 +37,16 @@ class Shape:
         return f"{self.size}:{self.batch_size}x{self.block_size}"
 
     def config(self, vocab_size: int) -> PicoConfig:
-        """Configuration of the model."""
+        """The model's configuration."""
         return PicoConfig.from_size(self.size, vocab_size=vocab_size, max_seq_len=max(2048, self.block_size))
+
+
+def pico_and_llama(config: PicoConfig) -> tuple[PicoForCausalLM, LlamaForCausalLM]:
+    """A Pico decoder and transformers' LLaMA with the same weights."""
+    torch.manual_seed(0)
+    pico, llama = PicoForCausalLM(config), LlamaForCausalLM(llama_config(config))
+    llama.load_state_dict(llama_state_dict(config, pico.state_dict()))
+    return pico, llama
 
 
 def zipf_text(rows: int, length: int, vocab_size: int) -> Tensor:

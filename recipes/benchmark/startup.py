@@ -14,16 +14,8 @@ from ...trainers import InputError
 # Optimizer steps after which the two streamed runs are resumed, and rows a step.
 EARLY, LATE, ROWS = 20, 2000, 8
 # A model whose steps take milliseconds.
-MODEL = {
-    "d_model": 32,
-    "n_layers": 1,
-    "attention_n_heads": 2,
-    "attention_n_kv_heads": 1,
-    "activation_hidden_dim": 32,
-    "max_seq_len": 32,
-    "vocab_size": 400,
-    "block_size": 32,
-}
+MODEL = dict.fromkeys(("d_model", "activation_hidden_dim", "max_seq_len", "block_size"), 32)
+MODEL |= {"n_layers": 1, "attention_n_heads": 2, "attention_n_kv_heads": 1, "vocab_size": 400}
 # Files of the stream: the late run resumes tens of files in.
 FILES, PARAGRAPHS = 60, 20
 
@@ -31,13 +23,12 @@ FILES, PARAGRAPHS = 60, 20
 def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
     """Time the start of the demo, and resuming a streamed run after `EARLY` and after `late` steps.
 
-    Returns:
-        `seconds`: medians from starting the process to its first log, right before the first step (the demo's held-out
-        perplexity) or right after it (a resumed run). `rounds`: every round. `late_beside_early`: the median ratio.
+    `seconds` are medians from starting the process to its first log, right before the first step (the demo's held-out
+    perplexity) or right after it (a resumed run); `late_beside_early` is the median ratio.
     """
     seconds: dict[str, list[float]] = {"demo": [], "resume early": [], "resume late": []}
     with tempfile.TemporaryDirectory() as folder:
-        corpus = write_corpus(Path(folder))
+        corpus = _write_corpus(Path(folder))
         runs = {name: Path(folder, name) for name in ("early", "late")}
         streamed = {**MODEL, "streaming": True, "dataset": corpus, "eval_episodes": 0, "hybrid_ratio": 0.0}
         streamed |= {"per_device_train_batch_size": ROWS, "eval_steps": 10**6, "dynamics_steps": 0}
@@ -81,8 +72,7 @@ def first_log(options: dict[str, Any]) -> float:
     return seconds
 
 
-def write_corpus(folder: Path) -> Path:
-    """Write files of invented words; returns their folder."""
+def _write_corpus(folder: Path) -> Path:
     draw = random.Random(0)
     words = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
     corpus = folder / "corpus"

@@ -6,6 +6,8 @@ python -m pico_maml.recipes.benchmark.steps "Pico, fp32" tiny:4x256 50304    # p
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from ...modeling_pico import PicoForCausalLM
-from ...modeling_pico.conversion_pico import llama_config, llama_state_dict
+from ...modeling_pico.conversion_pico import llama_config
 from ...trainers.cost import ModelCost
-from .shapes import Shape, zipf_text
-from .timing import Tasks, in_turn, ratio, report
+from .shapes import Shape, pico_and_llama, zipf_text
+from .timing import in_turn, ratio, report
 
 LLAMA, PICO, BF16, COMPILED = "LlamaForCausalLM, fp32", "Pico, fp32", "Pico, bf16 autocast", "Pico, fp32, compiled"
 # Products so large that only their arithmetic takes time: they tell what the machine can do.
@@ -28,7 +30,7 @@ FP32_PRODUCTS, BF16_PRODUCTS = "products alone, fp32", "products alone, bf16"
 
 def training_step(model: nn.Module, batch: Tensor, bf16: bool = False) -> Callable[[], Tensor]:
     """A function that trains on (B, T + 1) ids (forward, loss, backward, clipping, AdamW) and returns the loss."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-4, fused=True)
     ids, targets = batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
     # LLaMA reads shifted targets only if labels are given too.
     inputs = {"input_ids": ids, "shift_labels": targets, "use_cache": False}
@@ -49,43 +51,33 @@ def training_step(model: nn.Module, batch: Tensor, bf16: bool = False) -> Callab
 
 def step_tasks(shape: Shape, vocab_size: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
     """The training step of each model by name, on the same rows and from the same weights."""
-    config = shape.config(vocab_size)
     batch = zipf_text(shape.batch_size, shape.block_size + 1, vocab_size)
-    torch.manual_seed(0)
-    pico = PicoForCausalLM(config).train()
-    half, peer = PicoForCausalLM(config).train(), LlamaForCausalLM(llama_config(config)).train()
-    half.load_state_dict(pico.state_dict())
-    peer.load_state_dict(llama_state_dict(config, pico.state_dict()))
+    pico, llama = pico_and_llama(shape.config(vocab_size))
     tasks = {
-        LLAMA: training_step(peer, batch),
+        LLAMA: training_step(llama, batch),
         PICO: training_step(pico, batch),
-        BF16: training_step(half, batch, bf16=True),
+        BF16: training_step(deepcopy(pico), batch, bf16=True),
     }
     if compiled:
-        fast = PicoForCausalLM(config).train()
-        fast.load_state_dict(pico.state_dict())
+        fast = deepcopy(pico)
         fast.pico_decoder.compile(dynamic=False)
         tasks[COMPILED] = training_step(fast, batch)
     return tasks
 
 
-def products(dtype: torch.dtype) -> Callable[[], None]:
-    """A function that multiplies 1024 x 1024 matrices sixteen times."""
-    a, b = torch.randn(CUBE, CUBE).to(dtype), torch.randn(CUBE, CUBE).to(dtype)
-
-    def multiply() -> None:
-        for _ in range(PRODUCTS):
-            a @ b
-
-    return multiply
+def multiply(matrix: Tensor) -> None:
+    """Square a matrix sixteen times."""
+    for _ in range(PRODUCTS):
+        matrix @ matrix
 
 
 def measure_steps(shape: Shape, vocab_size: int, rounds: int, compiled: bool) -> dict[str, Any]:
     """Time, first losses, peak memory, and utilisation: the model's FLOPs a second over those of products alone."""
     tasks = step_tasks(shape, vocab_size, compiled)
     losses = {name: task().item() for name, task in tasks.items()}
-    plain: Tasks = {**tasks, FP32_PRODUCTS: products(torch.float32), BF16_PRODUCTS: products(torch.bfloat16)}
-    timings = in_turn(plain, rounds)
+    matrix = torch.randn(CUBE, CUBE)
+    plain = {FP32_PRODUCTS: partial(multiply, matrix), BF16_PRODUCTS: partial(multiply, matrix.bfloat16())}
+    timings = in_turn({**tasks, **plain}, rounds)
     medians = report(timings, LLAMA)
     flops = ModelCost.of(shape.config(vocab_size)).next_token(shape.batch_size * shape.block_size, shape.block_size)
     cpu = medians["cpu_seconds"]
@@ -116,7 +108,7 @@ def _peak_memory(kind: str, shape: Shape, vocab_size: int) -> int:
     config = shape.config(vocab_size)
     batch = zipf_text(shape.batch_size, shape.block_size + 1, vocab_size)
     model = LlamaForCausalLM(llama_config(config)) if kind == LLAMA else PicoForCausalLM(config)
-    step = training_step(model.train(), batch, bf16=kind == BF16)
+    step = training_step(model, batch, bf16=kind == BF16)
     before = psutil.Process().memory_info().rss
     for _ in range(2):
         step()

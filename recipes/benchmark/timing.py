@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 Tasks = dict[str, Callable[[], Any]]
@@ -31,8 +32,8 @@ def in_turn(tasks: Tasks, rounds: int) -> dict[str, np.ndarray]:
 def ratio(timings: dict[str, np.ndarray], name: str, base: str) -> dict[str, Any]:
     """Time of one task over that of another in the same round: median and quartiles over rounds."""
     ratios = np.sort(timings[name] / timings[base], axis=0)
-    (wall, cpu), rounds = np.median(ratios, axis=0).tolist(), len(ratios)
-    wall_quartiles, cpu_quartiles = ratios[[rounds // 4, 3 * rounds // 4]].T.tolist()
+    wall, cpu = np.median(ratios, axis=0).tolist()
+    wall_quartiles, cpu_quartiles = ratios[[len(ratios) // 4, 3 * len(ratios) // 4]].T.tolist()
     quartiles = {"wall_quartiles": wall_quartiles, "cpu_quartiles": cpu_quartiles}
     return {"what": name, "of": base, "wall": wall, "cpu": cpu, **quartiles}
 
@@ -48,17 +49,18 @@ def report(timings: dict[str, np.ndarray], base: str) -> dict[str, Any]:
     }
 
 
-def table(title: str, timings: dict[str, Any]) -> str:
+def table(timings: dict[str, Any]) -> str:
     """A report as text, one line a task."""
-    lines = [f"{title:46}{'seconds':>9}{'CPU':>9}{'ratio':>9}{'middle half':>16}{'ratio, CPU':>12}"]
-    ratios = {entry["what"]: entry for entry in timings["ratios"]}
-    for name, seconds in timings["seconds"].items():
-        line = f"{name:46}{seconds:9.4f}{timings['cpu_seconds'][name]:9.4f}"
-        if name in ratios:
-            low, high = ratios[name]["wall_quartiles"]
-            line += f"{ratios[name]['wall']:9.3f}{f'{low:.3f}..{high:.3f}':>16}{ratios[name]['cpu']:12.3f}"
-        lines.append(line)
-    return "\n".join(lines)
+    ratios = {
+        entry["what"]: {
+            "ratio": entry["wall"],
+            "middle half": "{:.3f}..{:.3f}".format(*entry["wall_quartiles"]),
+            "ratio, CPU": entry["cpu"],
+        }
+        for entry in timings["ratios"]
+    }
+    seconds = pd.DataFrame({"seconds": timings["seconds"], "CPU": timings["cpu_seconds"]})
+    return seconds.join(pd.DataFrame(ratios).T).to_string(float_format="{:.4f}".format, na_rep="")
 
 
 def machine() -> dict[str, Any]:

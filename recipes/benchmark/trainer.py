@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,11 +20,9 @@ STEPS, MEASURED_EVERY, CADENCE = 9, 4, 100
 
 
 def measure_trainer(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
-    """Time relative to a training step: CPU seconds, wall clock for saving.
+    """Time relative to a training step (CPU seconds, wall clock for saving): `shares`, medians over `rounds`.
 
-    Returns:
-        `shares`, medians over rounds, and `rounds`. `data`: reading a batch; `dynamics`: one measurement with default
-        settings every 100 steps; `saving`: one checkpoint.
+    `data` is reading a batch, `dynamics` one measurement with default settings every 100 steps, `saving` a checkpoint.
     """
     shares: dict[str, list[float]] = {"data": [], "dynamics": [], "saving": []}
     for _ in range(rounds):
@@ -43,7 +40,7 @@ def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
     """Seconds of a short run of next-token prediction: CPU (`train`, `data`), wall clock (`clock`, `save`)."""
     disable_progress_bars()
     torch.manual_seed(0)
-    spent = {"data": 0.0, "save": 0.0}
+    spent = {"data": 0.0}
     tokenizer = train_tokenizer(["the words of a text"], 300)
     rows = zipf_text(shape.batch_size * STEPS, shape.block_size + 1, vocab_size)
     blocks = Dataset.from_dict({"input_ids": rows.tolist()}).with_format("numpy")
@@ -62,23 +59,20 @@ def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
         trainer.remove_callback(PrinterCallback)
         if dynamics:
             add_dynamics(trainer, DynamicsArguments(dynamics_steps=MEASURED_EVERY), rows, None)
-        trainer.get_batch_samples = _timed(trainer.get_batch_samples, spent, "data", time.process_time)
+        read_data = trainer.get_batch_samples
+
+        def timed_data(*args: Any) -> Any:
+            began = time.process_time()
+            batches = read_data(*args)
+            spent["data"] += time.process_time() - began
+            return batches
+
+        trainer.get_batch_samples = timed_data
         cpu, clock = time.process_time(), time.perf_counter()
         trainer.train()
         spent |= {"train": time.process_time() - cpu, "clock": time.perf_counter() - clock}
-        save = _timed(trainer._save_checkpoint, spent, "save", time.perf_counter)
-        save(trainer.model, None)
+        began = time.perf_counter()
+        trainer._save_checkpoint(trainer.model, None)
+        spent["save"] = time.perf_counter() - began
         assert (Path(folder) / f"checkpoint-{STEPS}").is_dir()
     return spent
-
-
-def _timed(function: Callable, spent: dict[str, float], name: str, clock: Callable[[], float]) -> Callable:
-    """Wrap the function to add its time to `spent[name]`."""
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        began = clock()
-        result = function(*args, **kwargs)
-        spent[name] += clock() - began
-        return result
-
-    return timed

@@ -38,12 +38,12 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
     """
     # Imported here so that training does not wait for matplotlib.
     from ...trainers.runs.reader import load_run
-    from ..report.figures import draw_run_curves
+    from ..report.figures import run_curves, save_png
 
     with tempfile.TemporaryDirectory() as folder:
         curves = Path(folder) / "curves.png"
         run = Path(str(trainer.args.output_dir))
-        if not draw_run_curves(load_run(run, run.name), curves):
+        if not save_png(run_curves(load_run(run, run.name)), curves):
             return
         for callback in trainer.callback_handler.callbacks:
             if not isinstance(callback, TolerantTracker) or callback.failed:

@@ -35,18 +35,8 @@ class ReportArguments:
     sweeps: list[str] = field(
         default_factory=list, metadata={"help": "Folders of NER sweeps to add (none: no NER section)."}
     )
-    baseline: str = field(
-        default="vanilla", metadata={"help": "Pretraining that is the baseline in the sweeps' tables."}
-    )
-    treatment: str = field(default="maml", metadata={"help": "Pretraining that is compared with the baseline."})
-    bootstrap_samples: int = field(
-        default=1000, metadata={"help": "Bootstrap samples for each interval and p-value of the sweeps."}
-    )
     uner_dir: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder of the Universal NER files, for the sweeps' error analysis (unset: the cached files)."
-        },
+        default=None, metadata={"help": "Folder of the Universal NER files, for errors of sweeps (unset: the cached)."}
     )
     formats: list[str] = field(
         default_factory=lambda: ["png", "pdf"],
@@ -65,11 +55,10 @@ def main(argv: list[str] | None = None) -> Path:
     argv = sys.argv[1:] if argv is None else argv
     if argv and not argv[0].startswith("-"):
         argv = ["--runs", *argv]
-    (args,) = parse((ReportArguments,), argv, prog="report")
+    args, comparison = parse((ReportArguments, Comparison), argv, prog="report")
     output = Path(args.output)
     check_output(output)
     runs = load_runs(args.runs)
-    comparison = Comparison(args.baseline, args.treatment, args.bootstrap_samples)
     ner = ner_part(args.sweeps, comparison, args.uner_dir, runs) if args.sweeps else NERPart()
     findings = find(runs, ner.f1)
 

@@ -16,17 +16,8 @@ GREY = "#777777"
 FINE = (0, (1, 2))
 
 
-def draw_run_curves(run: RunData, path: Path) -> bool:
-    """Write a PNG of a run's logged metrics; False, and no file, when none was logged at two steps."""
-    return _save(run_curves(run), path)
-
-
-def draw_run_dynamics(run: RunData, path: Path) -> bool:
-    """Write a PNG of a run's learning dynamics; False, and no file, when none were measured at two steps."""
-    return _save(run_dynamics(run), path)
-
-
-def _save(figure: Figure | None, path: Path) -> bool:
+def save_png(figure: Figure | None, path: Path) -> bool:
+    """Write a figure as PNG; False, and no file, when there is none."""
     if figure is None:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

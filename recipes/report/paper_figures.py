@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib as mpl
 import pandas as pd
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,24 +17,7 @@ from .dynamics import OBJECTIVES, Kind, curves, kinds
 from .figures import FINE, GREY, draw_chance, format_y, run_curves, run_dynamics
 from .palette import colour_of, tint
 
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.4,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    # Names of runs are not formulas.
-    "text.parse_math": False,
-}
+STYLE = Path(__file__).with_name("paper.mplstyle")
 BY_KEY = {chart.key: chart for chart in CHARTS}
 # File name: keys of the charts that it shows one above the other.
 STACKED = {
@@ -163,15 +146,15 @@ def _by_run(runs: list[RunData], chosen: list[Kind]) -> Figure:
     return figure
 
 
-def _plot(axes: Axes, curve: pd.DataFrame, **style: Any) -> None:
+def _plot(axes: Axes, curve: pd.DataFrame, **options: Any) -> None:
     """Draw a curve; with dots if it is short, where a line alone would hide how few points there are."""
-    axes.plot(curve["step"], curve["value"], marker="." if len(curve) <= 12 else "", **style)
+    axes.plot(curve["step"], curve["value"], marker="." if len(curve) <= 12 else "", **options)
 
 
 def write_figures(folder: Path, named: Iterable[tuple[str, Figure]], formats: list[str]) -> None:
     """Save each figure in every format."""
     folder.mkdir(exist_ok=True)
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE):
         for name, figure in named:
             # The layout takes longer than the drawing: compute it once for all formats.
             figure.draw_without_rendering()

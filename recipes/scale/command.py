@@ -17,7 +17,7 @@ from ..arguments.model import ModelArguments
 from ..arguments.parser import parse
 from ..arguments.run import RunArguments
 from .growth import growth, plot_growth
-from .machines import MACHINES, Machine, estimate
+from .machines import ASSUMPTIONS, MACHINES, estimate
 
 # Table 11: hours of 6000 steps on four A100.
 PAPER_HOURS = {"tiny": 10, "small": 15, "medium": 16, "large": 25}
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     grown.to_csv(output / "growth.csv", index=False)
     plot_growth(grown, output / "growth.png", rate)
     print(pd.DataFrame(rows).round(2).to_string(index=False))
-    print(f"\nEach line: {Machine.assumptions(args.utilisation)}")
+    print(f"\nEach line: {ASSUMPTIONS.format(utilisation=args.utilisation)}")
     return rows
 
 

@@ -17,14 +17,7 @@ from ...trainers.meta.meta_model import PicoForMetaCausalLM
 
 @dataclass(frozen=True)
 class Units:
-    """Weights of each unit.
-
-    Attributes:
-        embedding: freed after every forward pass.
-        layers: freed after every forward pass.
-        tail: final norm and LM head, held.
-        head: of the episodes, held.
-    """
+    """Weights of each unit; `tail` is the final norm with the LM head, `head` the episodes' head."""
 
     embedding: int
     layers: list[int]
@@ -47,9 +40,8 @@ class Units:
     def gathers(self, encodings: int) -> list[int]:
         """Weights of each all-gather of a micro-batch.
 
-        Args:
-            encodings: forward passes of the decoder, of which the last has a backward pass. 1 in next-token prediction
-                and in an episode whose support set gets a gradient; 2 in an episode whose support set gets none.
+        `encodings` are forward passes of the decoder, of which the last has a backward pass: 1 in next-token
+        prediction and in an episode whose support set gets a gradient, 2 in an episode whose support set gets none.
         """
         freed = [self.embedding, *self.layers] * (encodings + 1)
         # The backward pass fetches the unit used before each one, for the first its last layer's of the pass before.

@@ -13,16 +13,12 @@ GRID: dict[str, list[int]] = {
     "block_size": [256, 512, 1024, 2048, 4096, 8192],
     "n_way": [8, 16, 32, 64, 128],
 }
+LINES = {"token": ("a token", "o"), "micro_batch": ("a next-token micro-batch", "s"), "episode": ("an episode", "^")}
 TITLES = {"d_model": "width of the model", "block_size": "tokens of a block", "n_way": "ways of an episode"}
 
 
 def growth(arguments: dict[str, Any]) -> pd.DataFrame:
-    """FLOPs around a recipe, varying one argument at a time.
-
-    Returns:
-        Columns `argument`, `value`, `token` (one token of next-token prediction), `micro_batch` (all tokens of one on
-        one process) and `episode`.
-    """
+    """FLOPs of a token, a micro-batch on one process and an episode around a recipe, one argument varied at a time."""
     rows = []
     for name, values in GRID.items():
         for value in values:
@@ -33,23 +29,17 @@ def growth(arguments: dict[str, Any]) -> pd.DataFrame:
             cost = cost_of(changed)
             assert cost is not None  # every value of the grid makes a model
             micro_batch = cost.token * changed["per_device_train_batch_size"] * changed["block_size"]
-            flops = {"token": cost.token, "micro_batch": micro_batch, "episode": cost.episode}
-            rows.append({"argument": name, "value": value, **flops})
-    return pd.DataFrame(rows)
+            rows.append((name, value, cost.token, micro_batch, cost.episode))
+    return pd.DataFrame(rows, columns=["argument", "value", *LINES])
 
 
 def plot_growth(grown: pd.DataFrame, path: Path, rate: float | None) -> None:
     """Plot a panel for each argument: in seconds at `rate` operations a second, or in operations without one."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     unit = "operations" if rate is None else "seconds at the measured rate"
-    for axes, (name, part) in zip(
-        figure.subplots(1, 3, sharey=True), grown.groupby("argument", sort=False), strict=True
-    ):
-        for column, label, marker in (
-            ("token", "a token", "o"),
-            ("micro_batch", "a next-token micro-batch", "s"),
-            ("episode", "an episode", "^"),
-        ):
+    panels = figure.subplots(1, len(GRID), sharey=True)
+    for axes, (name, part) in zip(panels, grown.groupby("argument", sort=False), strict=True):
+        for column, (label, marker) in LINES.items():
             axes.plot(part["value"], part[column] / (rate or 1), marker=marker, label=label)
         axes.set(xscale="log", yscale="log", xlabel=TITLES[str(name)])
         axes.set_xticks(list(part["value"]), [str(value) for value in part["value"]])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...modeling_pico import PicoConfig
-from ...trainers.cost import ModelCost, cost_of
+from ...trainers.cost import cost_of
 from ..arguments.model import ModelArguments
 from .fsdp import Units
 
@@ -16,6 +16,15 @@ FP32_BYTES, BF16_BYTES = 4, 2
 STORED_BYTES = 64
 # The recipes are written for so many GPUs.
 RECIPE_GPUS = 4
+ASSUMPTIONS = (
+    "{utilisation:.0%} of the vendor's bf16 peak (312e12 an A100, 989e12 an H100) in every product; NVLink at 300 and "
+    "450 GB/s a direction; communication not hidden behind computation; data, evaluation and saving free; fp32 "
+    f"weights, gradients and AdamW moments; {STORED_BYTES} bytes of activations a token, layer and unit of width, "
+    "without checkpointing; a chunk of logits instead of all; DDP all-reduces fp32 gradients once a step, from a copy "
+    "of them in buckets; FSDP2 in bf16 gathers embedding and layers for every forward and every backward pass (an "
+    "episode: support forward, query forward and backward, and one layer in vain), LM head and episodes' head once a "
+    "micro-batch, and scatters gradients once a step, until when they are whole on every GPU."
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,6 @@ class Machine:
     """GPUs that train together.
 
     Attributes:
-        name: how many, of which, and how the model is distributed.
-        gpus: how many.
         peak: bf16 operations a second of each (the vendor's figure, dense).
         link: bytes a second that each GPU sends to its neighbours (NVLink, one direction).
         sharded: weights, gradients and optimizer in shards (FSDP2), or whole on each GPU (DDP).
@@ -35,20 +42,6 @@ class Machine:
     peak: float
     link: float
     sharded: bool
-
-    @staticmethod
-    def assumptions(utilisation: float) -> str:
-        """The assumptions of the estimates, as a sentence for the reader."""
-        return (
-            f"{utilisation:.0%} of the vendor's bf16 peak (312e12 an A100, 989e12 an H100) in every product; NVLink "
-            "at 300 and 450 GB/s a direction; communication not hidden behind computation; data, evaluation and "
-            f"saving free; fp32 weights, gradients and AdamW moments; {STORED_BYTES} bytes of activations a token, "
-            "layer and unit of width, without checkpointing; a chunk of logits instead of all; DDP all-reduces fp32 "
-            "gradients once a step, from a copy of them in buckets; FSDP2 in bf16 gathers embedding and layers for "
-            "every forward and every backward pass (an episode: support forward, query forward and backward, and one "
-            "layer in vain), LM head and episodes' head once a micro-batch, and scatters gradients once a step, until "
-            "when they are whole on every GPU."
-        )
 
 
 MACHINES = [
@@ -61,15 +54,8 @@ MACHINES = [
 def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) -> dict[str, Any]:
     """Hours, memory and communication of a recipe whose episodes take the place of next-token prediction.
 
-    Args:
-        arguments: of the recipe. Its batch is shared out: on more GPUs fewer micro-batches are accumulated.
-        machine: what it runs on.
-        utilisation: share of the peak that is reached.
-
-    Returns:
-        petaflops of an optimizer step, hours of computation and of communication for all steps, GB of memory a GPU
-        (state; buffers of DDP, or weights and gradients that FSDP2 holds whole; activations) and GB that each GPU
-        sends a step.
+    The batch of the recipe is shared out: on more GPUs fewer micro-batches are accumulated. Hours are for all steps;
+    buffers are those of DDP, or the weights and gradients that FSDP2 holds whole.
     """
     config = model_config(arguments)
     rows, block, ratio = (arguments[n] for n in ("per_device_train_batch_size", "block_size", "hybrid_ratio"))
@@ -78,9 +64,14 @@ def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) ->
     assert cost is not None  # a recipe names its model
     tokens = rows * block * machine.gpus * micro_batches * (1 - ratio)
     operations = cost.token * tokens + cost.episode * micro_batches * ratio
-    sent, buffers = sharded_bytes(config, micro_batches, ratio) if machine.sharded else whole_bytes(config)
-    sent *= (machine.gpus - 1) / machine.gpus
     state = cost.parameters * STATE_BYTES / (machine.gpus if machine.sharded else 1)
+    if machine.sharded:
+        sent, buffers = sharded_bytes(config, micro_batches, ratio)
+    else:
+        # A ring all-reduce of the gradients, from a copy of them in buckets.
+        buffers = float(cost.parameters * FP32_BYTES)
+        sent = 2 * buffers
+    sent *= (machine.gpus - 1) / machine.gpus
     steps = arguments["max_steps"]
     return {
         "machine": machine.name,
@@ -102,22 +93,14 @@ def model_config(arguments: dict[str, Any]) -> PicoConfig:
     return config
 
 
-def whole_bytes(config: PicoConfig) -> tuple[float, float]:
-    """Under DDP: bytes that a ring all-reduce of the gradients moves a step, and those of the buckets it works on."""
-    gradients = ModelCost.of(config).parameters * FP32_BYTES
-    return 2 * gradients, gradients
-
-
 def sharded_bytes(config: PicoConfig, micro_batches: float, ratio: float) -> tuple[float, float]:
     """Under FSDP2 in bf16: bytes gathered and scattered a step, and those of the weights and gradients held whole.
 
-    Args:
-        config: of the model.
-        micro_batches: accumulated in a step; with one alone the gradients of a unit are scattered at once.
-        ratio: share of episodes among them.
+    `ratio` is the share of episodes among the micro-batches of a step.
     """
     units = Units.of(config)
     gathered = micro_batches * ((1 - ratio) * sum(units.gathers(1)) + ratio * sum(units.gathers(2)))
     gradients = sum(units.scatters())
+    # With one micro-batch alone the gradients of a unit are scattered at once.
     whole = units.held() + (gradients if micro_batches > 1 else 0)
     return (gathered + gradients) * BF16_BYTES, whole * BF16_BYTES

@@ -16,9 +16,7 @@ class SweepArguments(LauncherArguments):
     """A sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
     models: list[str] = field(
-        metadata={
-            "help": "SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml tiny/vanilla=..."
-        }
+        metadata={"help": "SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml ..."}
     )
     modes: list[str] = field(default_factory=lambda: list(MODES), metadata={"help": "head, full, or both."})
     train_on: list[str] = field(
@@ -86,7 +84,5 @@ def decisive(sweep: SweepArguments, args: NERConfig) -> dict[str, Any]:
     """
     if (args.mode, args.seed) != (NERConfig.mode, NERConfig.seed):
         raise InputError("a sweep goes through modes and seeds: give --modes and --seeds instead of --mode and --seed")
-    settings = args.to_dict()
-    return {name: value for name, value in asdict(sweep).items() if name not in FREE} | {
-        name: settings[name] for name in DECISIVE
-    }
+    settings = {name: value for name, value in args.to_dict().items() if name in DECISIVE}
+    return {name: value for name, value in asdict(sweep).items() if name not in FREE} | settings

@@ -30,41 +30,40 @@ def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str
     both forward, once for all epochs if features are cached. At the end the test sets are read forward.
 
     Raises:
-        InputError: a missing model, tokenizer or treebank, a model that is no Pico decoder, or a treebank without a
-            train split.
+        InputError: a missing model, tokenizer, treebank or train split, or a model that is no Pico decoder.
     """
-    tests = np.concatenate([lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
+    tests = np.concatenate([_lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
     splits = {}
     for name in sweep.train_on:
         treebank = load_treebank(name, sweep.uner_dir)
         if "train" not in treebank:
             raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
-        validation = lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
-        splits[name] = lengths(treebank["train"]), validation
-    configs = {model: pico_config(model) for model in dict.fromkeys(run.model for run in runs)}
+        validation = _lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
+        splits[name] = _lengths(treebank["train"]), validation
+    configs = {model: _pico_config(model) for model in dict.fromkeys(run.model for run in runs)}
     costs = {}
     for run in runs:
-        train, development, test = (encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
+        train, development, test = (_encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
         full = run.mode == "full"
         epochs = args.num_train_epochs if full or not args.cache_features else 1
         costs[run.name] = epochs * ((TRAINING if full else 1) * train + development) + test
     return costs
 
 
-def lengths(rows: Dataset) -> np.ndarray:
+def _lengths(rows: Dataset) -> np.ndarray:
     """(S,) estimated sub-words of each sentence."""
     return SUBWORDS_A_WORD * np.array([len(tokens) for tokens in rows[:]["tokens"]])
 
 
-def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
+def _encoding(config: PicoConfig, sentences: np.ndarray) -> float:
     """FLOPs of a forward pass over (S,) sentences of so many sub-words, with the classifier."""
     tokens = sentences.sum()
     context = (sentences**2).sum() / max(tokens, 1)  # the mean over tokens of the length of their sentence
     return ModelCost.of(config).forward(float(tokens), float(context), config.d_model * len(LABELS))
 
 
-def pico_config(model: Model) -> PicoConfig:
-    """The configuration of a pretrained model, whose tokenizer can be loaded too."""
+def _pico_config(model: Model) -> PicoConfig:
+    # A missing tokenizer is an error before any run begins.
     load_tokenizer(model.path, model.revision)
     config = load_pretrained(AutoConfig, model.path, model.revision)
     if not isinstance(config, PicoConfig):
@@ -75,10 +74,7 @@ def pico_config(model: Model) -> PicoConfig:
 def estimate(left: list[Run], costs: dict[str, float], results: list[dict[str, Any]]) -> str:
     """The runs that are left and what they will cost, as text.
 
-    Args:
-        left: runs to do.
-        costs: FLOPs of every run (see `measure`).
-        results: finished runs. Their pace gives the time of the others, mode by mode.
+    The pace of finished runs (`results`) gives the time of the others in their mode; `costs` are FLOPs (`measure`).
     """
     pace: dict[str, list[float]] = {}
     for result in results:
@@ -87,8 +83,7 @@ def estimate(left: list[Run], costs: dict[str, float], results: list[dict[str, A
         if name in costs:
             pace.setdefault(result["mode"], []).append(result["seconds"] / costs[name])
     seconds = [costs[run.name] * median(pace[run.mode]) for run in left if run.mode in pace]
-    lines = [f"{len(left)} runs left"]
-    lines += [f"  {run.name}: {costs[run.name]:.1e} operations" for run in left[:SHOWN]]
+    lines = [f"{len(left)} runs left", *(f"  {run.name}: {costs[run.name]:.1e} operations" for run in left[:SHOWN])]
     if len(left) > SHOWN:
         lines.append(f"  and {len(left) - SHOWN} more")
     if left:

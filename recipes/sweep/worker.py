@@ -37,20 +37,18 @@ class Backbone:
         self.tokenizer = load_tokenizer(model.path, model.revision)
         self.max_length = load_pretrained(AutoConfig, model.path, model.revision).max_position_embeddings
         tests = load_test_sets(sweep.evaluate_on, sweep.uner_dir)
-        self.test_sets = {name: self.prepare(rows) for name, rows in tests.items()}
+        self.test_sets = {name: self._prepare(rows) for name, rows in tests.items()}
         self.treebanks: dict[str, DatasetDict] = {}
 
-    def prepare(self, rows: Dataset) -> Dataset:
-        """Tokenise and align sentences."""
+    def _prepare(self, rows: Dataset) -> Dataset:
         return prepare(rows, self.tokenizer, self.max_length, self.args)
 
     def treebank(self, name: str) -> DatasetDict:
         """The train and validation splits of a treebank."""
         if name not in self.treebanks:
             splits = load_treebank(name, self.sweep.uner_dir)
-            self.treebanks[name] = DatasetDict(
-                {split: self.prepare(rows) for split, rows in splits.items() if split != "test"}
-            )
+            splits.pop("test", None)
+            self.treebanks[name] = DatasetDict({split: self._prepare(rows) for split, rows in splits.items()})
         return self.treebanks[name]
 
     def classifier(self, seed: int) -> Any:
@@ -110,28 +108,23 @@ class Worker:
 
 
 def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) -> dict[str, Any]:
-    """Fine-tune and evaluate.
+    """Fine-tune and evaluate; returns the content of the result file.
 
-    Returns:
-        The content of the result file: settings and length of the training; `scores` of validation and every test set
-        (see `EntityScores`); of every test set `counts`, the entities of each sentence that are correct, predicted
-        and in gold, for the bootstrap, and `entities`, the predicted ones as (sentence, first word, word behind the
-        last, class).
+    Of every test set it holds `counts`, the entities of each sentence that are correct, predicted and in gold, for the
+    bootstrap, and `entities`, the predicted ones as (sentence, first word, word behind the last, class).
     """
     args = copy.copy(args)
     args.mode, args.seed, args.output_dir = run.mode, run.seed, str(folder.work_path(run))
     model = backbone.classifier(run.seed)
     treebank = backbone.treebank(run.train_on)
     # An empty callback in place of the progress bar: a sweep prints a line a run.
-    tuned = fine_tune(
-        model, backbone.tokenizer, treebank, args, backbone.test_sets, folder.features, TrainerCallback()
-    )
+    tests = backbone.test_sets
+    tuned = fine_tune(model, backbone.tokenizer, treebank, args, tests, folder.features, TrainerCallback())
     counts, entities = {}, {}
-    for name, rows in backbone.test_sets.items():
-        counts[name] = sentence_counts(gold_tags(rows), tuned.tags[name]).tolist()
-        entities[name] = [
-            (sentence, *entity) for sentence, tags in enumerate(tuned.tags[name]) for entity in to_entities(tags)
-        ]
+    for name, rows in tests.items():
+        predicted = tuned.tags[name]
+        counts[name] = sentence_counts(gold_tags(rows), predicted).tolist()
+        entities[name] = [(i, *entity) for i, tags in enumerate(predicted) for entity in to_entities(tags)]
     return {
         "labelled_subword": args.labelled_subword,
         "tag_decoding": args.tag_decoding,

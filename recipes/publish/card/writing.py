@@ -5,15 +5,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ...report.figures import draw_run_curves, draw_run_dynamics
+from ...report.figures import run_curves, run_dynamics, save_png
 from ..queue import Entry
 from ..settings import Settings
 from .facts import Facts, read_facts
 from .metadata import metadata
 
 FIGURES = {
-    "figures/curves.png": ("Training curves", draw_run_curves),
-    "figures/learning_dynamics.png": ("Learning dynamics, means over each layer", draw_run_dynamics),
+    "figures/curves.png": ("Training curves", run_curves),
+    "figures/learning_dynamics.png": ("Learning dynamics, means over each layer", run_dynamics),
 }
 # Rows of the table of sizes, by the key in config.json.
 SIZES = {
@@ -39,7 +39,7 @@ def write_card(folder: Path, entry: Entry, settings: Settings, weights_step: int
         weights_step: see `read_facts`.
     """
     facts = read_facts(entry, weights_step)
-    figures = [(title, path) for path, (title, draw) in FIGURES.items() if draw(facts.run, folder / path)]
+    figures = [(title, path) for path, (title, draw) in FIGURES.items() if save_png(draw(facts.run), folder / path)]
     evaluations = facts.run.curve("eval_perplexity")["step"]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ...._version import __version__
-from ....callbacks.phases.curve import ALPHA, MAXIMUM_KNOTS, MINIMUM_POINTS, MINIMUM_PROMINENCE, RESAMPLES
+from ....callbacks.phases import curve as phases
 from ....trainers.cost import FORMULA
 from ....trainers.runs.charts import CHARTS
 from ....trainers.runs.reader import AXES, RunData
@@ -19,23 +19,12 @@ from .cards import card
 from .data import MAXIMUM_POINTS, page_data
 from .tables import chart_part, dynamics_table, html_table, ner_section
 
-PHASE_METHOD = (
-    f"A curve needs at least {MINIMUM_POINTS} points. Change points, at most {MAXIMUM_KNOTS}, are added one at a time "
-    f"while a bootstrap test at the {ALPHA:.0%} level rejects that the rest is noise. The noise is modelled as "
-    "first-order autoregressive; its autocorrelation is estimated from the curve and raised by one standard error. "
-    f"Intervals are percentiles of {RESAMPLES} refits. At a knee the curve must rise before and fall after in 97.5 % "
-    f"of the refits, each by at least {MINIMUM_PROMINENCE:.0%} of the fit's range. The noise is assumed to be equally "
-    "large at every step, and smooth bends count as change points too. Layers of one model are resampled as if they "
-    "were independent of each other, which they are not."
-)
-
 
 def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[str]) -> str:
     """The page; `files` are the names of the files beside it."""
     environment = Environment(
         loader=PackageLoader("pico_maml.recipes.report.page"), autoescape=True, undefined=StrictUndefined
     )
-    source = environment.loader.get_source  # type: ignore[union-attr]
     summary = findings.tables["summary"]
     whole, single = ([curve for curve in findings.analysed if (curve.layer < 0) == mean] for mean in (True, False))
     after_start = {axis for axis in AXES for run in runs if (run.metrics[axis] > 0).any()}
@@ -48,24 +37,20 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         version=__version__,
         written=f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         cards=[card(run, summary.iloc[i], i) for i, run in enumerate(runs)],
-        findings=findings.run_statements,
+        findings=findings,
         axes=axes,
         charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         dynamics_table=dynamics_table(runs),
-        phase_findings=findings.phase_statements,
-        order_findings=findings.order_statements,
         phase_table=html_table(phase_table(whole)),
         layer_phase_table=html_table(phase_table(single)),
         layer_table=html_table(findings.tables["layers"]),
         relation_table=html_table(findings.tables["relations"]),
-        phase_method=PHASE_METHOD,
+        phases=phases,
         ner=ner_section(ner),
         summary_table=html_table(summary.set_index("run").T),
         files=files,
         formula=FORMULA,
         thinned=number(MAXIMUM_POINTS) if longest > MAXIMUM_POINTS else "",
         data=page_data(runs, findings.analysed),
-        css=Markup(source(environment, "page.css")[0]),
-        script=Markup(source(environment, "page.js")[0]),
         plotly=Markup(get_plotlyjs()),
     )

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.image import imread
 from report_runs import write_run
 
-from pico_maml.recipes.report.figures import draw_run_curves, draw_run_dynamics, run_curves, run_dynamics
+from pico_maml.recipes.report.figures import run_curves, run_dynamics, save_png
 from pico_maml.trainers.runs.reader import load_run
 
 
@@ -38,16 +38,16 @@ def test_a_line_of_the_dynamics_is_the_mean_of_its_layer(run):
     assert list(line.get_ydata()) == pytest.approx(list(rows.groupby("step")["value"].mean()))
 
 
-@pytest.mark.parametrize("draw", [draw_run_curves, draw_run_dynamics])
+@pytest.mark.parametrize("draw", [run_curves, run_dynamics])
 def test_the_same_run_gives_the_same_bytes(run, tmp_path, draw):
-    assert draw(run, tmp_path / "figures" / "a.png")
-    assert draw(run, tmp_path / "b.png")
+    assert save_png(draw(run), tmp_path / "figures" / "a.png")
+    assert save_png(draw(run), tmp_path / "b.png")
     assert (tmp_path / "figures" / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert imread(tmp_path / "b.png").std() > 0.05
 
 
-@pytest.mark.parametrize("draw", [draw_run_curves, draw_run_dynamics])
+@pytest.mark.parametrize("draw", [run_curves, run_dynamics])
 def test_without_two_logged_steps_there_is_no_file(tmp_path, draw):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "next_token_loss": 2.0}\n')
-    assert not draw(load_run(tmp_path, "run"), tmp_path / "figures" / "a.png")
+    assert not save_png(draw(load_run(tmp_path, "run")), tmp_path / "figures" / "a.png")
     assert not (tmp_path / "figures").exists()

@@ -1,24 +1,32 @@
 """The tables of NER sweeps: F1, differences between two ways of pretraining, and the paper's tables beside ours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ...checks import check_at_least
 from ...errors import InputError
 from ...runs.sweep_folder import SweepFolder
 from . import tables
 
 
-@dataclass(frozen=True)
+@dataclass
 class Comparison:
-    """Two ways of pretraining, by their names in a sweep; Table 6 averages over `transfer_from` (None: all)."""
+    """Comparison of two ways of pretraining, by their names in a sweep."""
 
-    baseline: str
-    treatment: str
-    bootstrap_samples: int
-    transfer_from: list[str] | None = None
+    baseline: str = field(default="vanilla", metadata={"help": "Pretraining that is the baseline of the comparison."})
+    treatment: str = field(default="maml", metadata={"help": "Pretraining that is compared with it."})
+    transfer_from: list[str] | None = field(
+        default=None, metadata={"help": "Training treebanks that Table 6 averages over (unset: all)."}
+    )
+    bootstrap_samples: int = field(default=1000, metadata={"help": "Resamples of each interval and p-value."})
+
+    def __post_init__(self) -> None:
+        check_at_least(1, bootstrap_samples=self.bootstrap_samples)
+        if self.baseline == self.treatment:
+            raise InputError(f"baseline and treatment are both {self.baseline!r}: name two ways of pretraining")
 
 
 def load_results(folders: list[Path]) -> list[dict[str, Any]]:
