@@ -4,7 +4,7 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test test-lowest format lint types unit clean
+.PHONY: demo test test-lowest docs format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
