@@ -9,7 +9,14 @@ from .dynamics_checkpoint import resume_dynamics, save_dynamics
 from .gradient_spectra import GradientSpectraCallback
 from .head_statistics import HeadStatisticsCallback
 from .json_console import JsonConsoleCallback
-from .perplexity import PerplexityCallback, Source, held_out_loss, perplexity_rows
+from .perplexity import (
+    PerplexityCallback,
+    Source,
+    held_out_loss,
+    mean_text_perplexity,
+    measure_source,
+    perplexity_rows,
+)
 from .progress import ProgressCallback
 from .publish import PublishCallback
 from .weight_spectra import WeightSpectraCallback
@@ -32,6 +39,8 @@ __all__ = [
     "WeightSpectraCallback",
     "held_out_loss",
     "load_dynamics",
+    "mean_text_perplexity",
+    "measure_source",
     "perplexity_rows",
     "resume_dynamics",
     "save_dynamics",

@@ -1,7 +1,7 @@
 """Held-out perplexity while a model trains."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -35,12 +35,13 @@ class Source(NamedTuple):
 
     blocks: Tensor  #: (R, T + 1) token ids, of which T are predicted
     text_bytes: int  #: UTF-8 bytes of the predicted text
+    texts: Sequence[Tensor] = ()  #: (L,) token ids of each text, for `mean_text_perplexity`
 
     @classmethod
-    def from_blocks(cls, blocks: Tensor, tokenizer: PreTrainedTokenizerBase) -> "Source":
+    def from_blocks(cls, blocks: Tensor, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Tensor] = ()) -> "Source":
         """Count the bytes; a character split between two blocks is counted approximately."""
-        texts = tokenizer.batch_decode(blocks[:, 1:].tolist(), skip_special_tokens=True)
-        return cls(blocks, sum(len(text.encode(errors="replace")) for text in texts))
+        decoded = tokenizer.batch_decode(blocks[:, 1:].tolist(), skip_special_tokens=True)
+        return cls(blocks, sum(len(text.encode(errors="replace")) for text in decoded), texts)
 
 
 def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> HeldOut:
@@ -78,17 +79,55 @@ def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> He
     return HeldOut(nats / tokens, int(tokens))
 
 
-def perplexity_rows(held_out: HeldOut, text_bytes: int, source: str = "") -> list[Row]:
-    """Return rows of `perplexity` and, if the number of bytes is known, of `bits_per_byte`."""
-    rows = [Row("perplexity", held_out.perplexity, source=source)]
-    return rows + ([Row("bits_per_byte", held_out.bits_per_byte(text_bytes), source=source)] if text_bytes else [])
+def mean_text_perplexity(model: PreTrainedModel, texts: Sequence[Tensor]) -> float:
+    """Return the mean over texts of exp(mean loss of the text), as the original Pico code's Paloma perplexity.
+
+    A short or a hard text counts as much as a long one, so the value is above exp(mean loss of all tokens) where texts
+    differ. The first token of a text is not predicted. Texts are shared out between processes.
+
+    Args:
+        model: any causal language model; its mode is restored.
+        texts: (L,) token ids of each, two at least.
+    """
+    state = PartialState()
+    share = -(-len(texts) // state.num_processes)  # the same number of forward passes on every process, for FSDP
+    total = torch.zeros((), device=model.device, dtype=torch.float64)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for i in range(state.process_index * share, (state.process_index + 1) * share):
+                ids = texts[i % len(texts)][None].to(model.device)
+                targets = ids[:, 1:]
+                loss = model(ids[:, :-1], labels=targets, shift_labels=targets, skip_logits=True, use_cache=False).loss
+                if i < len(texts):
+                    total += loss.double().exp()
+    finally:
+        model.train(was_training)
+    return reduce(total, "sum").item() / len(texts)
+
+
+def measure_source(model: PreTrainedModel, source: Source, batch_size: int) -> dict[str, float]:
+    """Return `next_token_loss`, `perplexity`, and where known `bits_per_byte` and `mean_text_perplexity` of a text."""
+    held_out = held_out_loss(model, source.blocks, batch_size)
+    measured = {"next_token_loss": held_out.loss, "perplexity": held_out.perplexity}
+    if source.text_bytes:
+        measured["bits_per_byte"] = held_out.bits_per_byte(source.text_bytes)
+    if source.texts:
+        measured["mean_text_perplexity"] = mean_text_perplexity(model, source.texts)
+    return measured
+
+
+def perplexity_rows(measured: Mapping[str, float], source: str = "") -> list[Row]:
+    """Return the rows of learning dynamics of what `measure_source` measured."""
+    return [Row(name, value, source=source) for name, value in measured.items() if name != "next_token_loss"]
 
 
 class PerplexityCallback(TrainerCallback):
     """Logs `eval_next_token_loss` (nats a token) and `eval_perplexity` at step 0, every `every` steps and at the end.
 
-    Logs `eval_perplexity/NAME` and `eval_bits_per_byte/NAME` of each source (as Paloma, Magnusson et al. 2024).
-    Learning dynamics get rows of `perplexity` and `bits_per_byte` with their `source`.
+    Logs `eval_perplexity/NAME` and `eval_bits_per_byte/NAME` of each source (as Paloma, Magnusson et al. 2024), and
+    `eval_mean_text_perplexity` of what has texts. Learning dynamics get a row of each with its `source`.
 
     Args:
         blocks: (R, T + 1) held-out token ids.
@@ -98,6 +137,7 @@ class PerplexityCallback(TrainerCallback):
         text_bytes: bytes of the text of `blocks` (see `Source`), for `eval_bits_per_byte`; 0 for none.
         sources: further texts by name, each evaluated on its own.
         dynamics: where to write; None to log only.
+        texts: the held-out texts one by one (see `Source`).
     """
 
     def __init__(
@@ -109,12 +149,12 @@ class PerplexityCallback(TrainerCallback):
         text_bytes: int = 0,
         sources: Mapping[str, Source] | None = None,
         dynamics: Dynamics | None = None,
+        texts: Sequence[Tensor] = (),
     ) -> None:
-        self.blocks = blocks
+        self.held_out = Source(blocks, text_bytes, texts)
         self.batch_size = batch_size
         self.every = every
         self.log = log
-        self.text_bytes = text_bytes
         self.sources = sources or {}
         self.dynamics = dynamics
 
@@ -129,16 +169,14 @@ class PerplexityCallback(TrainerCallback):
             self._evaluate(kwargs["model"], state, control)
 
     def _evaluate(self, model: PreTrainedModel, state: TrainerState, control: TrainerControl) -> None:
-        held_out = held_out_loss(model, self.blocks, self.batch_size)
-        metrics = {"eval_next_token_loss": held_out.loss, "eval_perplexity": held_out.perplexity}
-        rows = perplexity_rows(held_out, self.text_bytes)
-        if self.text_bytes:
-            metrics["eval_bits_per_byte"] = held_out.bits_per_byte(self.text_bytes)
-        for name, source in self.sources.items():
-            result = held_out_loss(model, source.blocks, self.batch_size)
-            metrics[f"eval_perplexity/{name}"] = result.perplexity
-            metrics[f"eval_bits_per_byte/{name}"] = result.bits_per_byte(source.text_bytes)
-            rows += perplexity_rows(result, source.text_bytes, name)
+        measured = measure_source(model, self.held_out, self.batch_size)
+        metrics = {f"eval_{name}": value for name, value in measured.items()}
+        rows = perplexity_rows(measured)
+        for source, text in self.sources.items():
+            measured = measure_source(model, text, self.batch_size)
+            del measured["next_token_loss"]
+            metrics |= {f"eval_{name}/{source}": value for name, value in measured.items()}
+            rows += perplexity_rows(measured, source)
         # Logging clears the flag, and the training log of this step would be lost.
         should_log = control.should_log
         self.log(metrics)

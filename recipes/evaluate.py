@@ -13,7 +13,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
-from ..callbacks import Source, held_out_loss
+from ..callbacks import Source, measure_source
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
@@ -27,6 +27,8 @@ from ..trainers.runs.json_files import write_json
 from .arguments.corpus import CorpusArguments
 from .arguments.parser import parse, run
 
+# Texts of which the mean perplexity is measured, unless eval_texts says otherwise.
+TEXTS = 256
 WORDS = ("held_out", "training", "all")
 
 
@@ -86,15 +88,16 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(args.model, args.revision)
     model.to(PartialState().device)
     _, documents = corpus.documents()
-    blocks = corpus.held_out_blocks(documents, tokenizer)
+    held_out = corpus.held_out(documents, tokenizer, TEXTS)
+    blocks = held_out.blocks
     if blocks.max() >= config.vocab_size:
         raise InputError(
             f"the held-out text holds the token id {blocks.max()}, the model only {config.vocab_size} tokens: "
             "name its own tokenizer with --tokenizer"
         )
-    sources = corpus.source_blocks(tokenizer)
+    sources = corpus.sources(tokenizer, TEXTS)
     print(f"model: {args.model}")
-    results = {"model": args.model} | measure_perplexity(model, tokenizer, blocks, sources, args.batch_size)
+    results = {"model": args.model} | measure_perplexity(model, held_out, sources, args.batch_size)
     if args.episodes > 0:
         adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
         print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
@@ -107,23 +110,19 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
 
 
 def measure_perplexity(
-    model: PicoForMetaCausalLM,
-    tokenizer: PreTrainedTokenizerBase,
-    blocks: torch.Tensor,
-    sources: dict[str, torch.Tensor],
-    batch_size: int,
+    model: PicoForMetaCausalLM, held_out: Source, sources: dict[str, Source], batch_size: int
 ) -> dict[str, Any]:
-    """Measure and print the next-token loss of held-out blocks (R, T + 1), and the perplexity of each source."""
-    held_out = held_out_loss(model, blocks, batch_size)
-    results = {"tokens": held_out.tokens, "next_token_loss": held_out.loss, "perplexity": held_out.perplexity}
+    """Measure and print the loss and both perplexities of held-out text, and of each source (see `measure_source`)."""
+    results: dict[str, Any] = {"tokens": held_out.blocks[:, 1:].numel()}
+    results |= measure_source(model, held_out._replace(text_bytes=0), batch_size)
     for name, value in results.items():
         print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
     by_source = {}
-    for name, ids in sources.items():
-        source = held_out_loss(model, ids, batch_size)
-        bits = source.bits_per_byte(Source.from_blocks(ids, tokenizer).text_bytes)
-        by_source[name] = {"perplexity": source.perplexity, "bits_per_byte": bits}
-        print(f"{name}: perplexity {source.perplexity:.4f}, {bits:.4f} bits per byte")
+    for name, source in sources.items():
+        measured = measure_source(model, source, batch_size)
+        del measured["next_token_loss"]
+        by_source[name] = measured
+        print(f"{name}: " + ", ".join(f"{quantity} {value:.4f}" for quantity, value in measured.items()))
     return results | ({"sources": by_source} if by_source else {})
 
 

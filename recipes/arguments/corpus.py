@@ -14,9 +14,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.hf_argparser import HfArg
 
+from ...callbacks import Source
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
-from ...trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
+from ...trainers.corpus import BlockStream, first_texts, load_documents, make_blocks, split_held_out
+from ...trainers.corpus.documents import Documents
 from .source import SourceArguments
 
 MAX_SOURCES = 200
@@ -44,6 +46,11 @@ class CorpusArguments(SourceArguments):
     )
     eval_fraction: float = HfArg(default=0.05, help="Share of the documents that is held out, without eval_dataset.")
     eval_blocks: int = HfArg(default=256, help="Held-out blocks to evaluate on, at most.")
+    eval_texts: int | None = HfArg(
+        default=None,
+        help="Held-out texts of each source for mean_text_perplexity, at most (unset: 256 in evaluate, 0 elsewhere; "
+        "0: none). Each is cut to block_size tokens. The published code takes all.",
+    )
     block_size: int = HfArg(default=2048, help="Tokens that a block predicts, T; it holds T + 1.")
     num_workers: int | None = HfArg(default=None, help="Processes that tokenize (unset: one).")
 
@@ -51,6 +58,8 @@ class CorpusArguments(SourceArguments):
         if not 0 < self.eval_fraction < 1:
             raise InputError(f"eval_fraction must be between 0 and 1, got {self.eval_fraction}")
         check_at_least(2, eval_blocks=self.eval_blocks, block_size=self.block_size)
+        if self.eval_texts is not None:
+            check_at_least(0, eval_texts=self.eval_texts)
         check_at_least(1, shuffle_blocks=self.shuffle_blocks)
         if self.eval_source_column is not None and self.eval_dataset is None:
             raise InputError("eval_source_column names a column of eval_dataset: set that too")
@@ -108,36 +117,43 @@ class CorpusArguments(SourceArguments):
             raise InputError(f"eval_fraction {self.eval_fraction} holds out no document: raise it or add documents")
         return torch.as_tensor(np.stack(rows), dtype=torch.long)
 
-    def source_blocks(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
-        """Up to `eval_blocks` blocks of each source whose perplexity is measured by itself, by its name.
+    def held_out(self, documents: Documents, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> Source:
+        """Up to `eval_blocks` blocks of held-out documents, and up to `eval_texts` of them (unset: `texts`)."""
+        count = texts if self.eval_texts is None else self.eval_texts
+        blocks = self.held_out_blocks(documents, tokenizer)
+        first = first_texts(documents, tokenizer, count, self.block_size) if count else []
+        return Source.from_blocks(blocks, tokenizer, first)
+
+    def sources(self, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> dict[str, Source]:
+        """Each source whose perplexity is measured by itself, by its name (see `held_out`).
 
         Raises:
             InputError: two sources have the same name, or one fills no block.
         """
         documents: dict[str, Any] = {}
         if self.eval_source_column is not None:
-            documents = self._rows_by_source(self.eval_source_column)
+            documents = self._rows_by_source(self.eval_source_column, self.eval_texts or texts)
         for path in self.eval_sources:
             name = Path(path).stem if Path(path).exists() else path
             if name in documents:
                 raise InputError(f"two sources are named {name!r}: rename a file of eval_sources")
             documents[name] = load_documents(path, text_column=self.text_column, streaming=True)
-        blocks = {}
+        sources = {}
         for name, rows in documents.items():
             try:
-                blocks[name] = self.held_out_blocks(rows, tokenizer)
+                sources[name] = self.held_out(rows, tokenizer, texts)
             except InputError as error:
                 raise InputError(f"source {name!r}: {error}") from error
-        return blocks
+        return sources
 
-    def _rows_by_source(self, column: str) -> dict[str, Dataset]:
-        """Rows of `eval_dataset` by the value of a column, enough of each for `eval_blocks` blocks."""
+    def _rows_by_source(self, column: str, texts: int) -> dict[str, Dataset]:
+        """Rows of `eval_dataset` by the value of a column, enough of each for `eval_blocks` blocks and the texts."""
         assert self.eval_dataset is not None
         rows = load_documents(
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True, beside=column
         )
         # Characters or token ids. A token hardly ever has more than 16 characters.
-        enough = 16 * self.eval_blocks * (self.block_size + 1)
+        enough = 16 * max(self.eval_blocks, texts) * (self.block_size + 1)
         by_source: dict[str, list[Any]] = defaultdict(list)
         sizes: dict[str, int] = defaultdict(int)
         for row in rows:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, TrainerState
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
-from ...callbacks import Dynamics, DynamicsFile, Row, Source, held_out_loss, load_dynamics, perplexity_rows
+from ...callbacks import Dynamics, DynamicsFile, Row, Source, load_dynamics, measure_source, perplexity_rows
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
@@ -54,14 +54,13 @@ def main(argv: list[str] | None = None) -> list[int]:
     checkpoints = args.reference_first(args.checkpoints())
     tokenizer = args.load_tokenizer(checkpoints[0])
     _, documents = corpus.documents()
-    blocks = {"": corpus.held_out_blocks(documents, tokenizer), **corpus.source_blocks(tokenizer)}
-    texts = {name: Source.from_blocks(ids, tokenizer) for name, ids in blocks.items()}
+    texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
     series = Series(output, measures, texts, output_args.batch_size)
     todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
-            check_model(model, checkpoint, blocks[""])
+            check_model(model, checkpoint, texts[""].blocks)
             write_json(output / ARGUMENTS_FILE, arguments)
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)
@@ -101,7 +100,7 @@ class Series:
             rows += callback.measure(model, state)
             spectra |= callback.singular_values(step)
         for name, text in self.texts.items() if self.batch_size else ():
-            rows += perplexity_rows(held_out_loss(model, text.blocks, self.batch_size), text.text_bytes, name)
+            rows += perplexity_rows(measure_source(model, text, self.batch_size), name)
         (self.output / SPECTRA_FOLDER).mkdir(parents=True, exist_ok=True)
         save_file(spectra, self.output / SPECTRA_FOLDER / f"step_{step}.safetensors")
         if not self.reference:

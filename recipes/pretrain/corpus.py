@@ -41,9 +41,8 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         documents, held_out_documents = args.corpus.documents()
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(args, documents)
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed)
-        held_out = Source.from_blocks(args.corpus.held_out_blocks(held_out_documents, tokenizer), tokenizer)
-        source_blocks = args.corpus.source_blocks(tokenizer)
-        sources = {name: Source.from_blocks(ids, tokenizer) for name, ids in source_blocks.items()}
+        held_out = args.corpus.held_out(held_out_documents, tokenizer)
+        sources = args.corpus.sources(tokenizer)
     words = WordTable.from_tokenizer(tokenizer, args.model.config().vocab_size)
     if training.held_out_words:
         _, words = words.split(training.held_out_words)

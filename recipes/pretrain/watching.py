@@ -38,8 +38,10 @@ def watch(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus, checkpo
     trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
     every = int(trainer.args.eval_steps or trainer.args.logging_steps)
     rows = trainer.args.per_device_eval_batch_size
-    blocks, text_bytes = corpus.held_out
-    trainer.add_callback(PerplexityCallback(blocks, rows, every, trainer.log, text_bytes, corpus.sources, dynamics))
+    blocks, text_bytes, texts = corpus.held_out
+    trainer.add_callback(
+        PerplexityCallback(blocks, rows, every, trainer.log, text_bytes, corpus.sources, dynamics, texts)
+    )
 
 
 def set_console(trainer: MAMLTrainer, console: str) -> None:

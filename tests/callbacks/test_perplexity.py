@@ -4,8 +4,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerControl, TrainerState
+from transformers.modeling_outputs import CausalLMOutput
 
-from pico_maml.callbacks import Dynamics, DynamicsFile, PerplexityCallback, Source, held_out_loss, load_dynamics
+from pico_maml.callbacks import (
+    Dynamics,
+    DynamicsFile,
+    PerplexityCallback,
+    Source,
+    held_out_loss,
+    load_dynamics,
+    mean_text_perplexity,
+    measure_source,
+)
 from pico_maml.trainers.runs.files import DYNAMICS_FILE
 
 
@@ -86,3 +96,51 @@ def test_other_models_have_the_same_loss(held_out):
     with torch.no_grad():
         logits = model.eval()(held_out[:, :-1]).logits
     assert result.loss == pytest.approx(F.cross_entropy(logits.flatten(0, 1), held_out[:, 1:].flatten()).item())
+
+
+class Unigram(torch.nn.Module):
+    """A language model that gives token i the probability p[i], whatever stands before it."""
+
+    def __init__(self, probabilities: list[float]) -> None:
+        super().__init__()
+        self.log_p = torch.nn.Parameter(torch.tensor(probabilities).log())
+        self.device = self.log_p.device
+
+    def forward(self, input_ids, labels, shift_labels, skip_logits, use_cache):
+        counted = shift_labels[shift_labels != -100]
+        return CausalLMOutput(loss=-self.log_p[counted].mean())
+
+
+def test_mean_text_perplexity_counts_texts_and_perplexity_counts_tokens():
+    model = Unigram([1 / 2, 1 / 8, 3 / 8]).train()
+    easy, hard = torch.zeros(31, dtype=torch.long), torch.ones(3, dtype=torch.long)
+    assert mean_text_perplexity(model, [easy]) == pytest.approx(2)
+    assert mean_text_perplexity(model, [hard, easy]) == pytest.approx((2 + 8) / 2)
+    assert mean_text_perplexity(model, [hard, hard, easy]) == pytest.approx((2 + 8 + 8) / 3)
+    assert model.training
+    blocks = torch.cat([easy, hard[:2]])[None]  # 30 easy predictions and 2 hard ones
+    measured = measure_source(model, Source(blocks, 0, [easy, hard]), 1)
+    assert measured["perplexity"] == pytest.approx(math.exp((30 * math.log(2) + 2 * math.log(8)) / 32))
+    assert measured["mean_text_perplexity"] == pytest.approx(5)
+    assert set(measured) == {"next_token_loss", "perplexity", "mean_text_perplexity"}
+
+
+def test_mean_text_perplexity_of_a_text_that_overflows_is_infinite():
+    assert mean_text_perplexity(Unigram([1.0, 0.0]), [torch.zeros(3).long(), torch.ones(3).long()]) == math.inf
+
+
+def test_mean_text_perplexity_is_logged_and_written_for_every_source_with_texts(model, held_out, tmp_path):
+    texts = [held_out[0, :9], held_out[1]]
+    with torch.no_grad():
+        losses = [F.cross_entropy(model.eval()(ids[None, :-1]).logits[0], ids[1:]).item() for ids in texts]
+    expected = sum(map(math.exp, losses)) / 2
+    logged: list[dict] = []
+    dynamics = Dynamics(DynamicsFile(tmp_path / DYNAMICS_FILE), 1, lambda: 5, lambda values: None)
+    sources = {"books": Source(held_out, 9, texts), "news": Source(held_out, 9)}
+    callback = PerplexityCallback(held_out, 4, 10, logged.append, 0, sources, dynamics, texts[:1])
+    callback.on_train_begin(None, TrainerState(max_steps=25), TrainerControl(), model=model)
+    frame = load_dynamics(tmp_path).set_index(["quantity", "source"]).value
+    assert logged[0]["eval_mean_text_perplexity"] == pytest.approx(math.exp(losses[0]), rel=1e-4)
+    assert logged[0]["eval_mean_text_perplexity/books"] == pytest.approx(expected, rel=1e-4)
+    assert frame["mean_text_perplexity", "books"] == logged[0]["eval_mean_text_perplexity/books"]
+    assert "eval_mean_text_perplexity/news" not in logged[0]

@@ -15,11 +15,17 @@ def test_results_equal_those_of_the_run(pretrained, held_out, tmp_path, capsys):
     corpus = held_out[1]
     results = evaluate.main([*common, "--episodes=2", "--eval_sources", corpus])
     assert 1 < results["sources"]["text"]["bits_per_byte"] < 10
+    for measured in (results, results["sources"]["text"]):
+        assert measured["mean_text_perplexity"] == pytest.approx(measured["perplexity"], rel=0.2)
+        assert measured["mean_text_perplexity"] != measured["perplexity"]
     assert "text: perplexity" in capsys.readouterr().out
     run = json.loads((pretrained / "results.json").read_text())
     assert results["perplexity"] == pytest.approx(run["held_out"][-1]["eval_perplexity"], rel=1e-5)
     assert results["adaptation"] == [run["adaptation"]]
     assert json.loads(out.read_text()) == results
+    without = evaluate.main([*common, "--episodes=0", "--eval_texts=0"])
+    assert "mean_text_perplexity" not in without
+    assert without["perplexity"] == results["perplexity"]
     with pytest.raises(InputError, match="block_size is 65, the model reads 64 tokens"):
         evaluate.main([*common, "--block_size=65"])
 

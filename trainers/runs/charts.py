@@ -163,6 +163,7 @@ QUANTITIES = (
     Quantity("attention_entropy", "Attention entropy (nats)", phases=True),
     Quantity("cka", "Linear CKA with an earlier checkpoint", phases=True, on_card=True),
     Quantity("perplexity", "Perplexity by source"),
+    Quantity("mean_text_perplexity", "Mean perplexity of the texts, by source"),
     Quantity("bits_per_byte", "Bits per byte by source"),
 )
 

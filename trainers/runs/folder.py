@@ -30,6 +30,7 @@ FREE_ON_RESUME = {
     "run_name",
     "eval_episodes",
     "eval_blocks",
+    "eval_texts",
     "eval_steps",
     "per_device_eval_batch_size",
     "per_device_train_batch_size",  # the trainer compares its product with the number of processes
