@@ -20,7 +20,7 @@ ASSUMPTIONS = (
     "{utilisation:.0%} of the vendor's bf16 peak (312e12 an A100, 989e12 an H100) in every product; NVLink at 300 and "
     "450 GB/s a direction; communication not hidden behind computation; data, evaluation and saving free; fp32 "
     f"weights, gradients and AdamW moments; {STORED_BYTES} bytes of activations a token, layer and unit of width, "
-    "without checkpointing; a chunk of logits instead of all; DDP all-reduces fp32 gradients once a step, from a copy "
+    "with checkpointing (a third more computation) of one layer and 4 bytes of each other; a chunk of logits instead of all; DDP all-reduces fp32 gradients once a step, from a copy "
     "of them in buckets; FSDP2 in bf16 gathers embedding and layers for every forward and every backward pass (an "
     "episode: support forward, query forward and backward, and one layer in vain), LM head and episodes' head once a "
     "micro-batch, and scatters gradients once a step, until when they are whole on every GPU."
@@ -73,14 +73,17 @@ def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) ->
         sent = 2 * buffers
     sent *= (machine.gpus - 1) / machine.gpus
     steps = arguments["max_steps"]
+    layers, recomputed = config.n_layers * STORED_BYTES, 1.0
+    if arguments["activation_checkpointing"]:
+        layers, recomputed = (config.n_layers - 1) * FP32_BYTES + STORED_BYTES, 4 / 3
     return {
         "machine": machine.name,
         "petaflop_a_step": operations / 1e15,
-        "compute_hours": steps * operations / (machine.peak * utilisation * machine.gpus) / 3600,
+        "compute_hours": recomputed * steps * operations / (machine.peak * utilisation * machine.gpus) / 3600,
         "communication_hours": steps * sent / machine.link / 3600,
         "state_gb_a_gpu": state / 1e9,
         "buffers_gb_a_gpu": buffers / 1e9,
-        "activations_gb_a_gpu": rows * block * config.d_model * config.n_layers * STORED_BYTES / 1e9,
+        "activations_gb_a_gpu": rows * block * config.d_model * layers / 1e9,
         "sent_gb_a_step": sent / 1e9,
     }
 

@@ -128,3 +128,4 @@ def test_every_size_can_be_pretrained_as_the_published_code_does(kind, size, tmp
     assert args.hybrid_ratio == (0.5 if "maml" in kind else 0)
     assert (args.episode_sampler, args.inner_lr, args.head_dropout) == ("random_positions", 0.01, 0)
     assert (args.head_initializer, args.held_out_words) == ("published", 0)
+    assert corpus.eval_texts >= 1_000_000, "all"

@@ -20,13 +20,21 @@ def test_estimates_cover_the_four_sizes_on_every_machine(tmp_path, capsys):
     assert large["4 x A100, FSDP2"]["state_gb_a_gpu"] == pytest.approx(large["4 x A100, DDP"]["state_gb_a_gpu"] / 4)
     assert large["4 x A100, DDP"]["sent_gb_a_step"] == pytest.approx(1.5 * 4 * 569_808_384 / 1e9, rel=1e-3)
     assert large["4 x A100, DDP"]["buffers_gb_a_gpu"] == pytest.approx(4 * 569_808_384 / 1e9, rel=1e-3)
-    # bf16. Half of 64 micro-batches gather embedding and layers twice, the others, episodes, three times.
+    # bf16. Half of 8 micro-batches gather embedding and layers twice, the others, episodes, three times.
     lm_head, layer = 50_304 * 1536, (569_808_384 - 2 * 50_304 * 1536) / 12
-    gathered = 64 * (2.5 * (569_808_384 - lm_head) + lm_head + 0.5 * layer)
+    gathered = 8 * (2.5 * (569_808_384 - lm_head) + lm_head + 0.5 * layer)
     fsdp = large["4 x A100, FSDP2"]
     assert fsdp["sent_gb_a_step"] == pytest.approx(0.75 * 2 * (gathered + 569_808_384) / 1e9, rel=2e-3)
     # Gradients are whole until the last micro-batch; beside them the LM head, the embedding and a layer.
     assert fsdp["buffers_gb_a_gpu"] == pytest.approx(2 * (569_808_384 + 2 * lm_head + layer) / 1e9, rel=2e-3)
+    # 64 rows of 2048 tokens: of the large model one layer is stored whole, of the small one all twelve.
+    activations = {row["model"]: row["activations_gb_a_gpu"] for row in rows}
+    assert activations["large"] == pytest.approx(64 * 2048 * 1536 * (11 * 4 + 64) / 1e9)
+    assert activations["small"] == pytest.approx(64 * 2048 * 384 * 12 * 64 / 1e9)
+    needed = {
+        row["model"]: row["state_gb_a_gpu"] + row["buffers_gb_a_gpu"] + row["activations_gb_a_gpu"] for row in rows
+    }
+    assert max(needed.values()) < 70
     assert "30% of the vendor's bf16 peak" in capsys.readouterr().out
 
 
