@@ -64,6 +64,8 @@ def test_the_wheel_holds_the_package_and_its_launcher_alone(tmp_path):
         "pico_maml/trainers/data/published_ner.csv",
         "pico_maml/recipes/configs/recipes/uner-sweep.yaml",
         "pico_maml/recipes/publish/card/card.md.jinja",
+        "pico_maml/recipes/report/page/templates/page.html",
+        "pico_maml/recipes/report/paper.mplstyle",
     } <= set(names)
     assert not [name for name in names if "tests" in name or "conftest" in name]
     code = "import pico_maml, pico_maml.recipes.pretrain, pico_maml_launcher; print(pico_maml.__file__)"

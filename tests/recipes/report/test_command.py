@@ -120,6 +120,7 @@ def test_wrong_arguments_raise_input_errors_and_write_nothing(tmp_path, capsys):
         ([str(folder), "--output", str(folder)], "holds other files than a report"),
         ([str(folder), "--output", str(foreign / "thesis.tex")], "holds other files than a report"),
         ([str(folder), "--formats", "bmp"], "formats must be one of png, pdf, svg, none, got 'bmp'"),
+        ([str(folder), "--treatment", "vanilla"], "baseline and treatment are both 'vanilla'"),
         (["--output", str(tmp_path / "out"), str(folder)], "no argument takes"),
         ([str(folder), "--sweeps", str(foreign), "--output", str(tmp_path / "out")], "no finished run in"),
     ]
