@@ -20,8 +20,9 @@ ASSUMPTIONS = (
     "{utilisation:.0%} of the vendor's bf16 peak (312e12 an A100, 989e12 an H100) in every product; NVLink at 300 and "
     "450 GB/s a direction; communication not hidden behind computation; data, evaluation and saving free; fp32 "
     f"weights, gradients and AdamW moments; {STORED_BYTES} bytes of activations a token, layer and unit of width, "
-    "with checkpointing (a third more computation) of one layer and 4 bytes of each other; a chunk of logits instead of all; DDP all-reduces fp32 gradients once a step, from a copy "
-    "of them in buckets; FSDP2 in bf16 gathers embedding and layers for every forward and every backward pass (an "
+    "with checkpointing (a third more computation) of one layer and 4 bytes of each other; a chunk of logits instead "
+    "of all; DDP all-reduces fp32 gradients once a step, from a copy of them in buckets; "
+    "FSDP2 in bf16 gathers embedding and layers for every forward and every backward pass (an "
     "episode: support forward, query forward and backward, and one layer in vain), LM head and episodes' head once a "
     "micro-batch, and scatters gradients once a step, until when they are whole on every GPU."
 )
