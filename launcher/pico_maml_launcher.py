@@ -40,13 +40,8 @@ def list_commands(recipes: Path) -> dict[str, str]:
     """Names of the commands with the first line of their docstrings, in alphabetical order."""
     sources = {path.stem: path for path in recipes.glob("[!_]*.py")}
     sources |= {path.parent.name: path.with_name("__init__.py") for path in recipes.glob("*/__main__.py")}
-    return {name: summary(path) for name, path in sorted(sources.items())}
-
-
-def summary(path: Path) -> str:
-    """First line of a module's docstring."""
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
+    modules = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in sorted(sources.items())}
+    return {name: (ast.get_docstring(module) or "").partition("\n")[0] for name, module in modules.items()}
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ Takes the arguments of `pretrain`; they override those of the shipped recipe `de
 
 import sys
 import time
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ..trainers.runs.files import METRICS_FILE, RESULTS_FILE
+from ..trainers.runs.files import METRICS_FILE, RESULTS_FILE, free_folder
 from . import finetune
 from .arguments.parser import parse, run
 from .pretrain import command as pretrain
@@ -33,17 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     pretrained = pretrain.main(arguments)
     text = generate(output_dir)
     ner_dir = output_dir / "ner"
-    ner_arguments = ["--learning_rate", "1e-3", "--num_train_epochs", "5", "--mode", "full"]
-    ner = finetune.main(
-        ["--model", str(output_dir), "--treebank", "sample", "--output_dir", str(ner_dir), *ner_arguments]
-    )
+    options = "--treebank sample --learning_rate 1e-3 --num_train_epochs 5 --mode full"
+    ner = finetune.main(["--model", str(output_dir), "--output_dir", str(ner_dir), *options.split()])
     print(summary(output_dir, ner_dir, pretrained, text, ner, time.perf_counter() - started))
-
-
-def free_folder(path: Path) -> Path:
-    """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
-    names = chain([path], (path.with_name(f"{path.name}-{i}") for i in count(2)))
-    return next(name for name in names if not name.exists())
 
 
 def generate(folder: Path) -> str:

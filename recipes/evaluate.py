@@ -24,7 +24,7 @@ from ..trainers.meta.episode_config import EpisodeConfig
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.json_files import write_json
-from .arguments.corpus import CorpusArguments
+from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
 
 # Texts of which the mean perplexity is measured, unless eval_texts says otherwise.
@@ -43,10 +43,7 @@ class EvaluateArguments:
     output_file: str | None = HfArg(default=None, help="JSON file for the results (unset: they are only printed).")
     batch_size: int = HfArg(default=32, help="Blocks of a forward pass.")
     episodes: int = HfArg(default=200, help="Held-out episodes of each shape (0: none).")
-    words: str = HfArg(
-        default="held_out",
-        help="Words to draw classes from. held_out (never a class in a training episode), training or all.",
-    )
+    words: str = HfArg(default="held_out", help="Words of the episodes: held_out (from training), training or all.")
     n_way: list[int] = HfArg(default_factory=list, help="N, words in an episode. Several values are a sweep.")
     k_shot: list[int] = HfArg(default_factory=list, help="K, support windows of each word. Several are a sweep.")
     n_query: int | None = HfArg(default=None, help="Query windows of each word.")
@@ -83,18 +80,12 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
-    if corpus.block_size > config.max_seq_len:
-        raise InputError(f"block_size is {corpus.block_size}, the model reads {config.max_seq_len} tokens: lower it")
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(args.model, args.revision)
     model.to(PartialState().device)
     _, documents = corpus.documents()
     held_out = corpus.held_out(documents, tokenizer, TEXTS)
     blocks = held_out.blocks
-    if blocks.max() >= config.vocab_size:
-        raise InputError(
-            f"the held-out text holds the token id {blocks.max()}, the model only {config.vocab_size} tokens: "
-            "name its own tokenizer with --tokenizer"
-        )
+    check_fits(config, blocks, "the model")
     sources = corpus.sources(tokenizer, TEXTS)
     print(f"model: {args.model}")
     results = {"model": args.model} | measure_perplexity(model, held_out, sources, args.batch_size)

@@ -15,17 +15,11 @@ PASSING = {408, 409, 412, 423, 425, 429}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed.
-
-    Attributes:
-        message: one line.
-        passing: True where the same attempt may succeed later.
-        retry_after: seconds the Hub asked to wait.
-    """
+    """Why an attempt failed, in one line."""
 
     message: str
-    passing: bool = False
-    retry_after: float = 0.0
+    passing: bool = False  #: the same attempt may succeed later
+    retry_after: float = 0.0  #: seconds the Hub asked to wait
 
 
 def explain(error: BaseException, repository: str) -> Failure:

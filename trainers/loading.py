@@ -22,18 +22,12 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
 
 
 def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
-    """The language model of a checkpoint, with the head for episodes if it has one, as the start of a new run.
+    """The language model of a checkpoint, with the head for episodes if it has one.
 
-    Args:
-        name: folder or Hub name.
-        shape: values that the checkpoint's configuration must have.
-
-    Raises:
-        InputError: it cannot be loaded, has another shape, or lacks weights.
+    Raises InputError if it cannot be loaded, lacks weights, or its configuration has other values than `shape`.
     """
     saved = load_pretrained(PicoConfig, name, None).to_dict()
-    differs = [f"{field} {saved[field]}" for field, value in shape.items() if saved[field] != value]
-    if differs:
+    if differs := [f"{field} {saved[field]}" for field, value in shape.items() if saved[field] != value]:
         raise InputError(f"{name!r} has another shape than this run asks for: set {', '.join(differs)}")
     auto_class = PicoForMetaCausalLM if "meta_head" in saved else PicoForCausalLM
     model, info = load_pretrained(auto_class, name, None, output_loading_info=True)

@@ -12,29 +12,17 @@ from .errors import InputError
 
 
 class ModelName(NamedTuple):
-    """A folder, or a model on the Hub.
+    """A folder, or a model on the Hub."""
 
-    Attributes:
-        path: folder or user/name.
-        revision: branch, tag or commit on the Hub; None for the default branch.
-        subfolder: folder inside `path` that holds the model, "" for `path` itself.
-    """
-
-    path: str
-    revision: str | None = None
-    subfolder: str = ""
+    path: str  #: folder or user/name
+    revision: str | None = None  #: branch, tag or commit on the Hub; None for the default branch
+    subfolder: str = ""  #: folder inside `path` that holds the model
 
     @classmethod
     def parse(cls, text: str, revision: str | None = None) -> "ModelName":
         """Parse FOLDER or USER/NAME[@REVISION][:SUBFOLDER]; a path that exists on this disk is a folder.
 
-        Args:
-            text: such as `pico-lm/pico-decoder-tiny@step-1000` or
-                `davidafrica/pico-maml-decoder-tiny:checkpoints/step_100`.
-            revision: the revision, if it was given as an argument of its own.
-
-        Raises:
-            InputError: two revisions, or nothing before or after an @ or a colon.
+        Raises InputError for two revisions, and for nothing before or after an @ or a colon.
         """
         if Path(text).exists():
             return cls(text, revision)
@@ -49,12 +37,7 @@ class ModelName(NamedTuple):
 
 @contextmanager
 def deleted_afterwards(names: Iterable[str], delete: bool) -> Iterator[None]:
-    """Delete, at the end, the revisions of these models that were downloaded inside the block.
-
-    Args:
-        names: as `ModelName.parse` takes them; folders are never deleted.
-        delete: False deletes nothing.
-    """
+    """Delete, at the end and if `delete`, the revisions of these models that were downloaded inside the block."""
     if not delete:
         yield
         return
@@ -63,8 +46,7 @@ def deleted_afterwards(names: Iterable[str], delete: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        downloaded = cached_commits(repositories) - before
-        if downloaded:
+        if downloaded := cached_commits(repositories) - before:
             scan_cache_dir().delete_revisions(*downloaded).execute()
 
 

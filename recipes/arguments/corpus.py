@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from huggingface_hub import snapshot_download
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from transformers.hf_argparser import HfArg
 
 from ...callbacks import Source
@@ -19,24 +19,45 @@ from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import BlockStream, first_texts, load_documents, make_blocks, split_held_out
 from ...trainers.corpus.documents import Documents
-from .source import SourceArguments
 
 MAX_SOURCES = 200
+
+
+@dataclass
+class SourceArguments:
+    """Source of the text."""
+
+    dataset: str = HfArg(
+        default="python-prose",
+        help="File, folder or Hub data set, or python-prose. "
+        "Files are .txt, .jsonl, .parquet or .arrow; python-prose is the docs inside Python, without a download.",
+    )
+    dataset_config: str | None = HfArg(default=None, help="Configuration of a Hub data set.")
+    dataset_split: str = HfArg(default="train", help="Split of a Hub data set.")
+    dataset_revision: str | None = HfArg(default=None, help="Revision of a Hub data set (unset: main).")
+    text_column: str = HfArg(default="text", help="Column of the text. `input_ids` is read as token ids.")
+    streaming: bool = HfArg(default=False, help="Read the corpus while it is used, without a copy in the cache.")
+
+    def load(self, skip_bad_files: bool = False) -> Documents:
+        """Open the corpus (see `load_documents`)."""
+        return load_documents(
+            self.dataset,
+            config_name=self.dataset_config,
+            split=self.dataset_split,
+            revision=self.dataset_revision,
+            text_column=self.text_column,
+            streaming=self.streaming,
+            skip_bad_files=skip_bad_files,
+        )
 
 
 @dataclass
 class CorpusArguments(SourceArguments):
     """Arguments of the corpus."""
 
-    skip_bad_files: bool = HfArg(
-        default=False, help="Skip corpus files that cannot be read (otherwise: an error). Each is read once to check."
-    )
-    shuffle_blocks: int = HfArg(
-        default=1, help="Blocks of a stream that are read ahead and shuffled (1: not shuffled)."
-    )
-    eval_dataset: str | None = HfArg(
-        default=None, help="Corpus to evaluate on (unset: eval_fraction of dataset is held out)."
-    )
+    skip_bad_files: bool = HfArg(default=False, help="Skip files that cannot be read. Each is read once to check.")
+    shuffle_blocks: int = HfArg(default=1, help="Blocks of a stream that are shuffled at a time (1: not shuffled).")
+    eval_dataset: str | None = HfArg(default=None, help="Corpus to evaluate on (unset: eval_fraction of dataset).")
     eval_split: str = HfArg(default="train", help="Split of a Hub eval_dataset.")
     eval_source_column: str | None = HfArg(
         default=None, help="Column of eval_dataset by which perplexity is also split (unset: none)."
@@ -81,21 +102,16 @@ class CorpusArguments(SourceArguments):
         return documents, held_out
 
     def own_tokenizer(self) -> str:
-        """Folder of the tokenizer in a corpus that the command `prepare` wrote.
-
-        Raises:
-            InputError: the corpus has none.
-        """
+        """Folder of the tokenizer in a corpus that the command `prepare` wrote; raise InputError if it has none."""
         corpus = Path(self.dataset)
         if not corpus.exists():
+            name, revision = self.dataset, self.dataset_revision
             corpus = Path(
-                snapshot_download(
-                    self.dataset, repo_type="dataset", revision=self.dataset_revision, allow_patterns="tokenizer/*"
-                )
+                snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns="tokenizer/*")
             )
-        for folder in (corpus / "tokenizer", corpus.parent / "tokenizer"):
-            if (folder / "tokenizer.json").exists():
-                return str(folder)
+        for tokenizer in (corpus / "tokenizer", corpus.parent / "tokenizer"):
+            if (tokenizer / "tokenizer.json").exists():
+                return str(tokenizer)
         raise InputError(f"{self.dataset} holds token ids but no tokenizer: name its tokenizer with --tokenizer")
 
     def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int) -> Dataset | BlockStream:
@@ -103,11 +119,7 @@ class CorpusArguments(SourceArguments):
         return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-        """Up to `eval_blocks` blocks of held-out text, (R, T + 1) int64.
-
-        Raises:
-            InputError: the held-out documents fill no block.
-        """
+        """Up to `eval_blocks` blocks of held-out text, (R, T + 1) int64; raise InputError if there is none."""
         try:
             blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
             rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks)]
@@ -127,8 +139,7 @@ class CorpusArguments(SourceArguments):
     def sources(self, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> dict[str, Source]:
         """Each source whose perplexity is measured by itself, by its name (see `held_out`).
 
-        Raises:
-            InputError: two sources have the same name, or one fills no block.
+        Raises InputError if two sources have the same name, or one fills no block.
         """
         documents: dict[str, Any] = {}
         if self.eval_source_column is not None:
@@ -166,3 +177,15 @@ class CorpusArguments(SourceArguments):
                     f"eval_source_column {column!r} has more than {MAX_SOURCES} values: name a column of sources"
                 )
         return {source: Dataset.from_list(by_source[source]) for source in sorted(by_source)}
+
+
+def check_fits(config: PretrainedConfig, blocks: Tensor, name: str) -> None:
+    """Raise InputError if a model has too few tokens or positions for held-out blocks (R, T + 1)."""
+    length, block_size = config.max_position_embeddings, blocks.shape[1] - 1
+    if block_size > length:
+        raise InputError(f"block_size is {block_size}, {name} reads {length} tokens: lower it")
+    if blocks.max() >= config.vocab_size:
+        raise InputError(
+            f"the held-out text holds the token id {blocks.max()}, {name} only {config.vocab_size} tokens: "
+            "name its own tokenizer with --tokenizer"
+        )

@@ -36,9 +36,7 @@ class MeasureArguments:
     dynamics_layers: list[int] | None = HfArg(
         default=None, help="Layers to measure, counted from 0, or from -1 backwards (unset: all)."
     )
-    dynamics_probe_rows: int = HfArg(
-        default=2, help="Held-out blocks to measure activations and attention on (0: do not)."
-    )
+    dynamics_probe_rows: int = HfArg(default=2, help="Held-out blocks for activations and attention (0: none).")
     dynamics_probe_tokens: int = HfArg(
         default=512, help="Most tokens of these blocks whose activations are measured. They are spread evenly."
     )
@@ -51,38 +49,23 @@ class MeasureArguments:
         check_at_least(2, dynamics_probe_tokens=self.dynamics_probe_tokens)
 
     def modules(self, model: nn.Module) -> list[Selected]:
-        """The modules to measure.
-
-        Raises:
-            InputError: the model has no module or layer of that name.
-        """
+        """The modules to measure; raise InputError if the model has no module or layer of that name."""
         try:
             return select_modules(model, self.dynamics_modules, self.dynamics_layers)
         except ValueError as error:
             raise InputError(f"dynamics_modules or dynamics_layers: {error}") from error
 
     def ov_circuits(self, modules: list[Selected]) -> list[tuple[Selected, Selected]]:
-        """Output and value projection of each layer whose OV circuits are measured.
-
-        Raises:
-            InputError: one of the two projections is not among the modules.
-        """
+        """Output and value projection of each layer whose OV circuits are measured; raise InputError without both."""
         if not self.dynamics_ov_circuits:
             return []
         projections = {name: [s for s in modules if s.name.endswith(name)] for name in ("o_proj", "v_proj")}
-        missing = [name for name, selected in projections.items() if not selected]
-        if missing:
+        if missing := [name for name, selected in projections.items() if not selected]:
             raise InputError(f"dynamics_ov_circuits needs {' and '.join(missing)} in dynamics_modules")
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
     def callbacks(self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor) -> list[DynamicsCallback]:
-        """The callbacks that measure weights, activations and attention entropies.
-
-        Args:
-            dynamics: when to measure, and the file to write to.
-            model: the model to measure.
-            held_out: (R, T + 1) token ids; the first rows are the probe.
-        """
+        """The callbacks of weights and, on the first held-out blocks (R, T + 1), of activations and attention."""
         modules = self.modules(model)
         ov_circuits = self.ov_circuits(modules)
         heads = model.config.num_attention_heads if ov_circuits else 1
@@ -99,9 +82,7 @@ class DynamicsArguments(MeasureArguments):
     """Arguments of learning dynamics during training."""
 
     dynamics_steps: int = HfArg(default=100, help="Steps between two measurements of learning dynamics (0: never).")
-    dynamics_gradients: bool = HfArg(
-        default=True, help="Measure the gradients of next-token and query loss separately."
-    )
+    dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of next-token and query loss separately.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,13 +97,9 @@ class DynamicsArguments(MeasureArguments):
 def add_dynamics(
     trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Tensor, checkpoint: Path | None
 ) -> Dynamics:
-    """Attach the callbacks that log learning dynamics, and save their state in checkpoints.
+    """Attach the callbacks that log learning dynamics; checkpoints save their state, which a resumed run loads.
 
-    Args:
-        trainer: the trainer.
-        arguments: what to measure.
-        held_out: (R, T + 1) token ids; the first rows are the probe.
-        checkpoint: the checkpoint that training resumes from, whose state the callbacks load.
+    The first held-out blocks (R, T + 1) are the probe.
     """
     args = trainer.args
     file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))

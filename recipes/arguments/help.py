@@ -30,14 +30,10 @@ COMMON = {
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:
-    """Describe the fields of argument dataclasses, one titled group for each class that declares some.
+    """Describe the fields of a command's argument dataclasses, one titled group for each class that declares some.
 
-    Args:
-        types: the dataclasses of a command; the title of a group is the docstring of its class, up to the first full
-            stop or semicolon.
-        command: the command's name.
-        everything: also list transformers' arguments that are not in `COMMON`, and print each text whole instead of
-            its first sentence.
+    Without `everything`, transformers' arguments that are not in `COMMON` are omitted, and a help is cut after its
+    first sentence.
     """
     groups = defaultdict(list)
     for cls in types:
@@ -63,7 +59,7 @@ def declaring_class(cls: type, name: str) -> type:
 
 
 def title(owner: type) -> str:
-    """Heading of the group of a dataclass."""
+    """Heading of a group: the docstring of its class up to the first full stop or semicolon."""
     if owner is TrainingArguments:
         return "Training (transformers' TrainingArguments)"
     return re.split(r"[.;](?:\s|$)", inspect.getdoc(owner) or owner.__name__)[0]
@@ -73,7 +69,8 @@ def one_line(argument: Field) -> str:
     """`--name  First sentence of the help. [default]`, cut at the width of a line."""
     default = shorten(default_text(argument), 40, placeholder=" ...]")
     room = WIDTH - INDENT - len(default) - 1
-    text = shorten(first_sentence(help_of(argument)), room, placeholder=" ...", break_on_hyphens=False)
+    sentence = re.split(r"(?<=\.)\s", help_of(argument), maxsplit=1)[0]
+    text = shorten(sentence, room, placeholder=" ...", break_on_hyphens=False)
     return f"  --{argument.name:<{INDENT - 5}} {text} {default}".rstrip()
 
 
@@ -86,11 +83,6 @@ def full(argument: Field) -> list[str]:
 def help_of(argument: Field) -> str:
     """The help text in one line."""
     return COMMON.get(argument.name) or " ".join(argument.metadata.get("help", "").split())
-
-
-def first_sentence(text: str) -> str:
-    """A text up to its first full stop."""
-    return re.split(r"(?<=\.)\s", " ".join(text.split()), maxsplit=1)[0]
 
 
 def default_text(argument: Field) -> str:

@@ -1,7 +1,9 @@
 """Arguments of commands whose work is shared by several workers."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least, check_choice
@@ -12,18 +14,15 @@ from ...trainers.runs.launcher import LAUNCHERS
 class LauncherArguments:
     """Workers."""
 
-    workers: int = field(default=1, metadata={"help": "Processes, or SLURM array jobs, that share the runs."})
-    launcher: str = field(
+    workers: int = HfArg(default=1, help="Processes, or SLURM array jobs, that share the runs.")
+    launcher: str = HfArg(
         default="process",
-        metadata={"help": f"{', '.join(LAUNCHERS)}: processes here, the same through submitit, or SLURM array jobs."},
+        help=f"{', '.join(LAUNCHERS)}: processes here, the same through submitit, or SLURM array jobs.",
     )
-    slurm: dict | str | None = field(
-        default=None,
-        metadata={"help": 'Parameters of submitit as JSON: {"slurm_partition": "gpu", "timeout_min": 600}.'},
+    slurm: dict | str | None = HfArg(
+        default=None, help='Parameters of submitit as JSON: {"slurm_partition": "gpu", "timeout_min": 600}.'
     )
-    stale_after: float = field(
-        default=600.0, metadata={"help": "Seconds without a sign of life after which a worker's run is taken over."}
-    )
+    stale_after: float = HfArg(default=600.0, help="Seconds without a sign of life after which a run is taken over.")
 
     def __post_init__(self) -> None:
         check_choice("launcher", self.launcher, LAUNCHERS)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase, set_seed
 from transformers.hf_argparser import HfArg
 
 from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
@@ -64,8 +65,13 @@ class ModelArguments:
         except ValueError as error:
             raise InputError(str(error)) from error
 
-    def model(self, config: PicoConfig) -> PicoForCausalLM:
-        """A new model, or that of `init_from`, which must have the shape of the configuration."""
+    def model(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> PicoForCausalLM:
+        """A new model, or that of `init_from`, which must have the same shape; equal arguments give equal weights."""
+        config = self.config()
+        config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+        if tokenizer.pad_token_id != tokenizer.eos_token_id:  # the embedding of padding gets no gradient
+            config.pad_token_id = tokenizer.pad_token_id
+        set_seed(seed)
         if self.init_from is None:
             model = PicoForCausalLM(config)
             if self.initializer == "torch":

@@ -23,10 +23,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 class Parser(HfArgumentParser):
-    """transformers' parser of dataclasses, which raises InputError and accepts no abbreviated names."""
-
-    def __init__(self, types: Sequence[type]) -> None:
-        super().__init__(types, allow_abbrev=False, add_help=False)
+    """transformers' parser of dataclasses, which raises InputError."""
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as an InputError."""
@@ -34,27 +31,16 @@ class Parser(HfArgumentParser):
 
 
 def parse(types: Sequence[type], argv: list[str] | None = None, prog: str = "COMMAND") -> tuple[Any, ...]:
-    """Fill dataclasses from `--config FILE [FILE ...]` and the command line.
+    """Fill dataclasses from `--config FILE [FILE ...]` and the command line; returns one instance of each type.
 
     Later files override earlier ones, and the command line overrides them all. `--help` and `--help_all` print the
-    arguments and exit.
-
-    Args:
-        types: the dataclasses; their fields are the arguments.
-        argv: the command line without the program; by default that of the process.
-        prog: the command's name, for the help.
-
-    Returns:
-        One instance of each type.
-
-    Raises:
-        InputError: an unknown argument (names the nearest valid one), a value of the wrong type, or no such file.
+    arguments of the command `prog` and exit. Raises InputError for an unknown argument, a wrong value or no such file.
     """
     argv = sys.argv[1:] if argv is None else argv
     if {"-h", "--help", "--help_all"} & set(argv):
         print(help_text(types, prog, "--help_all" in argv))
         sys.exit()
-    parser = Parser(types)
+    parser = Parser(types, allow_abbrev=False, add_help=False)
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     config.add_argument("--config", nargs="+", action="extend", default=[])
     named, rest = config.parse_known_args(argv)

@@ -17,9 +17,7 @@ class RunArguments:
         help="Training state on the Hub to resume from, in a new output_dir (unset: none). "
         "user/name@state-step-N, or `hub`: the newest one in publish_to.",
     )
-    eval_episodes: int = HfArg(
-        default=100, help="Held-out episodes to evaluate on, before and after training (0: none)."
-    )
+    eval_episodes: int = HfArg(default=100, help="Held-out episodes to evaluate, before and after training (0: none).")
     console: str = HfArg(default="bar", help="What is printed: `bar` (progress), `json` (each log), or `quiet`.")
 
     def __post_init__(self) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
-from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.runs.checkpoints import numbered
 
@@ -27,9 +26,7 @@ class SeriesArguments:
 
     model: str = HfArg(help="Hub name or folder. Of a run's folder, all checkpoint-N are measured.")
     revisions: list[str] = HfArg(default_factory=list, help="Revisions of a Hub model, such as step1000.")
-    subfolders: list[str] = HfArg(
-        default_factory=list, help="Folders of the checkpoints inside the model, such as checkpoints/step_100."
-    )
+    subfolders: list[str] = HfArg(default_factory=list, help="Folders in the model, such as checkpoints/step_100.")
     steps: list[int] = HfArg(default_factory=list, help="Training steps of the checkpoints (unset: from their names).")
     tokens_per_step: int = HfArg(default=0, help="Tokens of a training step (0: unknown).")
     tokenizer: str | None = HfArg(
@@ -46,11 +43,7 @@ class SeriesArguments:
         check_at_least(0, tokens_per_step=self.tokens_per_step)
 
     def checkpoints(self) -> list["Checkpoint"]:
-        """The checkpoints in the order of their steps.
-
-        Raises:
-            InputError: a name without a step, another number of steps than of checkpoints, or a step given twice.
-        """
+        """The checkpoints in the order of their steps; raise InputError if the steps are unknown or not unique."""
         saved = [folder.name for folder in numbered(Path(self.model)).values()]
         names = self.revisions or self.subfolders or saved or [""]
         if self.steps and len(self.steps) != len(names):
@@ -74,17 +67,10 @@ class SeriesArguments:
         """The checkpoints with the reference first; raise InputError if the reference is not among them."""
         if self.reference is None:
             return checkpoints
-        first = [checkpoint for checkpoint in checkpoints if checkpoint.name == self.reference]
-        if not first:
-            names = ", ".join(checkpoint.name for checkpoint in checkpoints)
-            raise InputError(f"the reference {self.reference!r} is not in the series: {names}")
-        return first + [checkpoint for checkpoint in checkpoints if checkpoint is not first[0]]
-
-    def load_tokenizer(self, first: "Checkpoint") -> PreTrainedTokenizerBase:
-        """The named tokenizer, or that of the first checkpoint."""
-        if self.tokenizer is not None:
-            return load_tokenizer(self.tokenizer)
-        return load_tokenizer(first.path, first.revision)
+        names = [checkpoint.name for checkpoint in checkpoints]
+        if self.reference not in names:
+            raise InputError(f"the reference {self.reference!r} is not in the series: {', '.join(names)}")
+        return sorted(checkpoints, key=lambda checkpoint: checkpoint.name != self.reference)
 
 
 @dataclass(frozen=True)
@@ -109,11 +95,7 @@ class Checkpoint:
 
 
 def step_of(name: str, default: int | None = None) -> int:
-    """The training step in a name: the number after `step`, or the only number.
-
-    Raises:
-        InputError: there is no such number and no default.
-    """
+    """The training step in a name: the number after `step`, or the only number; else the default or an InputError."""
     numbers = re.findall(r"step[_-]?(\d+)", name) or re.findall(r"\d+", name)
     if len(numbers) == 1:
         return int(numbers[0])

@@ -7,6 +7,7 @@ python -m pico_maml.recipes.dynamics --model EleutherAI/pythia-70m --revisions s
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -15,12 +16,12 @@ from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ...callbacks import Dynamics, DynamicsFile, Row, Source, load_dynamics, measure_source, perplexity_rows
-from ...trainers import InputError
 from ...trainers.checks import check_at_least
+from ...trainers.corpus import load_tokenizer
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
 from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import write_json
-from ..arguments.corpus import CorpusArguments
+from ..arguments.corpus import CorpusArguments, check_fits
 from ..arguments.dynamics import MeasureArguments
 from ..arguments.parser import parse
 from .checkpoint_series import Checkpoint, SeriesArguments
@@ -52,7 +53,8 @@ def main(argv: list[str] | None = None) -> list[int]:
     arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}
     check_free_or_same(output, arguments, FREE)
     checkpoints = args.reference_first(args.checkpoints())
-    tokenizer = args.load_tokenizer(checkpoints[0])
+    own = checkpoints[0]
+    tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(own.path, own.revision)
     _, documents = corpus.documents()
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> list[int]:
     todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
-            check_model(model, checkpoint, texts[""].blocks)
+            check_fits(model.config, texts[""].blocks, checkpoint.name)
             write_json(output / ARGUMENTS_FILE, arguments)
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)
@@ -71,11 +73,7 @@ def main(argv: list[str] | None = None) -> list[int]:
 class Series:
     """The measurements of a series, in a folder that grows by one checkpoint at a time.
 
-    Args:
-        output: the folder.
-        measures: what is measured.
-        texts: held-out text by source; the first blocks of `""` are the probe.
-        batch_size: blocks of a forward pass for perplexity (0: do not measure it).
+    `texts` holds held-out text by source; the first blocks of `""` are the probe.
     """
 
     def __init__(self, output: Path, measures: MeasureArguments, texts: dict[str, Source], batch_size: int) -> None:
@@ -111,23 +109,10 @@ class Series:
         return rows
 
 
-def check_model(model: PreTrainedModel, checkpoint: Checkpoint, blocks: Tensor) -> None:
-    """Raise InputError if the model has too few tokens or positions for the blocks (R, T + 1)."""
-    if blocks.max() >= model.config.vocab_size:
-        raise InputError(
-            f"the text holds the token id {blocks.max()}, {checkpoint.name} only {model.config.vocab_size} tokens: "
-            "name its own tokenizer with --tokenizer"
-        )
-    length = model.config.max_position_embeddings
-    if blocks.shape[1] - 1 > length:
-        raise InputError(f"block_size is {blocks.shape[1] - 1}, {checkpoint.name} reads {length} tokens: lower it")
-
-
 def summary(checkpoint: Checkpoint, rows: list[Row]) -> str:
     """One line with the means of the main quantities of a checkpoint."""
-    means = {}
+    means = []
     for quantity in ("perplexity", "proportional_effective_rank", "attention_entropy_normalised", "cka"):
-        values = [row.value for row in rows if row.quantity == quantity and not row.source]
-        if values:
-            means[quantity] = sum(values) / len(values)
-    return f"step {checkpoint.step}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+        if values := [row.value for row in rows if row.quantity == quantity and not row.source]:
+            means.append(f"{quantity} {fmean(values):.3f}")
+    return f"step {checkpoint.step}: {', '.join(means)}"

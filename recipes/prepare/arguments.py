@@ -9,7 +9,7 @@ from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus.documents import Documents, column_names
 from ...trainers.hub import check_repository_name
-from ..arguments.source import SourceArguments
+from ..arguments.corpus import SourceArguments
 
 # Arguments that do not change the files.
 FREE = ("output_dir", "workers", "push_to", "push_private", "license")

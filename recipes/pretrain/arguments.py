@@ -28,13 +28,8 @@ class PretrainArguments:
     def saved(self) -> dict[str, Any]:
         """The arguments that define the run, for arguments.json and to compare when it is resumed."""
         names = {f.name for f in fields(MAMLConfig)} - NOT_SAVED
-        return {
-            **asdict(self.model),
-            **asdict(self.corpus),
-            **asdict(self.run),
-            **asdict(self.dynamics),
-            **{name: value for name, value in self.training.to_dict().items() if name in names},
-        }
+        training = {name: value for name, value in self.training.to_dict().items() if name in names}
+        return asdict(self.model) | asdict(self.corpus) | asdict(self.run) | asdict(self.dynamics) | training
 
     def check(self) -> None:
         """Raise InputError for combinations that would fail later or have no effect."""

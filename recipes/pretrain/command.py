@@ -6,20 +6,23 @@ accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny 
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ...trainers import MAMLTrainer
-from ...trainers.runs.files import ARGUMENTS_FILE
+import datasets
+from transformers.utils import logging
+
+from ...trainers import InputError, MAMLTrainer
+from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
 from ...trainers.runs.json_files import write_json
 from ...trainers.runs.safety import PREEMPTED_CODE
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
-from .corpus import load_corpus
-from .model import new_trainer
-from .results import evaluate, save_results
+from .corpus import Corpus, load_corpus
+from .results import evaluate
 from .start import find_start
-from .watching import hide_library_bars, publish_checkpoints, watch
+from .tracking import name_run, report_end
+from .watching import publish_checkpoints, watch
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -31,7 +34,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 def pretrain(args: PretrainArguments) -> dict[str, Any]:
     """Train, evaluate and save; returns what it writes to results.json."""
-    hide_library_bars(args.run.console)
+    logging.disable_progress_bar()
+    if args.run.console != "bar":
+        datasets.disable_progress_bars()
     # The stages up to `watch` check everything that can be wrong; nothing of the run is written before they are done.
     args.check()
     saved = args.saved()  # here, because the trainer changes its arguments
@@ -41,23 +46,32 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
     watch(trainer, args, corpus, checkpoint)
     publisher = publish_checkpoints(trainer, publishing)
 
-    if checkpoint is None and trainer.is_world_process_zero():
-        write_json(Path(args.training.output_dir, ARGUMENTS_FILE), saved)
+    output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
+    if checkpoint is None and is_main:
+        write_json(output_dir / ARGUMENTS_FILE, saved)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
-        exit_preempted(trainer)
+        trainer.end()
+        print(f"preempted after step {trainer.state.global_step}, which is saved: start again with --resume")
+        sys.exit(PREEMPTED_CODE)
     trainer.save_model()
 
     results = evaluate(trainer, args, corpus)
-    save_results(trainer, results)
+    if is_main:
+        write_json(output_dir / RESULTS_FILE, results)
+        report_end(trainer, results)
     trainer.end()
     if publisher is not None:
         publisher.finish(trainer.state.global_step)
     return results
 
 
-def exit_preempted(trainer: MAMLTrainer) -> NoReturn:
-    """Exit with the code that asks a scheduler to start the run again."""
-    trainer.end()
-    print(f"preempted after step {trainer.state.global_step}, which is saved: start again with --resume")
-    sys.exit(PREEMPTED_CODE)
+def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
+    """The trainer of a new model; raise InputError if model, arguments and corpus do not fit together."""
+    model = args.model.model(corpus.tokenizer, args.training.seed)
+    args.dynamics.check(model)
+    name_run(args.training, args.model.model_size)
+    try:
+        return MAMLTrainer(model, args.training, corpus.blocks, corpus.tokenizer)
+    except ValueError as error:
+        raise InputError(str(error)) from error

@@ -15,26 +15,19 @@ from .arguments import PretrainArguments
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text of a run, in blocks of T + 1 token ids.
-
-    Attributes:
-        held_out: all held-out text.
-        sources: held-out text of which perplexity is measured separately, by name.
-        words: the classes of evaluation episodes: held-out words, or all where none are held out.
-    """
+    """Text of a run, in blocks of T + 1 token ids."""
 
     tokenizer: PreTrainedTokenizerBase
     blocks: Dataset | BlockStream
     held_out: Source
-    sources: dict[str, Source]
-    words: WordTable
+    sources: dict[str, Source]  #: held-out text of which perplexity is measured separately, by name
+    words: WordTable  #: the classes of evaluation episodes: held-out words, or all where none are held out
 
 
 def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
     """Read the text and cut it into blocks; the main process prepares the cached copy, the others read it.
 
-    Raises:
-        InputError: the text cannot be read, is too short, or has too few held-out words for evaluation episodes.
+    Raises InputError if the text cannot be read, is too short, or has too few held-out words for evaluation episodes.
     """
     training = args.training
     with training.main_process_first(desc="corpus"):

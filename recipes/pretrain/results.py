@@ -1,18 +1,13 @@
 """The results of a finished run: counts, held-out perplexity and the accuracy of adaptation."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ...trainers import MAMLTrainer
 from ...trainers.meta.adaptation import evaluate_adaptation
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
-from ...trainers.runs.files import RESULTS_FILE
-from ...trainers.runs.json_files import write_json
 from .arguments import PretrainArguments
 from .corpus import Corpus
-from .model import new_model
-from .tracking import report_end
 
 
 def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
@@ -20,7 +15,7 @@ def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> d
     before = after = None
     if args.run.eval_episodes > 0:
         # The untrained model is made again here, so that training need not wait for its evaluation.
-        untrained = new_model(args, corpus.tokenizer)
+        untrained = args.model.model(corpus.tokenizer, args.training.seed)
         untrained = PicoForMetaCausalLM.from_causal_lm(untrained, args.training.seed, **args.training.head())
         before = adaptation(untrained.to(args.training.device), args, corpus)
         after = adaptation(trainer.model, args, corpus)
@@ -40,10 +35,3 @@ def adaptation(model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corp
     return asdict(
         evaluate_adaptation(model, blocks, corpus.words, mask_id, training, episodes, training.seed, has_trained_head)
     )
-
-
-def save_results(trainer: MAMLTrainer, results: dict[str, Any]) -> None:
-    """Write results.json, and log the final figures to the trackers, on the main process."""
-    if trainer.is_world_process_zero():
-        write_json(Path(str(trainer.args.output_dir), RESULTS_FILE), results)
-        report_end(trainer, results)

@@ -15,12 +15,8 @@ from .arguments import PretrainArguments
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
     """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
 
-    Args:
-        args: the arguments.
-        saved: those of them that must be the same when a run is resumed.
-
-    Raises:
-        InputError: the folder is not free, or there is nothing to resume, or the Hub grants no access.
+    Raises InputError if the folder is not free, there is nothing to resume, `saved` arguments differ from those of the
+    run, or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0

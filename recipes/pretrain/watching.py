@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import datasets
 from transformers import PrinterCallback
 from transformers import ProgressCallback as TransformersProgressCallback
-from transformers.utils import logging
 
 from ...callbacks import (
     HeadStatisticsCallback,
@@ -20,13 +18,6 @@ from ..publish.background import BackgroundPublisher
 from ..publish.settings import Settings
 from .arguments import PretrainArguments
 from .corpus import Corpus
-
-
-def hide_library_bars(console: str) -> None:
-    """Turn off progress bars of transformers, and those of datasets unless the console shows bars."""
-    logging.disable_progress_bar()
-    if console != "bar":
-        datasets.disable_progress_bars()
 
 
 def watch(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus, checkpoint: Path | None) -> None:

@@ -22,10 +22,6 @@ class BackgroundPublisher:
 
     That process has its own network, threads and memory, so training neither waits for the Hub nor fails with it.
     When only training is killed, the process uploads the rest of the queue and ends.
-
-    Args:
-        run: the run's folder.
-        settings: those saved there.
     """
 
     def __init__(self, run: Path, settings: Settings) -> None:
@@ -44,11 +40,7 @@ class BackgroundPublisher:
             self.process = self._start()
 
     def finish(self, step: int) -> None:
-        """Queue the finished run and wait until all is uploaded, for `publish_wait` seconds at most.
-
-        Raises:
-            PublishError: some revisions are not uploaded; names them, the reason, and the command that sends them.
-        """
+        """Queue the finished run and wait until all is uploaded; raise PublishError after `publish_wait` seconds."""
         self.queue.freeze(self.run, step, final=True)
         if self.process is None or self.process.poll() is not None:
             self.process = self._start()
@@ -65,26 +57,20 @@ class BackgroundPublisher:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Training has the processors and the GPU.
-        ours = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        limits = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment = os.environ | limits
         command = [sys.executable, "-m", "pico_maml.recipes.publish", str(self.run), f"--training={os.getpid()}"]
         with (self.queue.path / LOG_FILE).open("ab") as log:
             return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | ours,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
 
 
 def check_access(settings: Settings, seconds: float = 30.0) -> None:
     """Open the repository before training, so that a wrong token or name is an error at once.
 
-    A Hub that is unreachable or slower than `seconds` costs a warning: uploads are retried beside training.
-
-    Raises:
-        InputError: no token or a wrong one, no rights, or a repository that holds something else.
+    A Hub that is unreachable or slower than `seconds` costs a warning: uploads are retried beside training. All else
+    is an InputError.
     """
     errors: list[Exception] = []
 

@@ -34,9 +34,7 @@ class PublishedRun:
     """What to publish."""
 
     run: str = HfArg(help="Folder of a run or a model; --run may be left out before the first argument.")
-    training: int | None = HfArg(
-        default=None, help="Set by pretrain: its process id, whose further checkpoints are waited for."
-    )
+    training: int | None = HfArg(default=None, help="Set by pretrain: its process id, to wait for checkpoints.")
 
 
 TYPES = (PublishedRun, PublishArguments)
@@ -67,30 +65,22 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
             else:
                 publisher.queue.freeze(checkpoint, step)
         if any(folder.glob(WEIGHTS)):
-            publisher.queue.freeze(folder, last_step(folder), final=True)
+            results = folder / RESULTS_FILE
+            step = int(read_json(results).get("steps", 0)) if results.exists() else 0
+            publisher.queue.freeze(folder, step, final=True)
         publisher.run()
     print(f"all of {folder} is on the Hub: {settings.repository}")
     return publisher.queue.published()
 
 
 def settings_for(folder: Path, args: PublishArguments) -> Settings:
-    """Settings from the command line, or those the run was published with before.
-
-    Raises:
-        InputError: the folder holds nothing to publish, or no repository is known.
-    """
+    """Settings from the command line or the run's last; raise InputError without any, or with nothing to publish."""
     if not (any(folder.glob(WEIGHTS)) or numbered(folder) or PublishQueue(folder).waiting()):
         raise InputError(f"{folder} holds no model.safetensors and no checkpoint-N: nothing to publish")
     settings = Settings.of_run(folder, args)
     if settings is None:
         raise InputError(f"{folder} was never published: name a repository with --publish_to user/name")
     return settings
-
-
-def last_step(folder: Path) -> int:
-    """Steps of a finished run, 0 where results.json does not tell."""
-    results = folder / RESULTS_FILE
-    return int(read_json(results).get("steps", 0)) if results.exists() else 0
 
 
 def client_with_timeout() -> httpx2.Client:

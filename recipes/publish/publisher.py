@@ -27,14 +27,10 @@ class Publisher:
         self.queue, self.settings, self.repository = PublishQueue(run), settings, HubRepository(settings)
 
     def run(self, training: int | None = None) -> None:
-        """Upload until the queue is empty.
+        """Upload until the queue is empty, and while the process `training`, the parent of this one, lives.
 
-        Args:
-            training: id of the training process that started this one. While it lives, further checkpoints are waited
-                for and passing failures retried; afterwards only for `publish_wait` seconds without a success.
-
-        Raises:
-            PublishError: an entry cannot be uploaded, or not in that time.
+        After its end passing failures are retried for `publish_wait` seconds without a success. Raises PublishError if
+        an entry cannot be uploaded, or not in that time.
         """
         pause, last_success = self.settings.publish_retry, time.monotonic()
         while True:
@@ -98,10 +94,8 @@ class Publisher:
 def held_out_loss(entry: Entry) -> float | None:
     """Held-out next-token loss at an entry's step (nats a token), None where none was logged."""
     rows, _ = JsonLines(entry.state / "run" / METRICS_FILE).read()
-    losses = [
-        row["eval_next_token_loss"] for row in rows if row["step"] == entry.step and "eval_next_token_loss" in row
-    ]
-    return losses[-1] if losses else None
+    losses = [row.get("eval_next_token_loss") for row in rows if row["step"] == entry.step]
+    return next((loss for loss in reversed(losses) if loss is not None), None)
 
 
 def is_best(loss: float | None, main_records: list[dict[str, Any]]) -> bool:

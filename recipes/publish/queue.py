@@ -114,11 +114,7 @@ class PublishQueue:
 
     @contextmanager
     def locked(self, wait: bool = False) -> Iterator[None]:
-        """Hold the right to upload, which one living process has at a time.
-
-        Raises:
-            InputError: another process has it, and `wait` is False.
-        """
+        """Hold the right to upload; if another process has it, `wait` for that or raise InputError."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("w") as file:
             try:
@@ -135,21 +131,14 @@ class PublishQueue:
 
 
 def weights_hash(checkpoint: Path) -> str:
-    """16 hexadecimal digits that tell the weights of a sealed checkpoint from others.
-
-    Raises:
-        ValueError: the seal is missing or damaged.
-    """
+    """16 hexadecimal digits that tell the weights of a sealed checkpoint from others."""
     files = read_seal(checkpoint)["files"]
     hashes = [files[name]["sha256"] for name in sorted(files) if fnmatch(name, WEIGHTS)]
     return sha256("".join(hashes).encode()).hexdigest()[:16]
 
 
 def link_files(source: Path, target: Path, pattern: str) -> None:
-    """Hard-link the matching files of a folder into another, or copy them where the file system has no links.
-
-    Links take no space, and survive the rotation of checkpoints.
-    """
+    """Hard-link the matching files of a folder into another, or copy them where the file system has no links."""
     for path in source.glob(pattern):
         if path.is_file():
             inside = target / path.relative_to(source)

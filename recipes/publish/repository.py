@@ -25,11 +25,7 @@ class HubRepository:
         self.root = ""  # the repository's first commit, from which branches start empty
 
     def open(self) -> None:
-        """Create the repository, or check that the existing one is empty or this run's.
-
-        Raises:
-            PublishError: it holds something else.
-        """
+        """Create the repository; raise PublishError if an existing one is neither empty nor this run's."""
         if self.root:
             return
         try:
@@ -47,16 +43,10 @@ class HubRepository:
         self.root = commits[-1].commit_id
 
     def push(self, folder: Path, revision: str, title: str, delete_others: bool = True) -> str:
-        """Commit the files of a folder to a branch, unless it holds them already; returns the branch's commit.
+        """Commit a folder to a branch, created empty where missing; returns the branch's commit.
 
-        Args:
-            folder: files by their path in the repository.
-            revision: branch, created empty where missing.
-            title: of the commit.
-            delete_others: delete all other files of the branch.
-
-        Raises:
-            PublishError: another run made the branch.
+        A branch that holds the files already gets no new commit; one that another run made is a PublishError. All
+        other files of the branch are deleted if `delete_others`.
         """
         self.open()
         if revision != "main":

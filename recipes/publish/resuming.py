@@ -17,18 +17,10 @@ RUN_ID = re.compile(r"\(run ([0-9a-f]{8})\)")
 
 
 def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
-    """Download a training state and its run's files into a new run's folder.
+    """Download a training state and its run's files into a new run's folder; returns that run's id or "".
 
-    Args:
-        source: `hub` (the newest state in `publish_to`), or user/name@state-step-N.
-        publish_to: user/name.
-        run: folder, empty or missing.
-
-    Returns:
-        The random name of the run that published it, "" where its commit has none.
-
-    Raises:
-        InputError: no such state, a damaged one, or the Hub cannot be reached.
+    `source` is user/name@state-step-N, or `hub` for the newest state in `publish_to`. Raises InputError if there is no
+    such state, it is damaged, or the Hub cannot be reached.
     """
     if source == "hub" and publish_to is None:
         raise InputError("resume_from hub needs a repository: give publish_to, or resume_from user/name@state-step-N")

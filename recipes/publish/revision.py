@@ -27,12 +27,7 @@ def revision_folder(entry: Entry, settings: Settings, weights_step: int | None =
     """The entry's `revision/`, built at the first call, so that a retry uploads the same bytes.
 
     It has the model, the run's own files, the card with its figures, the modelling code, and a configuration that
-    names it.
-
-    Args:
-        entry: the frozen checkpoint and run.
-        settings: for the card.
-        weights_step: leave out the model, and let the card describe the weights of this step instead of the entry's.
+    names it. With `weights_step` it has no model, and the card describes the weights of that step.
     """
     folder = entry.path / "revision"
     if not folder.exists():

@@ -25,20 +25,14 @@ class PublishArguments:
         "revision step-N, in the background.",
     )
     publish_private: bool = HfArg(default=False, help="Create the repository as a private one.")
-    publish_main: str = HfArg(
-        default="newest", help="Checkpoint on `main`: newest, or best (lowest held-out next-token loss)."
-    )
-    publish_state: bool = HfArg(
-        default=False, help="Also upload the training state, as revision state-step-N, for --resume_from."
-    )
+    publish_main: str = HfArg(default="newest", help="Checkpoint on `main`: newest, or best (lowest held-out loss).")
+    publish_state: bool = HfArg(default=False, help="Also upload training states, as state-step-N, for --resume_from.")
     publish_tags: bool = HfArg(default=False, help="Also set a tag published-step-N, which never moves.")
     publish_license: str = HfArg(default="apache-2.0", help="Licence of the weights, by its identifier on the Hub.")
     publish_wait: float = HfArg(
         default=600.0, help="Seconds to wait for uploads after training. `pico-maml publish` sends the rest."
     )
-    publish_retry: float = HfArg(
-        default=2.0, help="Seconds before a failed upload is retried; doubled each time, at most 60."
-    )
+    publish_retry: float = HfArg(default=2.0, help="Seconds before a failed upload is retried; doubled up to 60.")
 
     def __post_init__(self) -> None:
         check_choice("publish_main", self.publish_main, ("newest", "best"))
@@ -54,13 +48,9 @@ class PublishArguments:
 
 @dataclass
 class Settings(PublishArguments):
-    """The arguments a run is published with, saved in its folder.
+    """The arguments a run is published with, saved in its folder."""
 
-    Attributes:
-        run_id: random name of the run in the titles of its commits; another run's revisions are never overwritten.
-    """
-
-    run_id: str = ""
+    run_id: str = ""  #: random name in the titles of the run's commits; another run's revisions are never overwritten
 
     @property
     def repository(self) -> str:
@@ -71,13 +61,8 @@ class Settings(PublishArguments):
     def of_run(cls, run: Path, args: PublishArguments, run_id: str | None = None) -> "Settings | None":
         """Settings from the arguments, else those saved in the run's folder, else None.
 
-        Args:
-            run: the run's folder.
-            args: the arguments.
-            run_id: where the run was published from another folder, its random name there.
-
-        Raises:
-            InputError: the run is published to another repository already.
+        `run_id` is that of a run which was published from another folder. Raises InputError if the run is published
+        to another repository already.
         """
         saved = load_settings(run)
         if args.publish_to is None:

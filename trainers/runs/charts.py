@@ -20,32 +20,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of logged metrics over training.
+    """A chart of logged metrics over training."""
 
-    Attributes:
-        key: identifies the chart on the page; without `series` also the metric of its only line.
-        title, unit: shown above it and on its y axis.
-        text: one or two sentences on what the chart shows.
-        series: lines of each run.
-        percent: the values are shares.
-        log: the y axis is logarithmic.
-        chance: draw a line at 1 / N.
-        phases: the phases of its first line are analysed.
-        on_card: a model card and the trackers show it.
-        card_series: lines that only they show.
-    """
-
-    key: str
+    key: str  #: identifies the chart on the page; without `series` also the metric of its only line
     title: str
-    unit: str
-    text: str
-    series: tuple[Series, ...] = ()
-    percent: bool = False
-    log: bool = False
-    chance: bool = False
-    phases: bool = False
-    on_card: bool = False
-    card_series: tuple[Series, ...] = ()
+    unit: str  #: of the y axis
+    text: str  #: one or two sentences on what the chart shows
+    series: tuple[Series, ...] = ()  #: lines of each run
+    percent: bool = False  #: the values are shares
+    log: bool = False  #: the y axis is logarithmic
+    chance: bool = False  #: draw a line at 1 / N
+    phases: bool = False  #: the phases of its first line are analysed
+    on_card: bool = False  #: a model card and the trackers show it
+    card_series: tuple[Series, ...] = ()  #: lines that only they show
 
     @property
     def lines(self) -> tuple[Series, ...]:
@@ -57,18 +44,13 @@ class Chart:
         return any(len(run.curve(series.metric)) for run in runs for series in self.lines)
 
 
-NEXT_TOKEN_LOSS = (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash"))
-QUERY_ACCURACY = (
-    Series("query_accuracy", "after the inner loop"),
-    Series("prototype_accuracy", "class prototypes", "dot"),
-)
 CHARTS = (
     Chart(
         "next_token_loss",
         "Next-token loss",
         "nats a token",
         "Cross-entropy of the next token, without the loss of episodes.",
-        NEXT_TOKEN_LOSS,
+        (Series("next_token_loss", "training"), Series("eval_next_token_loss", "held-out", "dash")),
         phases=True,
         on_card=True,
     ),
@@ -88,7 +70,10 @@ CHARTS = (
         "share correct",
         "Training episodes, after the inner loop. Two baselines: nearest class prototypes of the same features, which "
         "need no head, and chance.",
-        QUERY_ACCURACY,
+        (
+            Series("query_accuracy", "after the inner loop"),
+            Series("prototype_accuracy", "class prototypes", "dot"),
+        ),
         percent=True,
         chance=True,
         phases=True,
@@ -127,23 +112,14 @@ CHARTS = (
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of the learning dynamics.
+    """A quantity of the learning dynamics."""
 
-    Attributes:
-        name: in learning_dynamics.jsonl.
-        title: shown above its charts.
-        unit: shown on the y axis of a model card.
-        of_matrices: it is measured of weights, and of gradients where a row names an objective.
-        phases: the phases of its curves are analysed.
-        on_card: a model card shows it.
-    """
-
-    name: str
+    name: str  #: in learning_dynamics.jsonl
     title: str
-    unit: str = ""
-    of_matrices: bool = False
-    phases: bool = False
-    on_card: bool = False
+    unit: str = ""  #: of the y axis on a model card
+    of_matrices: bool = False  #: it is measured of weights, and of gradients where a row names an objective
+    phases: bool = False  #: the phases of its curves are analysed
+    on_card: bool = False  #: a model card shows it
 
 
 # Phases of this quantity are also ranked by layer.

@@ -5,8 +5,9 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 
@@ -14,48 +15,32 @@ import psutil
 SETTLE_SECONDS = 0.5
 
 
-class Claim:
-    """A claim this process holds; its file is touched until release, which shows others that the owner lives.
+@contextmanager
+def _held(path: Path, owner: str, seconds: float) -> Iterator[str]:
+    """Touch a claim's file every few seconds, which shows others that its owner lives; delete it at the end."""
+    released = threading.Event()
 
-    Args:
-        path: the claim's file, which exists.
-        owner: the content of the file.
-        stale_after: seconds without a touch after which others may take the claim.
-    """
+    def touch() -> None:
+        while not released.wait(seconds) and read(path) == owner:
+            os.utime(path)
 
-    def __init__(self, path: Path, owner: str, stale_after: float) -> None:
-        self.path = path
-        self.owner = owner
-        self.interval = stale_after / 10
-        self.released = threading.Event()
-        self.thread = threading.Thread(target=self._touch, daemon=True)
-
-    def __enter__(self) -> "Claim":
-        self.thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.released.set()
-        self.thread.join()
-        if read(self.path) == self.owner:
-            self.path.unlink(missing_ok=True)
-
-    def _touch(self) -> None:
-        while not self.released.wait(self.interval):
-            if read(self.path) != self.owner:
-                return
-            os.utime(self.path)
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield owner
+    finally:
+        released.set()
+        thread.join()
+        if read(path) == owner:
+            path.unlink(missing_ok=True)
 
 
-def acquire(path: Path, stale_after: float) -> Claim | None:
-    """Claim a piece of work; None if a living process holds the claim.
+def acquire(path: Path, stale_after: float) -> AbstractContextManager[str] | None:
+    """Claim a piece of work until the end of a `with` block; None if a living process holds the claim.
 
     A claim is stale when its process on this machine is gone, or when one on another machine has not touched it for
-    `stale_after` seconds.
-    Two processes that take over the same stale claim at the very same time may both go on; results are written
-    atomically, so that this costs time and does no harm.
+    `stale_after` seconds. Two processes that take over the same stale claim at the same moment may both go on;
+    results are written atomically, so this costs only time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     owner = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
@@ -71,7 +56,7 @@ def acquire(path: Path, stale_after: float) -> Claim | None:
         time.sleep(SETTLE_SECONDS)
         if read(path) != owner:
             return None
-    return Claim(path, owner, stale_after)
+    return _held(path, owner, stale_after / 10)
 
 
 def is_stale(path: Path, stale_after: float) -> bool:

@@ -1,5 +1,8 @@
 """Names of the files and folders in a run's folder and in its checkpoints."""
 
+from itertools import chain, count
+from pathlib import Path
+
 # Of a run.
 ARGUMENTS_FILE = "arguments.json"
 METRICS_FILE = "metrics.jsonl"
@@ -19,3 +22,9 @@ DYNAMICS_FOLDER = "learning_dynamics"
 CURVES_FILE = "curves.parquet"
 SPECTRA_FILE = "spectra.safetensors"
 REFERENCE_FILE = "reference.safetensors"
+
+
+def free_folder(path: Path) -> Path:
+    """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
+    names = chain([path], (path.with_name(f"{path.name}-{i}") for i in count(2)))
+    return next(name for name in names if not name.exists())

@@ -45,11 +45,7 @@ FREE_ON_RESUME = {
 
 @contextmanager
 def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
-    """Hold the claim on a run's folder; a folder created for it that stayed empty is removed again.
-
-    Raises:
-        InputError: another living run holds it, or the path is a file.
-    """
+    """Hold the claim on a run's folder, and remove a new folder that stayed empty; raise InputError if it is taken."""
     if not is_main_process:
         yield
         return
@@ -89,20 +85,10 @@ def check_free(folder: Path) -> None:
 
 
 def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
-    """The newest undamaged checkpoint of a run; None if the run stopped before it saved one.
-
-    Args:
-        folder: the run's folder.
-        hashes: compare the hash of every file (one process is enough), not only sizes.
-
-    Raises:
-        InputError: there is no run, or all its checkpoints are damaged.
-    """
-    checkpoint = newest(folder, hashes)
-    if checkpoint is not None:
+    """The newest undamaged checkpoint, None before the first; raise InputError without a run or if all are damaged."""
+    if checkpoint := newest(folder, hashes):
         return checkpoint
-    damaged = sorted(path.name for path in folder.glob("checkpoint-*"))
-    if damaged:
+    if damaged := sorted(path.name for path in folder.glob("checkpoint-*")):
         raise InputError(
             f"nothing to resume in {folder}: every checkpoint is damaged ({', '.join(damaged)}); start a new run in "
             f"another output_dir, from the weights of one if they still load: --init_from {folder / damaged[-1]}"
@@ -113,22 +99,15 @@ def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
 
 
 def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:
-    """Check that a run may be resumed with these arguments from a checkpoint of this step.
-
-    Raises:
-        InputError: the run is finished, or arguments that decide its results differ.
-    """
+    """Raise InputError if the run is finished at this step, or if arguments that decide its results differ."""
     results, last = folder / RESULTS_FILE, arguments["max_steps"]
     if step >= last > 0 and results.exists() and read_json(results).get("steps", 0) >= step:
         raise InputError(f"{folder} is finished: step {step} of {last}; to continue raise max_steps")
     before = read_json(folder / ARGUMENTS_FILE)
     if before["max_steps"] != last and not arguments.get("lr_schedule_steps"):
         logger.warning(
-            "max_steps %s -> %s: the learning-rate schedule now ends at another step, so the result differs from a "
-            "run of %s steps from the start",
-            before["max_steps"],
-            last,
-            last,
+            f"max_steps {before['max_steps']} -> {last}: the learning-rate schedule now ends at another step, so the "
+            f"result differs from a run of {last} steps from the start"
         )
     check_same_arguments(folder, before, arguments, FREE_ON_RESUME, "resume with the same")
 
@@ -138,11 +117,7 @@ def check_free_or_same(
 ) -> None:
     """Raise InputError unless the folder is free, or work in it was started with the same arguments.
 
-    Args:
-        folder: the output folder.
-        arguments: the arguments given now.
-        free: names that may differ.
-        file: the file in `folder` that holds the arguments it was started with.
+    `file` holds the arguments that it was started with; those named in `free` may differ.
     """
     if (folder / file).exists():
         remedy = "give the same to continue there, or choose another output_dir"
@@ -154,15 +129,10 @@ def check_free_or_same(
 def check_same_arguments(
     folder: Path, before: dict[str, Any], now: dict[str, Any], free: Container[str], remedy: str
 ) -> None:
-    """Raise InputError with both values of each argument that differs from those the folder was started with.
+    """Raise InputError with both values of all arguments that differ and are not `free`; `remedy` ends the message.
 
-    Args:
-        folder: for the message.
-        before: the arguments the folder was started with. Those it lacks, of a later version, are not compared; those
-            that `now` lacks, as in the folder of another command, differ.
-        now: the arguments given now.
-        free: names that may differ.
-        remedy: the end of the message.
+    Arguments that `before` lacks belong to a later version and are not compared; those that `now` lacks, as in the
+    folder of another command, differ.
     """
     now = json.loads(json.dumps(now))
     changed = sorted(name for name in before if name not in free and before[name] != now.get(name))

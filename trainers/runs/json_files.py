@@ -17,11 +17,7 @@ def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        InputError: the file is missing, or holds no JSON object.
-    """
+    """Read a JSON object; raise InputError if the file is missing or holds none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -34,11 +30,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class JsonLines:
-    """A file of one JSON object a line, each with its `step`.
-
-    Args:
-        path: the file; its folder is made when the first line is written.
-    """
+    """A file of one JSON object a line, each with its `step`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

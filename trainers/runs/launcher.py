@@ -23,16 +23,9 @@ def launch(
 ) -> None:
     """Call `worker(*arguments)` in several workers; return when those on this machine have ended.
 
-    Args:
-        worker: a function of an importable module (not of `__main__`).
-        arguments: the same for every worker, picklable.
-        workers: how many; a single `process` is the current one.
-        launcher: `process` spawns processes, `submitit-local` does so through submitit, `slurm` submits a job array.
-        logs: folder for the output of submitit's workers.
-        slurm: parameters of submitit, such as `slurm_partition`.
-
-    Raises:
-        InputError: the launcher needs submitit, which is not installed.
+    The worker is a function of an importable module (not of `__main__`), its arguments can be pickled. `process`
+    spawns processes, but one worker runs in the current one; `submitit-local` spawns them through submitit; `slurm`
+    submits a job array with the parameters `slurm`. `logs` is the folder of submitit's output.
     """
     sharing = 1 if launcher == "slurm" else workers
     if launcher == "process" and workers == 1:

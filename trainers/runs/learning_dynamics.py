@@ -17,25 +17,15 @@ from .json_files import JsonLines
 
 
 class Row(NamedTuple):
-    """One measured value.
+    """One measured value."""
 
-    Attributes:
-        quantity: its name: `effective_rank`, `attention_entropy` (nats), `perplexity`, ...
-        value: NaN if undefined.
-        objective: `next_token` or `query` for a quantity of one loss, `sum` for a shared gradient.
-        module: the module's name within its layer, such as `attention.v_proj`.
-        layer: from 0; -1 for a quantity of the whole model.
-        head: the attention head, from 0; -1 for a quantity of the whole layer.
-        source: the text it was measured on, if there are several.
-    """
-
-    quantity: str
-    value: float
-    objective: str = ""
-    module: str = ""
-    layer: int = -1
-    head: int = -1
-    source: str = ""
+    quantity: str  #: `effective_rank`, `attention_entropy` (nats), `perplexity`, ...
+    value: float  #: NaN if undefined
+    objective: str = ""  #: `next_token` or `query` for a quantity of one loss, `sum` for a shared gradient
+    module: str = ""  #: the module's name within its layer, such as `attention.v_proj`
+    layer: int = -1  #: from 0; -1 for a quantity of the whole model
+    head: int = -1  #: the attention head, from 0; -1 for a quantity of the whole layer
+    source: str = ""  #: the text it was measured on, if there are several
 
 
 DTYPES = {
@@ -77,16 +67,8 @@ class DynamicsFile:
 def load_dynamics(folder: str | Path) -> pd.DataFrame:
     """The measured values of a run or of a checkpoint, one per row, in the order of their steps.
 
-    Args:
-        folder: a run (also one that is training or was killed), a checkpoint, or the `learning_dynamics` folder of
-            a checkpoint.
-
-    Returns:
-        Columns `step`, `tokens` (int), `quantity`, `objective`, `module` (str), `layer`, `head` (int), `source` (str)
-        and `value` (float); see `Row`.
-
-    Raises:
-        FileNotFoundError: the folder holds no learning dynamics.
+    Columns are `step` and `tokens` (int), and the fields of `Row`. `folder` is a run, a checkpoint, or the
+    `learning_dynamics` folder of a checkpoint; without any learning dynamics it raises FileNotFoundError.
     """
     folder = Path(folder)
     if (folder / DYNAMICS_FILE).exists():

@@ -22,32 +22,19 @@ STILL_TRAINING_SECONDS = 600
 
 @dataclass
 class RunData:
-    """Everything a run has logged so far.
+    """Everything a run has logged so far."""
 
-    Attributes:
-        label: the run's name in the report, different for every run.
-        path: its folder.
-        metrics: metrics.jsonl, one row a log, with the columns of `AXES` (NaN where unknown).
-        dynamics: rows of `load_dynamics` with the columns of `AXES`; empty when nothing was measured.
-        results: results.json; empty before the run has finished.
-        arguments: arguments.json; empty when it is missing.
-        ner: results.json of NER fine-tuning, by subfolder; a tagger's own under "".
-        cost: FLOPs of a token and of an episode; None when they cannot be computed from the arguments.
-        status: `finished`, `training` or `stopped`.
-        notes: which files or lines were missing or could not be read.
-        dynamics_curves: cache of the report's `dynamics.curves`.
-    """
-
-    label: str
+    label: str  #: the run's name in the report, different for every run
     path: Path
-    metrics: pd.DataFrame
-    dynamics: pd.DataFrame
-    results: dict[str, Any]
-    arguments: dict[str, Any]
-    ner: dict[str, dict[str, Any]]
-    cost: Cost | None
-    status: str
-    notes: list[str] = field(default_factory=list)
+    metrics: pd.DataFrame  #: metrics.jsonl, one row a log, with the columns of `AXES` (NaN where unknown)
+    dynamics: pd.DataFrame  #: rows of `load_dynamics` with the columns of `AXES`; empty when nothing was measured
+    results: dict[str, Any]  #: results.json; empty before the run has finished
+    arguments: dict[str, Any]  #: arguments.json; empty when it is missing
+    ner: dict[str, dict[str, Any]]  #: results.json of NER fine-tuning, by subfolder; a tagger's own under ""
+    cost: Cost | None  #: FLOPs of a token and of an episode; None when the arguments do not determine them
+    status: str  #: `finished`, `training` or `stopped`
+    notes: list[str] = field(default_factory=list)  #: files and lines that were missing or could not be read
+    #: cache of the report's `dynamics.curves`
     dynamics_curves: dict[Any, dict[tuple[str, int], pd.DataFrame]] = field(default_factory=dict)
 
     @property
@@ -70,11 +57,7 @@ class RunData:
 
 
 def load_runs(folders: list[str]) -> list[RunData]:
-    """Read runs and give each its own label.
-
-    Raises:
-        InputError: no folder is given, one is given twice, or one is not a run.
-    """
+    """Read runs and give each its own label; raise InputError for no folder, one given twice, or one without a run."""
     if not folders:
         raise InputError("no run given: name one or more folders of pretraining runs")
     paths = [Path(folder) for folder in folders]
@@ -96,13 +79,7 @@ def labels(paths: list[Path]) -> list[str]:
 
 
 def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
-    """Read a run's folder, or a frozen copy of it; `notes` names the files that are missing.
-
-    Args:
-        path: folder of the run.
-        label: its name.
-        checkpoint: folder whose learning dynamics are read when the run's folder has none.
-    """
+    """Read a run's folder, or a frozen copy of it; learning dynamics it lacks are read from `checkpoint`."""
     notes: list[str] = []
     arguments = read_object(path / ARGUMENTS_FILE, notes)
     results = read_object(path / RESULTS_FILE, notes)
@@ -111,18 +88,9 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
     if cost is None:
         notes.append("FLOPs unknown: arguments.json lacks the shape of the model or the episodes")
     add_axes(metrics, cost)
-    return RunData(
-        label=label,
-        path=path,
-        metrics=metrics,
-        dynamics=read_dynamics(path, checkpoint, metrics, notes),
-        results=results,
-        arguments=arguments,
-        ner=read_ner(path, results),
-        cost=cost,
-        status=status(path / METRICS_FILE, results),
-        notes=notes,
-    )
+    dynamics, ner = read_dynamics(path, checkpoint, metrics, notes), read_ner(path, results)
+    state = status(path / METRICS_FILE, results)
+    return RunData(label, path, metrics, dynamics, results, arguments, ner, cost, state, notes)
 
 
 def check_run(path: Path) -> None:

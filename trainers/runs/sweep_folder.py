@@ -1,13 +1,14 @@
 """The runs of a sweep, and the folder with their results, failures and claims."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .claim import Claim, acquire
+from .claim import acquire
 from .json_files import read_json, write_json
 
 MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
@@ -24,11 +25,7 @@ class Model:
 
     @classmethod
     def parse(cls, text: str) -> "Model":
-        """Parse SIZE/PRETRAINING=PATH[@REVISION].
-
-        Raises:
-            InputError: another form.
-        """
+        """Parse SIZE/PRETRAINING=PATH[@REVISION]; raise InputError for another form."""
         match = MODEL.fullmatch(text)
         if match is None:
             raise InputError(f"a model is SIZE/PRETRAINING=PATH or ...=PATH@REVISION, got {text!r}")
@@ -55,11 +52,7 @@ class Run:
 
 
 def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list[int]) -> list[Run]:
-    """Runs of every combination, those of a model together.
-
-    Raises:
-        InputError: two runs of the same name.
-    """
+    """Runs of every combination, those of a model together; raise InputError if two have the same name."""
     runs = [Run(*combination) for combination in product(models, modes, train_on, seeds)]
     names = [run.name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -90,7 +83,7 @@ class SweepFolder:
         """Folder of the checkpoints of a running run."""
         return self.path / "work" / run.name
 
-    def claim(self, run: Run, stale_after: float) -> Claim | None:
+    def claim(self, run: Run, stale_after: float) -> AbstractContextManager[str] | None:
         """Claim a run; None if another worker has it."""
         return acquire(self.path / "claims" / run.name, stale_after)
 
@@ -105,11 +98,6 @@ class SweepFolder:
     def failure(self, run: Run) -> str:
         """The last line of its traceback."""
         return self.failure_path(run).read_text().strip().splitlines()[-1]
-
-    def forget_failures(self, runs: list[Run]) -> None:
-        """Delete the failures of these runs, so that they are tried again."""
-        for run in runs:
-            self.failure_path(run).unlink(missing_ok=True)
 
     def counts(self, runs: list[Run]) -> dict[str, int]:
         """Number of runs that are finished, failed and left."""

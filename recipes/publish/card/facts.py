@@ -16,21 +16,13 @@ from ..queue import WEIGHTS, Entry
 
 @dataclass(frozen=True)
 class Facts:
-    """A checkpoint and its run.
+    """A checkpoint and its run."""
 
-    Attributes:
-        run: the run, as far as it had come.
-        config: config.json.
-        parameters: size of the weights, without the head of the episodes.
-        step: of the weights.
-        final: True for the weights of a finished run.
-    """
-
-    run: RunData
-    config: dict[str, Any]
-    parameters: int
-    step: int
-    final: bool
+    run: RunData  #: the run, up to the checkpoint
+    config: dict[str, Any]  #: config.json
+    parameters: int  #: size of the weights, without the head of the episodes
+    step: int  #: of the weights
+    final: bool  #: True for the weights of a finished run
 
     @property
     def tagger(self) -> dict[str, Any] | None:
@@ -64,12 +56,7 @@ class Facts:
 
 
 def read_facts(entry: Entry, weights_step: int | None = None) -> Facts:
-    """Read an entry of the queue.
-
-    Args:
-        entry: the frozen checkpoint and run.
-        weights_step: step of the weights, where they are not the entry's; results of the entry's are then left out.
-    """
+    """Read an entry of the queue; for weights of another step than the entry's without its results."""
     run = load_run(entry.state / "run", "run", checkpoint=entry.state)
     if weights_step not in (None, entry.step):
         run = replace(run, results={}, ner={})

@@ -19,12 +19,7 @@ def metadata(facts: Facts, settings: Settings) -> ModelCardData:
         license=settings.publish_license,
         library_name="transformers",
         pipeline_tag="token-classification" if facts.tagger else "text-generation",
-        tags=[
-            "pico",
-            "pico-maml",
-            *(["meta-learning", "maml"] if facts.has_episodes else []),
-            "small-language-model",
-        ],
+        tags=["pico", "pico-maml", *(["meta-learning", "maml"] * facts.has_episodes), "small-language-model"],
         datasets=[dataset] if dataset else None,
         model_name=settings.repository.split("/")[1],
         eval_results=results or None,
@@ -37,15 +32,12 @@ def held_out_results(facts: Facts) -> list[EvalResult]:
         ("eval_perplexity", "perplexity", "Perplexity"),
         ("eval_next_token_loss", "loss", "Next-token loss (nats a token)"),
     )
+    text: dict[str, Any] = {
+        "dataset_type": facts.hub_dataset or "text",
+        "dataset_name": f"held-out text of {facts.corpus}",
+    }
     return [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=facts.hub_dataset or "text",
-            dataset_name=f"held-out text of {facts.corpus}",
-            metric_type=kind,
-            metric_name=name,
-            metric_value=round(value, 4),
-        )
+        EvalResult("text-generation", metric_type=kind, metric_name=name, metric_value=round(value, 4), **text)
         for metric, kind, name in metrics
         if (value := facts.newest(metric)) is not None
     ]

@@ -30,14 +30,7 @@ HIDDEN = ("publish_", "hub_", "push_to_hub", "output_dir", "run_name", "report_t
 
 
 def write_card(folder: Path, entry: Entry, settings: Settings, weights_step: int | None = None) -> None:
-    """Write README.md and its figures into a folder.
-
-    Args:
-        folder: existing folder.
-        entry: the frozen checkpoint and run.
-        settings: name the repository and the licence.
-        weights_step: see `read_facts`.
-    """
+    """Write README.md and its figures into a folder, for the weights of the entry or of `weights_step`."""
     facts = read_facts(entry, weights_step)
     figures = [(title, path) for path, (title, draw) in FIGURES.items() if save_png(draw(facts.run), folder / path)]
     evaluations = facts.run.curve("eval_perplexity")["step"]

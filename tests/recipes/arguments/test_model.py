@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +12,8 @@ SHAPE = {"d_model": 96, "n_layers": 2, "vocab_size": 5000}
 
 
 def model(**changes):
-    args = ModelArguments(**SHAPE, **changes)
-    torch.manual_seed(0)
-    return args.model(args.config())
+    tokenizer = SimpleNamespace(bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    return ModelArguments(**SHAPE, **changes).model(tokenizer, seed=0)
 
 
 def test_normal_weights_have_a_standard_deviation_of_two_hundredths():

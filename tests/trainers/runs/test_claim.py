@@ -37,8 +37,8 @@ def test_claim_of_a_killed_process_is_taken_over(tmp_path):
     assert is_stale(path, 600)
     done.wait()
     assert is_stale(path, 600)
-    with acquire(path, 600) as claim:
-        assert path.read_text() == claim.owner
+    with acquire(path, 600) as owner:
+        assert path.read_text() == owner
     path.write_text(f"{socket.gethostname()} {os.getpid()} abc")
     assert acquire(path, 600) is None, "that process lives"
     assert not is_stale(path, -1e9), "whatever the clock says"

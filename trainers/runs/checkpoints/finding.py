@@ -4,6 +4,7 @@ import logging
 import re
 from pathlib import Path
 
+from ..files import free_folder
 from .seal import damages
 
 logger = logging.getLogger(__name__)
@@ -23,26 +24,14 @@ def step_of(checkpoint: Path) -> int:
 def newest(run: Path, hashes: bool = True) -> Path | None:
     """The newest undamaged checkpoint of a run; None if there is none.
 
-    Newer damaged ones are renamed to checkpoint-N.damaged, and the log says what is wrong with them.
-
-    Args:
-        run: the run's folder.
-        hashes: compare the hash of every file; False compares sizes only.
+    Newer damaged ones are renamed to checkpoint-N.damaged, and the log says what is wrong with them. With `hashes`
+    the hash of every file is compared, else only its size.
     """
     for folder in reversed(numbered(run).values()):
         damage = damages(folder, hashes)
         if not damage:
             return folder
-        aside = set_aside(folder)
+        # Renamed and not deleted, so that no run resumes from it.
+        aside = folder.rename(free_folder(folder.with_name(f"{folder.name}.damaged")))
         logger.warning("%s is damaged and was renamed to %s: %s", folder, aside.name, "; ".join(damage))
     return None
-
-
-def set_aside(folder: Path) -> Path:
-    """Rename a damaged checkpoint so that no run resumes from it; it is never deleted."""
-    aside = folder.with_name(f"{folder.name}.damaged")
-    number = 2
-    while aside.exists():
-        aside = folder.with_name(f"{folder.name}.damaged-{number}")
-        number += 1
-    return folder.rename(aside)

@@ -18,15 +18,9 @@ from .seal import seal, sync_directory
 def written_beside(run: Path, step: int, is_writer: bool) -> Iterator[Path]:
     """Yield a folder for checkpoint-`step`, then seal and rename it, so that the run has the whole checkpoint or none.
 
-    Every process must enter and leave; an older folder of that name is replaced.
-
-    Args:
-        run: the run's folder, which all processes share.
-        step: optimizer steps done.
-        is_writer: True on the process that creates, seals and renames the folder, one on each file system.
-
-    Raises:
-        InputError: it could not be written (disk full, no permission); earlier checkpoints are untouched.
+    Every process must enter and leave; an older folder of that name is replaced. `is_writer` is True on the process
+    that creates, seals and renames the folder, one on each file system. Raises InputError if the checkpoint cannot be
+    written (disk full, no permission); earlier ones are untouched.
     """
     processes = PartialState()
     folder = run / UNFINISHED / f"checkpoint-{step}"

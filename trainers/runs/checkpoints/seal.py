@@ -49,12 +49,7 @@ def read_seal(folder: Path) -> dict[str, Any]:
 
 
 def damages(folder: Path, hashes: bool = True) -> list[str]:
-    """What is wrong with a checkpoint, one clause a file; empty if it is undamaged.
-
-    Args:
-        folder: the checkpoint.
-        hashes: compare the hash of every file, not only sizes.
-    """
+    """What is wrong with a checkpoint, one clause a file; without `hashes` only sizes are compared."""
     try:
         files = read_seal(folder)["files"]
     except ValueError as error:

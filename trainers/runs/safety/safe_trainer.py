@@ -63,7 +63,7 @@ class SafeTrainer(Trainer):
             args.ignore_data_skip = True  # the stream restores its place itself
         self.metrics_file = JsonLines(Path(args.output_dir, METRICS_FILE))
         self.counts = {"updates_skipped": 0}
-        self.guard = StepGuard(args.max_skipped_updates, args.loss_spike)
+        self.guard = StepGuard(args.loss_spike)
         self.preemption = Preemption()
         self.preempted = False
         # Called on every process with the folder of a checkpoint before it is sealed.
@@ -150,7 +150,7 @@ class SafeTrainer(Trainer):
         if why is not None:
             self.counts["updates_skipped"] += 1
             model.zero_grad(set_to_none=True)  # an optimizer skips parameters without a gradient
-            if self.guard.in_a_row >= self.guard.limit:
+            if self.guard.in_a_row >= self.args.max_skipped_updates:
                 self._stop(why)
         self.guard.begin()
         if asked and self.state.global_step + 1 < self.state.max_steps:
@@ -244,11 +244,9 @@ class SafeTrainer(Trainer):
             )
         if world_size != self.args.world_size:
             logger.warning(
-                "%s was saved by %d processes and is resumed by %d: batches and episodes are the same, but sums are "
-                "added in another order, so weights agree up to rounding instead of bitwise",
-                checkpoint,
-                world_size,
-                self.args.world_size,
+                f"{checkpoint} was saved by {world_size} processes and is resumed by {self.args.world_size}: batches "
+                "and episodes are the same, but sums are added in another order, so weights agree up to rounding "
+                "instead of bitwise"
             )
 
     def _batches(self) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Arguments of `SafeTrainer`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from transformers import TrainingArguments
+from transformers.hf_argparser import HfArg
 
 from ...checks import check_at_least
 from ...errors import InputError
@@ -12,19 +13,16 @@ from ...errors import InputError
 class SafetyConfig(TrainingArguments):
     """When to skip an update or stop; extends `TrainingArguments`, and raises InputError for a wrong value."""
 
-    max_skipped_updates: int = field(
-        default=10,
-        metadata={"help": "Skipped updates in a row (loss or gradient not finite, or a spike) that stop the run."},
+    max_skipped_updates: int = HfArg(
+        default=10, help="Skipped updates in a row (loss or gradient not finite, or a spike) that stop the run."
     )
-    loss_spike: float = field(
+    loss_spike: float = HfArg(
         default=0.0,
-        metadata={
-            "help": "Standard deviations above its running mean at which a step's next-token loss is a spike, whose "
-            "update is skipped (0: never; 6 is careful)."
-        },
+        help="Standard deviations above its running mean at which a step's next-token loss is a spike, whose "
+        "update is skipped (0: never; 6 is careful).",
     )
-    restore_callback_states_from_checkpoint: bool = field(
-        default=True, metadata={"help": "Restore the counts of callbacks such as early stopping on resume."}
+    restore_callback_states_from_checkpoint: bool = HfArg(
+        default=True, help="Restore the counts of callbacks such as early stopping on resume."
     )
 
     def __post_init__(self) -> None:

@@ -13,23 +13,20 @@ SETTLED = 50
 class StepGuard:
     """Judges each optimizer step before its update, from the losses and gradients of all processes.
 
-    Args:
-        limit: skipped updates in a row at which the trainer stops.
-        spike: standard deviations above its running mean at which a next-token loss is a spike (0: never).
+    A next-token loss is a spike at `spike` standard deviations above its running mean (0: never).
     """
 
-    def __init__(self, limit: int, spike: float) -> None:
-        self.limit = limit
+    def __init__(self, spike: float) -> None:
         self.spike = spike
         self.in_a_row = 0
         self.mean, self.variance, self.seen = 0.0, 0.0, 0
-        self.batches: list[Tensor] = []
-        self._losses: list[Tensor] = []
-        self._next_token: list[Tensor] = []
+        self.begin()
 
     def begin(self) -> None:
         """Begin a new optimizer step."""
-        self.batches, self._losses, self._next_token = [], [], []
+        self.batches: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._next_token: list[Tensor] = []
 
     def see(self, input_ids: Tensor) -> None:
         """Add a micro-batch (B, T), which is saved if the run stops at this step."""
@@ -70,8 +67,8 @@ class StepGuard:
         self.in_a_row, self.seen = int(in_a_row), int(seen)
 
     def _is_spike(self, loss: float) -> bool:
-        far = self.mean + self.spike * math.sqrt(self.variance)
-        return self.spike > 0 and self.seen >= SETTLED and loss > far
+        highest = self.mean + self.spike * math.sqrt(self.variance)
+        return self.spike > 0 and self.seen >= SETTLED and loss > highest
 
     def _follow(self, loss: float) -> None:
         self.seen += 1

@@ -1,7 +1,7 @@
 """Trackers (wandb, tensorboard, trackio and others) whose failure does not end a run."""
 
 import logging
-from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 from transformers import TrainerCallback
@@ -10,54 +10,27 @@ logger = logging.getLogger(__name__)
 
 
 class TolerantTracker(TrainerCallback):
-    """Forwards events to a tracker until it raises; metrics.jsonl is complete in any case.
-
-    Args:
-        tracker: a callback of `transformers.integrations`.
-    """
+    """Forwards events to a callback of `transformers.integrations` until it raises."""
 
     def __init__(self, tracker: TrainerCallback) -> None:
         self.tracker = tracker
         self.failed = False
 
-    def _forward(self, event: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def _forward(self, event: str, *args: Any, **kwargs: Any) -> None:
         if self.failed:
             return
         try:
-            event(*args, **kwargs)
+            getattr(self.tracker, event)(*args, **kwargs)
         except Exception as error:  # client libraries and networks fail in many ways
             self.failed = True
             name, reason = type(self.tracker).__name__, " ".join(str(error).split())
             logger.warning("%s failed and is disabled for the rest of the run: %s", name, reason)
 
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_train_begin, *args, **kwargs)
-
-    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_train_end, *args, **kwargs)
-
-    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_step_begin, *args, **kwargs)
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_step_end, *args, **kwargs)
-
-    def on_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_evaluate, *args, **kwargs)
-
-    def on_predict(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_predict, *args, **kwargs)
-
-    def on_save(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_save, *args, **kwargs)
-
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        """Forward to the tracker."""
-        self._forward(self.tracker.on_log, *args, **kwargs)
+    on_train_begin = partialmethod(_forward, "on_train_begin")
+    on_train_end = partialmethod(_forward, "on_train_end")
+    on_step_begin = partialmethod(_forward, "on_step_begin")
+    on_step_end = partialmethod(_forward, "on_step_end")
+    on_evaluate = partialmethod(_forward, "on_evaluate")
+    on_predict = partialmethod(_forward, "on_predict")
+    on_save = partialmethod(_forward, "on_save")
+    on_log = partialmethod(_forward, "on_log")

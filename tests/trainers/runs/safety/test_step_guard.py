@@ -22,7 +22,7 @@ def judged(guard: StepGuard, loss: float, norm: float = 1.0) -> str | None:
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
 def test_update_with_numbers_that_are_not_finite_is_skipped(loss, norm):
-    guard = StepGuard(limit=10, spike=0)
+    guard = StepGuard(spike=0)
     assert judged(guard, 1.0) is None
     assert judged(guard, loss, norm) == "not finite"
     assert guard.in_a_row == 1
@@ -32,7 +32,7 @@ def test_update_with_numbers_that_are_not_finite_is_skipped(loss, norm):
 
 def test_spike_far_above_the_running_mean_is_skipped_and_does_not_move_the_mean():
     generator = torch.Generator().manual_seed(0)
-    guard, careless = StepGuard(limit=10, spike=6), StepGuard(limit=10, spike=0)
+    guard, careless = StepGuard(spike=6), StepGuard(spike=0)
     for loss in (3 + 0.1 * torch.randn(200, generator=generator)).tolist():
         assert judged(guard, loss) is None
         assert judged(careless, loss) is None
@@ -42,7 +42,7 @@ def test_spike_far_above_the_running_mean_is_skipped_and_does_not_move_the_mean(
     assert guard.mean == before
     assert judged(careless, 5.0) is None
     assert judged(guard, 1.0) is None, "a good step is no spike"
-    again = StepGuard(limit=10, spike=6)
+    again = StepGuard(spike=6)
     again.load(guard.state())
     assert (again.mean, again.variance, again.seen) == (guard.mean, guard.variance, guard.seen)
 
