@@ -20,7 +20,7 @@ from pico_maml.recipes.report import command as report
 
 PICTURE = Path(__file__).parent / "images" / "report.png"
 RUNS = {"episodes": [], "next-token": ["--hybrid_ratio", "0"]}
-SIZE = (1200, 1090)
+SIZE = (1200, 1150)
 MOST_BYTES = 200_000
 CHARTS_ARE_DRAWN = "return document.documentElement.dataset.drawn"
 SCROLL_TO_CURVES = """
