@@ -3,11 +3,12 @@
 python -m pico_maml.recipes.ner_results --sweeps runs/uner-sweep --output_dir runs/uner-results
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from transformers.hf_argparser import HfArg
 
 from ..trainers.ner.analysis import tables
 from ..trainers.ner.analysis.error_analysis import error_tables
@@ -24,11 +25,11 @@ PERCENT = {f"table_{number}" for number in (3, 4, 5, 6, 8, 9)}
 class NERResultsArguments:
     """Arguments of the results."""
 
-    sweeps: list[str] = field(metadata={"help": "Folders of sweeps, whose runs are pooled."})
-    output_dir: str = field(metadata={"help": "Folder for CSV, LaTeX and PNG files."})
-    errors: bool = field(default=False, metadata={"help": "Also analyse errors; reads the treebanks."})
-    uner_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the Universal NER files, for `errors` (unset: the cached ones)."}
+    sweeps: list[str] = HfArg(help="Folders of sweeps, whose runs are pooled.")
+    output_dir: str = HfArg(help="Folder for CSV, LaTeX and PNG files.")
+    errors: bool = HfArg(default=False, help="Also analyse errors; reads the treebanks.")
+    uner_dir: str | None = HfArg(
+        default=None, help="Folder of the Universal NER files, for `errors` (unset: the cached ones)."
     )
 
 

@@ -1,8 +1,9 @@
 """Arguments of `MAMLTrainer`: transformers' `TrainingArguments` and those of the episodes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isinf
 
+from transformers.hf_argparser import HfArg
 from transformers.trainer_utils import SchedulerType
 
 from .checks import check_at_least, check_choice
@@ -21,79 +22,67 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
         InputError: a value is out of its range, or two arguments exclude each other.
     """
 
-    hybrid_ratio: float = field(
-        default=0.5, metadata={"help": "Probability that a micro-batch has an episode (0: vanilla pretraining)."}
+    hybrid_ratio: float = HfArg(
+        default=0.5, help="Probability that a micro-batch has an episode (0: vanilla pretraining)."
     )
-    hybrid_mode: str = field(
-        default="replace",
-        metadata={"help": "An episode's loss `replace`s that of next-token prediction, or is an `add`ed term."},
+    hybrid_mode: str = HfArg(
+        default="replace", help="An episode's loss `replace`s that of next-token prediction, or is an `add`ed term."
     )
-    query_loss_weight: float = field(default=1.0, metadata={"help": "Weight of the query loss."})
-    query_loss_warmup_steps: int = field(
-        default=0, metadata={"help": "Optimizer steps in which that weight rises linearly from 0 (0: none)."}
+    query_loss_weight: float = HfArg(default=1.0, help="Weight of the query loss.")
+    query_loss_warmup_steps: int = HfArg(
+        default=0, help="Optimizer steps in which that weight rises linearly from 0 (0: none)."
     )
-    episode_sampler: str = field(
-        default="smlmt",
-        metadata={"help": "`smlmt`: N-way K-shot tasks; `random_positions`: as the paper's published code."},
+    episode_sampler: str = HfArg(
+        default="smlmt", help="`smlmt`: N-way K-shot tasks; `random_positions`: as the paper's published code."
     )
-    episode_states: str = field(
+    episode_states: str = HfArg(
         default="windows",
-        metadata={"help": "`windows`: encode a window for each example; `stream`: use states of next-token passes."},
+        help="`windows`: encode a window for each example; `stream`: use states of next-token passes.",
     )
-    first_order: bool = field(
-        default=True, metadata={"help": "FOMAML; false: exact gradients through inner loop and support states."}
+    first_order: bool = HfArg(
+        default=True, help="FOMAML; false: exact gradients through inner loop and support states."
     )
-    learn_inner_lr: bool = field(
-        default=False, metadata={"help": "Learn the inner learning rate of each layer and step, starting at inner_lr."}
+    learn_inner_lr: bool = HfArg(
+        default=False, help="Learn the inner learning rate of each layer and step, starting at inner_lr."
     )
-    episode_pool: int = field(
-        default=64, metadata={"help": "Latest blocks, over all processes, that episodes are drawn from."}
+    episode_pool: int = HfArg(default=64, help="Latest blocks, over all processes, that episodes are drawn from.")
+    compile_backbone: bool = HfArg(
+        default=False, help="torch.compile the decoder, once for each of the few shapes of a run."
     )
-    compile_backbone: bool = field(
-        default=False, metadata={"help": "torch.compile the decoder, once for each of the few shapes of a run."}
-    )
-    head_layers: int = field(default=4, metadata={"help": "Linear layers of the episodes' head."})
-    head_hidden_dim: int = field(default=128, metadata={"help": "Width between the head's layers."})
-    head_dropout: float = field(default=0.1, metadata={"help": "Dropout between the head's layers (0: none)."})
+    head_layers: int = HfArg(default=4, help="Linear layers of the episodes' head.")
+    head_hidden_dim: int = HfArg(default=128, help="Width between the head's layers.")
+    head_dropout: float = HfArg(default=0.1, help="Dropout between the head's layers (0: none).")
 
-    head_initializer: str = field(
+    head_initializer: str = HfArg(
         default="xavier",
-        metadata={
-            "help": "Head's random weights. `xavier` (paper, Table 10; biases 0) or `published` (as its code: smaller "
-            "weights in the last layer, which was as wide as the vocabulary, and torch's default biases)."
-        },
+        help="Head's random weights. `xavier` (paper, Table 10; biases 0) or `published` (as its code: smaller "
+        "weights in the last layer, which was as wide as the vocabulary, and torch's default biases).",
     )
-    decay_all_weights: bool = field(
-        default=False, metadata={"help": "Weight decay for norms and biases too, as the published code."}
+    decay_all_weights: bool = HfArg(
+        default=False, help="Weight decay for norms and biases too, as the published code."
     )
 
     # Defaults of the paper or of the method that differ from transformers'.
-    learning_rate: float = field(default=3e-4, metadata={"help": "Peak learning rate of AdamW (paper, 3.3)."})
-    lr_scheduler_type: SchedulerType | str = field(
-        default="cosine", metadata={"help": "Schedule: cosine (paper, 3.3), linear (paper, Table 10) and others."}
+    learning_rate: float = HfArg(default=3e-4, help="Peak learning rate of AdamW (paper, 3.3).")
+    lr_scheduler_type: SchedulerType | str = HfArg(
+        default="cosine", help="Schedule: cosine (paper, 3.3), linear (paper, Table 10) and others."
     )
-    lr_schedule_steps: int = field(
+    lr_schedule_steps: int = HfArg(
         default=0,
-        metadata={
-            "help": "Step at which the schedule ends (0: at max_steps). With a larger one the run stops while the "
-            "learning rate is still high; the published code's linear schedule ends at 200,000."
-        },
+        help="Step at which the schedule ends (0: at max_steps). With a larger one the run stops while the "
+        "learning rate is still high; the published code's linear schedule ends at 200,000.",
     )
-    max_grad_norm: float = field(
-        default=1.0,
-        metadata={"help": "Norm to which the gradient of a step is clipped (0: not clipped, as the published code)."},
+    max_grad_norm: float = HfArg(
+        default=1.0, help="Norm to which the gradient of a step is clipped (0: not clipped, as the published code)."
     )
-    dataloader_drop_last: bool = field(
-        default=True, metadata={"help": "Drop the last, smaller batch of an epoch; must stay true."}
+    dataloader_drop_last: bool = HfArg(default=True, help="Drop the last, smaller batch of an epoch; must stay true.")
+    ddp_find_unused_parameters: bool | None = HfArg(
+        default=True, help="Let DDP accept that an episode leaves the LM head without gradient."
     )
-    ddp_find_unused_parameters: bool | None = field(
-        default=True, metadata={"help": "Let DDP accept that an episode leaves the LM head without gradient."}
+    report_to: None | str | list[str] = HfArg(  # noqa: RUF036 (transformers' parser goes by the order)
+        default="none", help="Trackers besides metrics.jsonl, separated by commas: wandb, tensorboard, trackio."
     )
-    report_to: None | str | list[str] = field(  # noqa: RUF036 (transformers' parser depends on the order)
-        default="none",
-        metadata={"help": "Trackers besides metrics.jsonl, separated by commas: wandb, tensorboard, trackio."},
-    )
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide NaN losses from the logs."})
+    logging_nan_inf_filter: bool = HfArg(default=False, help="Hide NaN losses from the logs.")
 
     def __post_init__(self) -> None:
         EpisodeConfig.__post_init__(self)

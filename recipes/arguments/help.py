@@ -27,23 +27,20 @@ COMMON = {
     "logging_steps": "Steps between two logs.",
     "report_to": "Trackers, separated by commas: wandb, tensorboard, trackio.",
 }
-# Ours that only reproduce the paper's published code, which --help leaves to --help_all.
-RARE = {"decay_all_weights", "head_initializer", "initializer"}
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:
-    """Describe the fields of a command's argument dataclasses, one titled group for each class that declares some.
+    """Describe the fields of a command's argument dataclasses, a titled group a class and one for transformers'.
 
-    Without `everything`, transformers' arguments that are not in `COMMON` and ours in `RARE` are omitted, a help is
-    cut after its first sentence.
+    Without `everything`, transformers' arguments that are not in `COMMON` are omitted, and a help is cut after its
+    first sentence.
     """
     groups = defaultdict(list)
     for cls in types:
         for argument in fields(cls):
-            owner = declaring_class(cls, argument.name)
-            usual = argument.name in COMMON or (owner is not TrainingArguments and argument.name not in RARE)
-            if argument.init and (everything or usual):
-                groups[owner].append(argument)
+            ours = declaring_class(cls, argument.name) is not TrainingArguments
+            if argument.init and (everything or ours or argument.name in COMMON):
+                groups[cls if ours else TrainingArguments].append(argument)
     lines = [
         f"usage: pico-maml {command} [--config NAME_OR_FILE ...] [--ARGUMENT VALUE ...]",
         "Of several --config files later ones override earlier ones; the command line overrides them all.",

@@ -4,13 +4,14 @@ python -m pico_maml.recipes.benchmark --output runs/benchmark
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from transformers.hf_argparser import HfArg
 
 from ...trainers.checks import check_at_least, check_choice
 from ...trainers.meta.episode_config import EpisodeConfig
@@ -31,22 +32,20 @@ PARTS = ("step", "episode", "generation", "trainer", "startup")
 class BenchmarkArguments:
     """Arguments of the benchmark."""
 
-    output: str = field(metadata={"help": "Folder for benchmark.json."})
-    parts: list[str] = field(default_factory=lambda: list(PARTS), metadata={"help": f"Measure {', '.join(PARTS)}."})
-    shapes: list[str] = field(
+    output: str = HfArg(help="Folder for benchmark.json.")
+    parts: list[str] = HfArg(default_factory=lambda: list(PARTS), help=f"Measure {', '.join(PARTS)}.")
+    shapes: list[str] = HfArg(
         default_factory=lambda: ["tiny:4x256", "tiny:2x1024", "small:4x256", "medium:2x256"],
-        metadata={"help": "Shapes of the part step, each SIZE:ROWSxTOKENS (model size and micro-batch)."},
+        help="Shapes of the part step, each SIZE:ROWSxTOKENS (model size and micro-batch).",
     )
-    small_shape: str = field(default="tiny:4x256", metadata={"help": "Shape of the other parts."})
-    vocab_size: int = field(default=50304, metadata={"help": "Rows of the embedding."})
-    episode_window: int = field(default=EpisodeConfig.episode_window, metadata={"help": "Tokens of a window."})
-    rounds: int = field(default=7, metadata={"help": "Rounds in which every task runs once, after one to warm up."})
-    threads: int = field(
-        default=1, metadata={"help": "CPU threads. With several, CPU seconds include their waiting for each other."}
+    small_shape: str = HfArg(default="tiny:4x256", help="Shape of the other parts.")
+    vocab_size: int = HfArg(default=50304, help="Rows of the embedding.")
+    episode_window: int = HfArg(default=EpisodeConfig.episode_window, help="Tokens of a window.")
+    rounds: int = HfArg(default=7, help="Rounds in which every task runs once, after one to warm up.")
+    threads: int = HfArg(
+        default=1, help="CPU threads. With several, CPU seconds include their waiting for each other."
     )
-    compiled: bool = field(
-        default=False, metadata={"help": "Also time the step with a compiled decoder; compiling takes minutes."}
-    )
+    compiled: bool = HfArg(default=False, help="Also time the step with a compiled decoder; compiling takes minutes.")
 
     def __post_init__(self) -> None:
         for part in self.parts:

@@ -7,12 +7,13 @@ TGI; `gguf` is one file for llama.cpp and Ollama; `published` has the tensor nam
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ...modeling_pico import PicoForCausalLM
@@ -46,10 +47,10 @@ PUBLISHED_KEYS = (
 class ExportArguments:
     """Arguments of the export."""
 
-    model: str = field(metadata={"help": "Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub."})
-    format: str = field(metadata={"help": f"One of {', '.join(FORMATS)}."})
-    output_dir: str = field(metadata={"help": "New folder."})
-    revision: str | None = field(default=None, metadata={"help": "Revision of a Hub model."})
+    model: str = HfArg(help="Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub.")
+    format: str = HfArg(help=f"One of {', '.join(FORMATS)}.")
+    output_dir: str = HfArg(help="New folder.")
+    revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
 
     def __post_init__(self) -> None:
         check_choice("format", self.format, FORMATS)

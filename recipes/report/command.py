@@ -4,9 +4,11 @@ python -m pico_maml.recipes.report runs/demo runs/vanilla --output runs/report
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+
+from transformers.hf_argparser import HfArg
 
 from ...trainers.checks import check_choice
 from ...trainers.ner.analysis.sweep_tables import Comparison
@@ -25,22 +27,16 @@ from .paper_figures import paper_figures, write_figures
 class ReportArguments:
     """Arguments of the report."""
 
-    runs: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Folders of pretraining runs, finished or not; may come first, without --runs."},
+    runs: list[str] = HfArg(
+        default_factory=list, help="Folders of pretraining runs, finished or not; may come first, without --runs."
     )
-    output: str = field(
-        default="runs/report", metadata={"help": "Folder of the report; an earlier report in it is replaced."}
+    output: str = HfArg(default="runs/report", help="Folder of the report; an earlier report in it is replaced.")
+    sweeps: list[str] = HfArg(default_factory=list, help="Folders of NER sweeps to add (none: no NER section).")
+    uner_dir: str | None = HfArg(
+        default=None, help="Folder of the Universal NER files, for errors of sweeps (unset: the cached)."
     )
-    sweeps: list[str] = field(
-        default_factory=list, metadata={"help": "Folders of NER sweeps to add (none: no NER section)."}
-    )
-    uner_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the Universal NER files, for errors of sweeps (unset: the cached)."}
-    )
-    formats: list[str] = field(
-        default_factory=lambda: ["png", "pdf"],
-        metadata={"help": "Formats of the figures: png, pdf, svg (none: no figures)."},
+    formats: list[str] = HfArg(
+        default_factory=lambda: ["png", "pdf"], help="Formats of the figures: png, pdf, svg (none: no figures)."
     )
 
     def __post_init__(self) -> None:

@@ -4,11 +4,12 @@ python -m pico_maml.recipes.scale --output runs/scale --benchmark runs/benchmark
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from transformers.hf_argparser import HfArg
 
 from ...modeling_pico import PICO_SIZES
 from ...trainers import InputError, MAMLConfig
@@ -27,13 +28,12 @@ PAPER_HOURS = {"tiny": 10, "small": 15, "medium": 16, "large": 25}
 class ScaleArguments:
     """Arguments of the estimate."""
 
-    output: str = field(metadata={"help": "Folder for scale.csv, growth.csv and growth.png."})
-    benchmark: str | None = field(
-        default=None,
-        metadata={"help": "A benchmark.json, whose measured rate turns the plot into seconds (unset: operations)."},
+    output: str = HfArg(help="Folder for scale.csv, growth.csv and growth.png.")
+    benchmark: str | None = HfArg(
+        default=None, help="A benchmark.json, whose measured rate turns the plot into seconds (unset: operations)."
     )
-    utilisation: float = field(
-        default=0.3, metadata={"help": "Assumed share of the GPUs' bf16 peak that training reaches, in (0, 1]."}
+    utilisation: float = HfArg(
+        default=0.3, help="Assumed share of the GPUs' bf16 peak that training reaches, in (0, 1]."
     )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """Arguments of a sweep, and which of them decide its results."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.ner import NERConfig
@@ -15,27 +17,21 @@ from ..arguments.launcher import LauncherArguments
 class SweepArguments(LauncherArguments):
     """A sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
-    models: list[str] = field(
-        metadata={"help": "SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml ..."}
+    models: list[str] = HfArg(help="SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml ...")
+    modes: list[str] = HfArg(default_factory=lambda: list(MODES), help="head, full, or both.")
+    train_on: list[str] = HfArg(
+        default_factory=lambda: [*SEEN, ALL], help="Treebanks to train on; `all` is the nine together."
     )
-    modes: list[str] = field(default_factory=lambda: list(MODES), metadata={"help": "head, full, or both."})
-    train_on: list[str] = field(
-        default_factory=lambda: [*SEEN, ALL], metadata={"help": "Treebanks to train on; `all` is the nine together."}
+    evaluate_on: list[str] = HfArg(
+        default_factory=lambda: [ALL], help="Treebanks whose test sets are scored; `all` means 18."
     )
-    evaluate_on: list[str] = field(
-        default_factory=lambda: [ALL], metadata={"help": "Treebanks whose test sets are scored; `all` means 18."}
+    seeds: list[int] = HfArg(default_factory=lambda: [42], help="Seeds of head, order and dropout.")
+    uner_dir: str | None = HfArg(
+        default=None, help="Folder of the Universal NER files (unset: downloaded once and cached)."
     )
-    seeds: list[int] = field(default_factory=lambda: [42], metadata={"help": "Seeds of head, order and dropout."})
-    uner_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the Universal NER files (unset: downloaded once and cached)."}
-    )
-    dry_run: bool = field(
-        default=False, metadata={"help": "Print the runs that are left and what they cost; run nothing."}
-    )
-    retry_failed: bool = field(default=False, metadata={"help": "Run failed runs again."})
-    delete_downloads: bool = field(
-        default=False, metadata={"help": "Delete downloaded models at the end. Not with launcher slurm."}
-    )
+    dry_run: bool = HfArg(default=False, help="Print the runs that are left and what they cost; run nothing.")
+    retry_failed: bool = HfArg(default=False, help="Run failed runs again.")
+    delete_downloads: bool = HfArg(default=False, help="Delete downloaded models at the end. Not with launcher slurm.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,10 +1,11 @@
 """Arguments of an episode and of its inner loop, which training and evaluation share."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.hf_argparser import HfArg
 
 from ..checks import check_at_least, check_choice
 from ..corpus.words import WordTable
@@ -21,27 +22,25 @@ class EpisodeConfig:
         InputError: a value is out of its range.
     """
 
-    n_way: int = field(default=32, metadata={"help": "N, words (classes) of an episode."})
-    k_shot: int = field(default=4, metadata={"help": "K, support windows of each word."})
-    n_query: int = field(default=1, metadata={"help": "Q, query windows of each word."})
-    readout: str = field(
+    n_way: int = HfArg(default=32, help="N, words (classes) of an episode.")
+    k_shot: int = HfArg(default=4, help="K, support windows of each word.")
+    n_query: int = HfArg(default=1, help="Q, query windows of each word.")
+    readout: str = HfArg(
         default="mask",
-        metadata={"help": "State that is classified: of the `mask`, of the `previous` token, or the window's `last`."},
+        help="State that is classified: of the `mask`, of the `previous` token, or the window's `last`.",
     )
-    episode_window: int = field(default=32, metadata={"help": "Tokens of a support or query window."})
-    word_max_frequency: float = field(
-        default=0.005,
-        metadata={"help": "Words above this share of the pool's tokens are never a class (1: no limit)."},
+    episode_window: int = HfArg(default=32, help="Tokens of a support or query window.")
+    word_max_frequency: float = HfArg(
+        default=0.005, help="Words above this share of the pool's tokens are never a class (1: no limit)."
     )
-    held_out_words: float = field(
-        default=0.1, metadata={"help": "Share of the words held out of training, to evaluate adaptation on (0: none)."}
+    held_out_words: float = HfArg(
+        default=0.1, help="Share of the words held out of training, to evaluate adaptation on (0: none)."
     )
-    meta_algorithm: str = field(
-        default="maml",
-        metadata={"help": "`maml` (learned head), `proto-maml` (starts at prototypes) or `protonet` (stays there)."},
+    meta_algorithm: str = HfArg(
+        default="maml", help="`maml` (learned head), `proto-maml` (starts at prototypes) or `protonet` (stays there)."
     )
-    inner_steps: int = field(default=10, metadata={"help": "SGD steps of the inner loop (0: none)."})
-    inner_lr: float = field(default=0.5, metadata={"help": "Learning rate of the inner loop."})
+    inner_steps: int = HfArg(default=10, help="SGD steps of the inner loop (0: none).")
+    inner_lr: float = HfArg(default=0.5, help="Learning rate of the inner loop.")
 
     def __post_init__(self) -> None:
         check_at_least(2, n_way=self.n_way, episode_window=self.episode_window)

@@ -1,10 +1,11 @@
 """The tables of NER sweeps: F1, differences between two ways of pretraining, and the paper's tables beside ours."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from transformers.hf_argparser import HfArg
 
 from ...checks import check_at_least
 from ...errors import InputError
@@ -16,12 +17,12 @@ from . import tables
 class Comparison:
     """Comparison of two ways of pretraining, by their names in a sweep."""
 
-    baseline: str = field(default="vanilla", metadata={"help": "Pretraining that is the baseline of the comparison."})
-    treatment: str = field(default="maml", metadata={"help": "Pretraining that is compared with it."})
-    transfer_from: list[str] | None = field(
-        default=None, metadata={"help": "Training treebanks that Table 6 averages over (unset: all)."}
+    baseline: str = HfArg(default="vanilla", help="Pretraining that is the baseline of the comparison.")
+    treatment: str = HfArg(default="maml", help="Pretraining that is compared with it.")
+    transfer_from: list[str] | None = HfArg(
+        default=None, help="Training treebanks that Table 6 averages over (unset: all)."
     )
-    bootstrap_samples: int = field(default=1000, metadata={"help": "Resamples of each interval and p-value."})
+    bootstrap_samples: int = HfArg(default=1000, help="Resamples of each interval and p-value.")
 
     def __post_init__(self) -> None:
         check_at_least(1, bootstrap_samples=self.bootstrap_samples)
