@@ -15,7 +15,7 @@ from pico_maml.trainers.meta.episode_loss import InnerLoop
 from pico_maml.trainers.meta.inner_loop import MetaHead
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 
-SHAPE = {name: ARGUMENTS.get(name) for name in ModelArguments.__dataclass_fields__}
+SHAPE = {name: ARGUMENTS[name] for name in ModelArguments.__dataclass_fields__ if name in ARGUMENTS}
 SETTINGS = {f.name: f.default for f in fields(MAMLConfig)} | ARGUMENTS
 WINDOW, WAYS, SHOTS, QUERIES = (ARGUMENTS[name] for name in ("episode_window", "n_way", "k_shot", "n_query"))
 
