@@ -100,6 +100,24 @@ def test_floors_import_downwards_only(floor):
                 assert target in FLOORS[floor] | {"_version"}, f"{path}: imports {target}"
 
 
+# The commands that a command may import; a card is a view of a run, so publish draws with report.
+COMMANDS = {
+    "demo": {"pretrain", "finetune"},
+    "pretrain": {"publish", "report"},
+    "publish": {"report"},
+}
+
+
+def test_commands_import_each_other_one_way():
+    recipes = ROOT / "recipes"
+    for path in recipes.rglob("*.py"):
+        command, inside = path.relative_to(recipes).parts[0].removesuffix(".py"), len(path.relative_to(recipes).parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == inside:
+                names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+                assert set(names) <= COMMANDS.get(command, set()) | {command, "arguments"}, f"{path}: imports {names}"
+
+
 def test_modelling_files_import_nothing_that_the_hub_would_not_copy():
     for path in (ROOT / "modeling_pico").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
