@@ -57,11 +57,12 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
         with publisher.queue.locked(wait=True):  # for the process of an earlier, killed training of this run
             publisher.run(published.training)
         return publisher.queue.published()
+    damaged = []
     with publisher.queue.locked():
         settings.save(folder)
         for step, checkpoint in numbered(folder).items():
             if damage := damages(checkpoint, hashes=False):
-                print(f"{checkpoint} is damaged and not published: {'; '.join(damage)}", file=sys.stderr)
+                damaged.append(f"{checkpoint.name} is damaged ({'; '.join(damage)})")
             else:
                 publisher.queue.freeze(checkpoint, step)
         if any(folder.glob(WEIGHTS)):
@@ -69,6 +70,10 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
             step = int(read_json(results).get("steps", 0)) if results.exists() else 0
             publisher.queue.freeze(folder, step, final=True)
         publisher.run()
+    if damaged:
+        raise PublishError(
+            f"not all of {folder} is on the Hub: {', '.join(damaged)}; restore or delete it and publish again"
+        )
     print(f"all of {folder} is on the Hub: {settings.repository}")
     return publisher.queue.published()
 

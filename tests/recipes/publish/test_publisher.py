@@ -1,6 +1,7 @@
 import pytest
 from published_run import REPOSITORY, settings
 
+from pico_maml.recipes.publish import command as publish
 from pico_maml.recipes.publish.background import BackgroundPublisher
 from pico_maml.recipes.publish.publisher import Publisher, is_best
 from pico_maml.trainers.errors import PublishError
@@ -107,3 +108,10 @@ def test_finish_waits_no_longer_than_publish_wait(hub, run_folder):
     short.save(run_folder)
     with pytest.raises(PublishError, match=r"not all of it is on the Hub: main \(not done after 0 s\); send the rest"):
         BackgroundPublisher(run_folder, short).finish(4)
+
+
+def test_damaged_checkpoint_is_named_after_all_others_are_published(hub, run_folder):
+    (run_folder / "checkpoint-2" / "optimizer_state.safetensors").unlink()
+    with pytest.raises(PublishError, match=r"checkpoint-2 is damaged \(optimizer_state\.safetensors is missing\)"):
+        publish.main([str(run_folder), f"--publish_to={REPOSITORY}"])
+    assert titles(hub, "step-4") == ["Step 4", "initial commit"]
