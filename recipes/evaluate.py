@@ -55,6 +55,9 @@ class EvaluateArguments:
     held_out_words: float | None = HfArg(
         default=None, help="Share of the words that are held out (unset: as in training)."
     )
+    held_out_rule: str | None = HfArg(
+        default=None, help="What is held out: form, stem:LANGUAGE or id (unset: as in training; id without a record)."
+    )
     meta_algorithm: str | None = HfArg(default=None, help="maml, proto-maml or protonet.")
     inner_steps: int | None = HfArg(default=None, help="SGD steps of the inner loop.")
     inner_lr: float | None = HfArg(default=None, help="Learning rate of the inner loop.")
@@ -92,6 +95,8 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     if args.episodes > 0:
         adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
         print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
+        available = ", ".join(map(str, sorted({adaptation.words_available for adaptation in adaptations})))
+        print(f"words that can be classes: {available}; words held out by: {shapes[0].held_out_rule}")
         print(adaptation_table(adaptations))
         results |= {"words": args.words, "adaptation": [asdict(adaptation) for adaptation in adaptations]}
         results["episode"] = shapes[0].episode_settings()
@@ -121,9 +126,16 @@ def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeC
     """Each shape of episode to run: the given settings, for unset ones those of the checkpoint's training."""
     known = {f.name for f in fields(EpisodeConfig)}
     # A model that was trained without episodes may have no mask token, which the other readouts need.
-    own = config.to_dict().get("episode") or {"readout": "previous"}
+    # Checkpoints without a rule were saved when words were held out by their ids.
+    own = {"held_out_rule": "id"} | (config.to_dict().get("episode") or {"readout": "previous"})
     given = {name: value for name, value in asdict(args).items() if name in known and value not in (None, [])}
-    if own.get("hybrid_ratio", 0) > 0 and given.get("held_out_words", 0) > own["held_out_words"]:
+    trained_on_words = own.get("hybrid_ratio", 0) > 0 and args.words != "all"
+    if trained_on_words and given.get("held_out_rule", own["held_out_rule"]) != own["held_out_rule"]:
+        raise InputError(
+            f"held_out_rule is {given['held_out_rule']}, but training held out words by {own['held_out_rule']}: by "
+            "another rule some of them were classes in training; omit it, or give --words all"
+        )
+    if trained_on_words and given.get("held_out_words", 0) > own["held_out_words"]:
         raise InputError(
             f"held_out_words is {given['held_out_words']}, but training held out {own['held_out_words']}: the other "
             "words were classes in training; lower it, or give --words all"
@@ -146,7 +158,7 @@ def evaluate_shape(
     mask_id = tokenizer.mask_token_id
     if mask_id >= model.config.vocab_size and shape.readout != "previous":
         raise InputError(f"the model has no embedding of a mask, which readout {shape.readout} needs: give previous")
-    words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size)
+    words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size, shape.held_out_rule)
     if args.words != "all":
         words = words.split(shape.held_out_words)[args.words == "held_out"]
     try:

@@ -95,6 +95,8 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
             self._check_stream()
         if self.episode_sampler == "random_positions" and self.readout != "mask":
             raise InputError(f"episode_sampler random_positions needs readout mask, got {self.readout!r}")
+        if self.episode_sampler == "random_positions":
+            self._hold_out_ids()
         if not self.dataloader_drop_last:
             raise InputError("dataloader_drop_last must stay true: episodes are drawn from batches of one size")
         if self.learn_inner_lr and self.inner_loop().steps_taken() == 0:
@@ -133,6 +135,15 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
             per_device_train_batch_size=self.per_device_train_batch_size,
             per_device_eval_batch_size=self.per_device_eval_batch_size,
         )
+
+    def _hold_out_ids(self) -> None:
+        """Hold out ids: random positions hide single tokens, pieces of words among them."""
+        if self.held_out_rule not in ("form", "id"):
+            raise InputError(
+                "episode_sampler random_positions hides single tokens, so held_out_rule must be id, got "
+                f"{self.held_out_rule!r}"
+            )
+        self.held_out_rule = "id"
 
     def _check_stream(self) -> None:
         for name, value, needed in (

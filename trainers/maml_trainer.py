@@ -80,7 +80,7 @@ class MAMLTrainer(SafeTrainer):
             model.pico_decoder.compile(dynamic=False)
         # Evaluation reads these from a checkpoint.
         model.config.episode = {"hybrid_ratio": args.hybrid_ratio, **args.episode_settings()}
-        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size)
+        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size, args.held_out_rule)
         self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)

@@ -36,7 +36,7 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
         sources = args.corpus.sources(tokenizer)
-    words = WordTable.from_tokenizer(tokenizer, args.model.config().vocab_size)
+    words = WordTable.from_tokenizer(tokenizer, args.model.config().vocab_size, training.held_out_rule)
     if training.held_out_words:
         _, words = words.split(training.held_out_words)
     if args.run.eval_episodes > 0:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
-from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume
+from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings
@@ -15,6 +15,7 @@ from .arguments import PretrainArguments
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
     """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
 
+    Arguments that an earlier version of the package did not record get the value that it worked by.
     Raises InputError if the folder is not free, there is nothing to resume, `saved` arguments differ from those of the
     run, or the Hub grants no access.
     """
@@ -30,6 +31,8 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
         with training.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
             check_same_run(output_dir, saved, step_of(checkpoint) if checkpoint else 0)
+            for name, value in earlier_values(output_dir).items():
+                setattr(training, name, value)
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
                 for name in (METRICS_FILE, DYNAMICS_FILE):
                     (output_dir / name).unlink(missing_ok=True)

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from pretrain_run import argv
@@ -42,6 +43,28 @@ def test_sweep_over_ways_and_shots(pretrained, held_out, capsys):
     assert "Query accuracy on all words, 95 % intervals over 8 episodes" in capsys.readouterr().out
 
 
+def test_the_rule_of_held_out_words_and_their_number_are_printed_and_stored(pretrained, held_out, capsys):
+    arguments = ["--model", str(pretrained), *held_out, "--episodes=2"]
+    results = evaluate.main(arguments)
+    assert results["episode"]["held_out_rule"] == "form"
+    available = results["adaptation"][0]["words_available"]
+    assert f"words that can be classes: {available}; words held out by: form" in capsys.readouterr().out
+    everything = evaluate.main([*arguments, "--words=all", "--held_out_rule=id"])
+    assert 0.15 < available / everything["adaptation"][0]["words_available"] < 0.45, "a share of 0.3"
+
+
+def test_a_checkpoint_without_a_rule_is_evaluated_by_ids(pretrained, held_out, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(pretrained, old)
+    config = json.loads((old / "config.json").read_text())
+    del config["episode"]["held_out_rule"]
+    (old / "config.json").write_text(json.dumps(config))
+    results = evaluate.main(["--model", str(old), *held_out, "--episodes=2"])
+    assert results["episode"]["held_out_rule"] == "id"
+    with pytest.raises(InputError, match="training held out words by id"):
+        evaluate.main(["--model", str(old), *held_out, "--held_out_rule=form"])
+
+
 def test_export_is_evaluated_with_a_fresh_head(pretrained, held_out, tmp_path):
     hub = tmp_path / "hub"
     export.main(["--model", str(pretrained), "--format", "hub", "--output_dir", str(hub)])
@@ -82,6 +105,7 @@ def test_model_trained_without_episodes_has_no_trained_head(corpus, held_out, tm
         (["--n_way", "1"], "n_way must be at least 2, got 1"),
         (["--held_out_words=0"], "holds 0 words with"),
         (["--held_out_words=0.6"], "training held out 0.3: the other words were classes in training"),
+        (["--held_out_rule=id"], "held_out_rule is id, but training held out words by form"),
         (["--seed=-1"], "seed must be at least 0, got -1"),
         (["--readout=first"], "readout must be one of mask, previous, last, got 'first'"),
     ],

@@ -124,7 +124,9 @@ def test_learned_rates_move_and_do_not_decay(model, blocks, tokenizer, tmp_path)
 
 def test_random_positions_log_a_large_class_0(model, blocks, tokenizer, tmp_path):
     options = {"episode_sampler": "random_positions", "hybrid_ratio": 1.0, "n_way": 4, "k_shot": 3}
-    trainer(model, blocks, tokenizer, tmp_path, **options).train()
+    run = trainer(model, blocks, tokenizer, tmp_path, **options)
+    run.train()
+    assert run.model.config.episode["held_out_rule"] == "id", "tokens are hidden, not words"
     entry = logs(tmp_path)[0]
     assert entry["class_0_share"] > 0.4
     assert entry["support_class_0_share"] > 0.4
@@ -176,6 +178,8 @@ def test_a_compiled_backbone_trains_like_the_plain_one(model, blocks, tokenizer,
         ({**STREAM, "first_order": False}, "needs meta_algorithm maml and first_order true, got maml and false"),
         ({"learn_inner_lr": True, "meta_algorithm": "protonet"}, "learn_inner_lr has nothing to learn"),
         ({"episode_sampler": "random_positions", "readout": "previous"}, "random_positions needs readout mask"),
+        ({"episode_sampler": "random_positions", "held_out_rule": "stem:dutch"}, "must be id, got 'stem:dutch'"),
+        ({"held_out_rule": "stem:klingon"}, "no stemmer of that language: give one of arabic, "),
         ({"dataloader_drop_last": False}, "dataloader_drop_last must stay true"),
         ({"held_out_words": 1.0}, "held_out_words must be at least 0 and below 1, got 1.0"),
         ({"torch_compile": True}, "torch_compile would compile a forward that branches: use compile_backbone"),

@@ -32,6 +32,7 @@ class Adaptation:
     trained: list[Interval] | None  #: of the model's head after 0, 1, ..., T inner steps; None without a trained head
     fresh: list[Interval]  #: of a newly initialised head of that shape, to tell features and head apart
     differences: dict[str, Interval]  #: on the same queries, after the inner loop: `trained - fresh` and the like
+    words_available: int  #: words of the text with enough windows to be a class
     words: int  #: different words among the queries
     blocks: int  #: different blocks of text among the queries
 
@@ -62,7 +63,7 @@ def evaluate_adaptation(
     Raises:
         InputError: the blocks have too few words, or the head learned rates for fewer inner steps.
     """
-    config.check_pool(blocks, mask_id, words)
+    available = config.check_pool(blocks, mask_id, words)
     trained_head = trained_head and config.n_way <= model.config.meta_head["ways"]
     heads = {"fresh": _fresh_head(model, config, seed)}
     if trained_head:
@@ -82,10 +83,12 @@ def evaluate_adaptation(
         model.train(was_training)
     local = torch.stack(outcomes)  # (episodes / W, 2 + C, M)
     table = gather(local[None].contiguous()).transpose(0, 1).flatten(0, 1)[:episodes].transpose(0, 1).flatten(1)
-    return _summary(table.cpu().numpy(), config, episodes, trained_head)
+    return _summary(table.cpu().numpy(), config, episodes, trained_head, available)
 
 
-def _summary(table: np.ndarray, config: EpisodeConfig, episodes: int, trained_head: bool) -> Adaptation:
+def _summary(
+    table: np.ndarray, config: EpisodeConfig, episodes: int, trained_head: bool, available: int
+) -> Adaptation:
     """Summarise (2 + C, E * M) rows: word and block of each query, then one row of right answers a curve point."""
     (word, block), correct = table[:2], table[2:]
     points = [crossed_interval(row, word, block) for row in correct]
@@ -103,6 +106,7 @@ def _summary(table: np.ndarray, config: EpisodeConfig, episodes: int, trained_he
         differences={
             f"{a} - {b}": crossed_interval(correct[last[a]] - correct[last[b]], word, block) for a, b in pairs
         },
+        words_available=available,
         words=len(np.unique(word)),
         blocks=len(np.unique(block)),
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers.hf_argparser import HfArg
 
 from ..checks import check_at_least, check_choice
+from ..corpus.word_forms import check_held_out_rule
 from ..corpus.words import WordTable
 from ..episodes import READOUTS, Episode, count_words, sample_episode
 from ..errors import InputError
@@ -36,6 +37,10 @@ class EpisodeConfig:
     held_out_words: float = HfArg(
         default=0.1, help="Share of the words held out of training, to evaluate adaptation on (0: none)."
     )
+    held_out_rule: str = HfArg(
+        default="form",
+        help="What is held out: a word's `form` (case variants together), `stem:LANGUAGE` (inflections too) or `id`.",
+    )
     meta_algorithm: str = HfArg(
         default="maml", help="`maml` (learned head), `proto-maml` (starts at prototypes) or `protonet` (stays there)."
     )
@@ -52,6 +57,7 @@ class EpisodeConfig:
             raise InputError(f"held_out_words must be at least 0 and below 1, got {self.held_out_words}")
         if not self.inner_lr > 0:
             raise InputError(f"inner_lr must be positive, got {self.inner_lr}")
+        check_held_out_rule(self.held_out_rule)
         check_choice("readout", self.readout, READOUTS)
         check_choice("meta_algorithm", self.meta_algorithm, ALGORITHMS)
 
@@ -69,8 +75,8 @@ class EpisodeConfig:
         shape = self.n_way, self.k_shot, self.n_query
         return sample_episode(blocks, mask_id, *shape, generator, words=words, **self._windows())
 
-    def check_pool(self, blocks: Tensor, mask_id: int, words: WordTable) -> None:
-        """Raise InputError if the blocks (R, T) have too few words for an episode."""
+    def check_pool(self, blocks: Tensor, mask_id: int, words: WordTable) -> int:
+        """Return how many words of the blocks (R, T) can be classes; raise InputError if too few for an episode."""
         available = count_words(blocks, mask_id, self.k_shot + self.n_query, words=words, **self._windows())
         if available < self.n_way:
             raise InputError(
@@ -78,6 +84,7 @@ class EpisodeConfig:
                 f"n_query = {self.k_shot + self.n_query} windows: lower n_way or k_shot, or use more text, a larger "
                 "episode_pool or a larger word_max_frequency"
             )
+        return available
 
     def _windows(self) -> dict[str, Any]:
         return {

@@ -41,6 +41,8 @@ FREE_ON_RESUME = {
     "dataloader_num_workers",
     "use_cpu",
 }
+# What earlier versions did, which had no such argument.
+EARLIER = {"held_out_rule": "id"}
 
 
 @contextmanager
@@ -96,6 +98,15 @@ def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
     if not (folder / ARGUMENTS_FILE).exists():
         raise InputError(f"nothing to resume in {folder}: no run was started there")
     return None
+
+
+def earlier_values(folder: Path) -> dict[str, Any]:
+    """Return and log the values of arguments that the run in the folder did not record: what its version did."""
+    recorded = read_json(folder / ARGUMENTS_FILE)
+    values = {name: value for name, value in EARLIER.items() if name not in recorded}
+    for name, value in values.items():
+        logger.warning(f"{folder} was started by an earlier version: it goes on with {name} {value}")
+    return values
 
 
 def check_same_run(folder: Path, arguments: dict[str, Any], step: int) -> None:

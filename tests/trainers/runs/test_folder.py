@@ -2,7 +2,7 @@ import pytest
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.runs.files import ARGUMENTS_FILE, CLAIM_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE
-from pico_maml.trainers.runs.folder import check_free_or_same, check_same_run, claimed
+from pico_maml.trainers.runs.folder import check_free_or_same, check_same_run, claimed, earlier_values
 from pico_maml.trainers.runs.json_files import write_json
 
 FREE = {"workers"}
@@ -64,3 +64,11 @@ def test_claimed_folder_that_stays_empty_is_deleted(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file"), claimed(tmp_path / "file", is_main_process=True):
         pass
+
+
+def test_arguments_that_an_earlier_version_did_not_record_get_its_values(tmp_path, caplog):
+    write_json(tmp_path / ARGUMENTS_FILE, {"max_steps": 4})
+    assert earlier_values(tmp_path) == {"held_out_rule": "id"}
+    assert "started by an earlier version: it goes on with held_out_rule id" in caplog.text
+    write_json(tmp_path / ARGUMENTS_FILE, {"max_steps": 4, "held_out_rule": "stem:german"})
+    assert earlier_values(tmp_path) == {}

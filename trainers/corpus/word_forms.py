@@ -1,0 +1,49 @@
+"""The form of a word, and the rules that say which words are held out of training.
+
+A held-out word is never a class of a training episode. Which words are held out depends on a hash of the word's text
+alone, so it is the same for every tokenizer.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from unicodedata import normalize
+
+import snowballstemmer
+
+from ..errors import InputError
+
+STEM = "stem:"
+
+
+def casefolded(text: str) -> str:
+    """Return the form of a word, which its case variants and all encodings of its accents share."""
+    return normalize("NFC", normalize("NFD", text).casefold())
+
+
+def check_held_out_rule(rule: str) -> None:
+    """Raise InputError unless the rule is `id`, `form` or `stem:` and a language of snowballstemmer."""
+    if rule in ("id", "form"):
+        return
+    languages = snowballstemmer.algorithms()
+    if not rule.startswith(STEM):
+        raise InputError(f"held_out_rule is {rule!r}: give form, id or stem:LANGUAGE, such as stem:english")
+    if rule.removeprefix(STEM) not in languages:
+        raise InputError(
+            f"held_out_rule is {rule!r}, but there is no stemmer of that language: give one of {', '.join(languages)}"
+        )
+
+
+def held_out_places(rule: str) -> Callable[[str], float]:
+    """Return the function from a form to its place in [0, 1]; a share s holds out the forms whose place is below s.
+
+    Args:
+        rule: `form`, or `stem:LANGUAGE`, which gives all forms with the same stem one place.
+    """
+    if rule == "form":
+        return _place
+    stem = snowballstemmer.stemmer(rule.removeprefix(STEM)).stemWord
+    return lambda form: _place(stem(form))
+
+
+def _place(text: str) -> float:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) / 2**64
