@@ -46,7 +46,8 @@ class MAMLTrainer(SafeTrainer):
     Args:
         model: the language model; it gets the head of the episodes unless it has one.
         args: the arguments.
-        train_dataset: rows of `input_ids`, blocks of T + 1 token ids (see `trainers.corpus.make_blocks`).
+        train_dataset: rows of `input_ids`, blocks of T + 1 token ids, and of `document`, the document of each (see
+            `trainers.corpus.make_blocks`).
         processing_class: the tokenizer, which tells words and the mask token.
         kwargs: arguments of `transformers.Trainer`.
 
@@ -126,6 +127,7 @@ class MAMLTrainer(SafeTrainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Return the loss of a micro-batch, and in training record the metrics of each objective."""
+        inputs.pop("document", None)  # episodes read it, the model does not
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
             next_token, losses = loss.detach(), {"next_token": loss}
@@ -185,6 +187,12 @@ class MAMLTrainer(SafeTrainer):
         """Finish the trackers and leave the process group; call it once, at the end of a script."""
         leave()
         super().end()
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the column `document`, although the model's forward does not take it."""
+        super()._set_signature_columns_if_needed()
+        if "document" not in self._signature_columns:
+            self._signature_columns.append("document")
 
     def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
         """Raise InputError unless the start of the corpus fits the model and has words for an episode."""

@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import IterableDataset
@@ -18,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from ...trainers import InputError
 from ...trainers.corpus import load_tokenizer, split_held_out
 from ...trainers.corpus.blocks import tokenize_documents
+from ...trainers.corpus.document_numbers import Tokens, with_documents
 from ...trainers.corpus.documents import Documents
 from ...trainers.corpus.packing import pack_blocks
 from ...trainers.runs.json_files import read_json, write_json
@@ -78,15 +78,15 @@ def write_part(plan: Plan, index: int) -> None:
 def pack_held_out(plan: Plan) -> dict[str, Any] | None:
     """Pack the held-out documents of all parts into one shard; None if they do not fill a block."""
     tables = (pq.read_table(plan.progress_path(index, HELD_OUT)) for index in range(plan.parts))
-    documents = (np.asarray(row) for table in tables for row in table.column("input_ids").to_pylist())
+    rows = (with_documents(row, None) for table in tables for row in table.to_pylist())
     try:
-        return write_shard(plan, "validation/validation-00000-of-00001.parquet", documents)
+        return write_shard(plan, "validation/validation-00000-of-00001.parquet", rows)
     except InputError:
         return None
 
 
-def write_shard(plan: Plan, name: str, documents: Iterable[np.ndarray]) -> dict[str, Any]:
-    """Pack the token ids of documents into a file of blocks; returns the entry of the manifest."""
+def write_shard(plan: Plan, name: str, documents: Iterable[Tokens]) -> dict[str, Any]:
+    """Pack the tokens of documents into a file of blocks; returns the entry of the manifest."""
     path = plan.folder / name
     blocks = write_rows(path, pack_blocks(documents, plan.args.block_size))
     with path.open("rb") as file:
@@ -96,25 +96,25 @@ def write_shard(plan: Plan, name: str, documents: Iterable[np.ndarray]) -> dict[
 
 def tokenized(
     documents: Documents, tokenizer: PreTrainedTokenizerBase, counts: dict[str, int], prefix: str
-) -> Iterator[np.ndarray]:
-    """Yield the token ids of each document and add them to `counts`."""
+) -> Iterator[Tokens]:
+    """Yield the tokens of each document and add them to `counts`."""
     for row in tokenize_documents(documents, tokenizer, None):
-        ids = np.asarray(row["input_ids"], dtype=np.int32)
+        tokens = with_documents(row, tokenizer.eos_token_id)
         counts[f"{prefix}documents"] += 1
-        counts[f"{prefix}tokens"] += len(ids)
-        yield ids
+        counts[f"{prefix}tokens"] += len(tokens["input_ids"])
+        yield tokens
 
 
-def write_rows(path: Path, rows: Iterable[np.ndarray]) -> int:
-    """Write rows of ids to a parquet file, renamed when complete; returns the number of rows."""
+def write_rows(path: Path, rows: Iterable[Tokens]) -> int:
+    """Write rows of tokens to a parquet file, renamed when complete; returns the number of rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    schema = pa.schema([("input_ids", pa.list_(pa.int32()))])
+    schema = pa.schema([(name, pa.list_(pa.int32())) for name in ("input_ids", "document")])
     written, remaining = 0, iter(rows)
     try:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
             while group := list(islice(remaining, ROW_GROUP)):
-                file.write_table(pa.table({"input_ids": group}, schema))
+                file.write_table(pa.table({name: [row[name] for row in group] for name in schema.names}, schema))
                 written += len(group)
         temporary.replace(path)
     finally:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pico_maml import PicoForCausalLM
 from pico_maml.trainers import InputError, sample_episode
-from pico_maml.trainers.corpus import collate_blocks
+from pico_maml.trainers.corpus import BlockStream, collate_blocks
 from pico_maml.trainers.episodes import episode_generator
 
 
@@ -245,3 +245,24 @@ def test_tokenizers_that_do_not_fit_the_model_are_input_errors(model, blocks, to
 def test_resuming_from_a_folder_without_checkpoint_is_an_input_error(model, blocks, tokenizer, tmp_path):
     with pytest.raises(InputError, match="is damaged: COMPLETE is missing; resume from"):
         trainer(model, blocks, tokenizer, tmp_path).train(resume_from_checkpoint=str(tmp_path))
+
+
+def test_the_document_of_each_token_reaches_the_step_and_not_the_model(
+    model, blocks, tokenizer, tmp_path, monkeypatch
+):
+    numbered = Dataset.from_dict(
+        {"input_ids": blocks[:]["input_ids"].tolist(), "document": blocks[:]["input_ids"].tolist()}
+    ).with_format("numpy")
+    stream = BlockStream(numbered.with_format(None).to_iterable_dataset(), 48, packed=True)
+    for name, corpus in (("mapped", numbered), ("streamed", stream)):
+        run = trainer(copy.deepcopy(model), corpus, tokenizer, tmp_path / name, max_steps=2, hybrid_ratio=0.5)
+        step, seen = run.training_step, []
+
+        def record(model, inputs, num_items_in_batch=None, step=step, seen=seen):
+            seen.append(torch.equal(inputs["input_ids"], inputs["document"]))
+            return step(model, inputs, num_items_in_batch)
+
+        monkeypatch.setattr(run, "training_step", record)
+        run.train()
+        assert seen
+        assert all(seen)

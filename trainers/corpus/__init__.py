@@ -2,7 +2,7 @@
 
 from .blocks import make_blocks
 from .documents import load_documents, split_held_out
-from .packing import collate_blocks, pack_blocks
+from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts
 from .tokenizer import load_tokenizer, train_tokenizer
@@ -12,6 +12,7 @@ __all__ = [
     "BlockStream",
     "WordTable",
     "collate_blocks",
+    "first_blocks",
     "first_texts",
     "load_documents",
     "load_tokenizer",

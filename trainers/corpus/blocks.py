@@ -1,6 +1,8 @@
 """From documents to the blocks that a trainer reads: memory-mapped or streamed."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, IterableDataset, Sequence, Value
@@ -8,6 +10,7 @@ from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
+from .document_numbers import Tokens, with_documents
 from .documents import Documents, check_document, column_names
 from .packing import pack_blocks
 from .stream import BlockStream
@@ -40,28 +43,33 @@ def make_blocks(
     """Tokenize documents and pack them into blocks of T + 1 ids; rows that are such blocks stay unchanged.
 
     Args:
-        documents: rows of `text`, or of `input_ids` that end with an end-of-text token.
-        tokenizer: for rows of text.
+        documents: rows of `text`, or of `input_ids` that end with an end-of-text token; `document` is read beside them
+            (see `with_documents`).
+        tokenizer: for rows of text, and for its end-of-text token.
         block_size: T, tokens that a block predicts.
         num_proc: processes that tokenize.
         repeat, shuffle_blocks, seed: of a stream, see `BlockStream`.
 
     Returns:
-        A memory-mapped `Dataset` with the column `input_ids`, or a `BlockStream` if the corpus is streamed.
+        A memory-mapped `Dataset` or, if the corpus is streamed, a `BlockStream`. Rows have T + 1 `input_ids` and the
+        `document` of each.
 
     Raises:
         InputError: fewer tokens than one block (raised while iterating if streamed).
     """
     ids = tokenize_documents(documents, tokenizer, num_proc)
+    end = tokenizer.eos_token_id
     packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
     if isinstance(ids, IterableDataset):
-        return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed)
+        return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed, end)
     if packed:
-        return ids.with_format("numpy")
-    features = Features({"input_ids": Sequence(Value("int32"), length=block_size + 1)})
+        return ids.with_transform(partial(_as_blocks, end_of_text=end))
+    column = Sequence(Value("int32"), length=block_size + 1)
     try:
         blocks = Dataset.from_generator(
-            _generate_blocks, features, gen_kwargs={"documents": ids, "block_size": block_size}
+            _generate_blocks,
+            Features({"input_ids": column, "document": column}),
+            gen_kwargs={"documents": ids, "block_size": block_size, "end_of_text": end},
         )
     except DatasetGenerationError as error:
         # datasets wraps what a generator raises.
@@ -71,6 +79,13 @@ def make_blocks(
     return blocks.with_format("numpy")
 
 
-def _generate_blocks(documents: Dataset, block_size: int) -> Iterator[dict[str, np.ndarray]]:
-    for block in pack_blocks((row["input_ids"] for row in documents.with_format("numpy")), block_size):
-        yield {"input_ids": block}
+def _generate_blocks(documents: Dataset, block_size: int, end_of_text: int) -> Iterator[Tokens]:
+    rows = (with_documents(row, end_of_text) for row in documents.with_format("numpy"))
+    yield from pack_blocks(rows, block_size)
+
+
+def _as_blocks(columns: dict[str, list[Any]], end_of_text: int) -> dict[str, list[np.ndarray]]:
+    """Turn packed rows into blocks when they are read, which saves a copy of the corpus with one more column."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    blocks = [with_documents(row, end_of_text) for row in rows]
+    return {name: [block[name] for block in blocks] for name in ("input_ids", "document")}

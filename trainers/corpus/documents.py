@@ -38,7 +38,8 @@ def load_documents(
         skip_bad_files: skip local files that cannot be read (see `corpus_files`); otherwise they are an error.
 
     Returns:
-        A data set with the column `text` or `input_ids`, and the column `beside`.
+        A data set with the column `text` or `input_ids`, the column `beside`, and beside `input_ids` the column
+        `document` if there is one (see `with_documents`).
 
     Raises:
         InputError: there is no such corpus, file or column, or a file is damaged.
@@ -63,7 +64,10 @@ def load_documents(
         raise InputError(f"{name!r} has no column {content!r}: set text_column to one of {', '.join(columns)}")
     if beside is not None and beside not in columns:
         raise InputError(f"{name!r} has no column {beside!r}: its columns are {', '.join(columns)}")
-    documents = documents.select_columns([content] if beside is None else [content, beside])
+    chosen = [content] if beside is None else [content, beside]
+    if content == "input_ids" and "document" in columns:
+        chosen.append("document")
+    documents = documents.select_columns(list(dict.fromkeys(chosen)))
     return documents if content in ("input_ids", "text") else documents.rename_column(content, "text")
 
 
@@ -86,7 +90,7 @@ def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Do
     """
 
     def held_out(row: dict) -> bool:
-        (content,) = row.values()
+        content = next(iter(row.values()))
         check_document(content)
         data = content.encode() if isinstance(content, str) else repr(list(content)).encode()
         return int.from_bytes(blake2b(data, digest_size=8).digest()) < fraction * 2**64

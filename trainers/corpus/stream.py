@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from datasets import IterableDataset
 
+from .document_numbers import Tokens, with_documents
 from .packing import Packer
 
 
@@ -18,12 +19,13 @@ class BlockStream(torch.utils.data.IterableDataset):
     With several data workers each packs its own share of the shards; a worker without a share yields nothing.
 
     Args:
-        documents: rows of `input_ids`.
+        documents: rows of `input_ids`, and of `document` where that is known (see `with_documents`).
         block_size: T, tokens that a block predicts.
         packed: the rows are blocks of T + 1 ids already.
         repeat: start again at the end of the corpus, instead of stopping.
         shuffle_blocks: blocks that are read ahead and yielded in random order (1: the order of the corpus).
         seed: of that order.
+        end_of_text: the token id at which a document ends in rows without `document` (None: at the end of a row).
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class BlockStream(torch.utils.data.IterableDataset):
         repeat: bool = True,
         shuffle_blocks: int = 1,
         seed: int = 0,
+        end_of_text: int | None = None,
     ) -> None:
         self.documents = documents
         self.block_size = block_size
@@ -41,6 +44,7 @@ class BlockStream(torch.utils.data.IterableDataset):
         self.repeat = repeat
         self.shuffle_blocks = shuffle_blocks
         self.seed = seed
+        self.end_of_text = end_of_text
 
     def __iter__(self) -> "BlockIterator":
         return BlockIterator(self)
@@ -50,7 +54,7 @@ class BlockIterator:
     """Iterates over a `BlockStream`; resuming from its `state_dict` reads at most one window and one shard again.
 
     The corpus is read in windows of `shuffle_blocks`. The state is the position at which a window starts (pass,
-    document, and ids that are in no block yet) and the number of its blocks that were yielded.
+    row, and ids that are in no block yet with their documents) and the number of its blocks that were yielded.
     """
 
     def __init__(self, stream: BlockStream) -> None:
@@ -61,12 +65,12 @@ class BlockIterator:
         self._seek({"pass": 0, "documents": None, "pending": [], "last": None})
         self.window, self.given = -1, 0
         self.start = self._position()
-        self.order: list[dict[str, np.ndarray]] = []
+        self.order: list[Tokens] = []
 
     def __iter__(self) -> "BlockIterator":
         return self
 
-    def __next__(self) -> dict[str, np.ndarray]:
+    def __next__(self) -> Tokens:
         if self.given == len(self.order):
             self._read_window(self.window + 1)
         self.given += 1
@@ -87,7 +91,7 @@ class BlockIterator:
 
     def _read_window(self, number: int) -> None:
         start = self._position()
-        blocks = [{"input_ids": block} for block in islice(self.blocks, self.stream.shuffle_blocks)]
+        blocks = list(islice(self.blocks, self.stream.shuffle_blocks))
         if not blocks:
             raise StopIteration
         order = np.random.default_rng([self.stream.seed, self.worker, number]).permutation(len(blocks))
@@ -95,10 +99,16 @@ class BlockIterator:
         self.order = [blocks[i] for i in order]
 
     def _seek(self, position: dict[str, Any]) -> None:
-        last = None if position["last"] is None else np.asarray(position["last"], dtype=np.int32)
-        packer = Packer(self.stream.block_size, np.asarray(position["pending"], dtype=np.int32), last)
+        packer = Packer(self.stream.block_size, self._tokens(position, "pending"), self._tokens(position, "last"))
         self._open(position["pass"], packer, position["documents"])
         self.blocks = self._read()
+
+    def _tokens(self, position: dict[str, Any], name: str) -> np.ndarray | None:
+        """The (2, L) ids and documents of a position; one of an earlier version has ids alone."""
+        if position[name] is None:
+            return None
+        row = {"input_ids": position[name], "document": position.get(f"{name}_document")}
+        return np.stack(list(with_documents(row, self.stream.end_of_text).values()))
 
     def _open(self, passes: int, packer: Packer, documents_state: dict[str, Any] | None) -> None:
         self.passes, self.packer = passes, packer
@@ -110,23 +120,27 @@ class BlockIterator:
             self.documents.load_state_dict(documents_state)
 
     def _position(self) -> dict[str, Any]:
+        pending, last = self.packer.pending, self.packer.last
         return {
             "pass": self.passes,
             "documents": self.documents.state_dict() if self.reading else self.opened_at,
-            "pending": self.packer.pending,
-            "last": self.packer.last,
+            "pending": pending[0],
+            "pending_document": pending[1],
+            "last": None if last is None else last[0],
+            "last_document": None if last is None else last[1],
         }
 
-    def _read(self) -> Iterator[np.ndarray]:
+    def _read(self) -> Iterator[Tokens]:
         """Yield blocks from the current position on."""
         while True:
             yield from self.packer.blocks()
             for row in self.documents:
                 self.reading = True
+                tokens = with_documents(row, self.stream.end_of_text)
                 if self.stream.packed:
-                    yield np.asarray(row["input_ids"], dtype=np.int32)
+                    yield tokens
                     continue
-                self.packer.add(row["input_ids"])
+                self.packer.add(tokens)
                 yield from self.packer.blocks()
             no_share = not self.reading and self.opened_at is None
             if no_share or (self.in_worker and self.packer.last is None and not self.stream.packed):

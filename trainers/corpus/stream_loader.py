@@ -27,7 +27,7 @@ class StreamLoader:
 
     def __init__(self, stream: BlockStream, batch_size: int, device: torch.device, **options: Any) -> None:
         self.batch_size = batch_size
-        self.width = stream.block_size + 1
+        self.block_size = stream.block_size
         self.device = device
         self.workers = options["num_workers"]
         # Its own generator, so that the global one is in the same state after a resume.
@@ -43,7 +43,7 @@ class StreamLoader:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = iter(self.loader) if rank() == 0 else None
         while True:
-            ids = torch.empty(self.batch_size * world_size(), self.width, dtype=torch.long)
+            tokens = torch.empty(3, self.batch_size * world_size(), self.block_size, dtype=torch.long)
             if batches is not None:
                 try:
                     batch = next(batches, None)
@@ -54,9 +54,11 @@ class StreamLoader:
                     raise InputError(f"cannot read on in the corpus ({reason}): repair or remove the file") from error
                 if batch is None:
                     raise InputError("the streamed corpus has ended: make it repeat")
-                ids = torch.cat([batch["input_ids"], batch["shift_labels"][:, -1:]], dim=1)
-            ids = broadcast(ids.to(self.device))[rank() * self.batch_size :][: self.batch_size]
-            yield {"input_ids": ids[:, :-1], "shift_labels": ids[:, 1:]}
+                tokens = torch.stack([batch["input_ids"], batch["shift_labels"], batch["document"]])
+            ids, labels, documents = broadcast(tokens.to(self.device))[:, rank() * self.batch_size :][
+                :, : self.batch_size
+            ]
+            yield {"input_ids": ids, "shift_labels": labels, "document": documents}
 
     def state_dict(self) -> dict[str, Any]:
         """The position of process 0 after the last batch, which can be written as JSON."""

@@ -5,12 +5,11 @@ import math
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from pico_maml.callbacks import held_out_loss
-from pico_maml.trainers.corpus.packing import pack_blocks
+from pico_maml.trainers.corpus import first_blocks, pack_blocks
+from pico_maml.trainers.corpus.document_numbers import with_documents
 
 lm_eval = pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness (the extra lm-eval)")
 
@@ -29,8 +28,9 @@ def test_harness_measures_our_held_out_perplexity(model, tokenizer, text, tmp_pa
     nats = 0.0
     for document in documents:
         ids = [tokenizer.eos_token_id, *tokenizer(document)["input_ids"]]  # what a document begins after
-        blocks = np.stack(list(pack_blocks([ids], min(context, len(ids) - 1))))
-        result = held_out_loss(model, torch.as_tensor(blocks).long(), batch_size=2)
+        row = with_documents({"input_ids": ids}, tokenizer.eos_token_id)
+        blocks, _ = first_blocks(pack_blocks([row], min(context, len(ids) - 1)), len(ids))
+        result = held_out_loss(model, blocks, batch_size=2)
         assert result.tokens == len(ids) - 1
         nats += result.loss * result.tokens
 

@@ -8,6 +8,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.corpus import BlockStream, load_documents, pack_blocks
+from pico_maml.trainers.corpus.document_numbers import with_documents
 from pico_maml.trainers.corpus.packing import Packer
 
 ROWS = [{"input_ids": list(range(start, start + 1 + start % 7))} for start in range(1, 60)]
@@ -31,7 +32,7 @@ def test_each_iteration_starts_at_the_beginning_and_repeats_the_corpus():
 
 
 def test_stream_yields_the_blocks_of_the_whole_corpus_and_shuffles_within_windows():
-    expected = [block.tolist() for block in pack_blocks([row["input_ids"] for row in ROWS], 3)]
+    expected = ids(pack_blocks([with_documents(row, None) for row in ROWS], 3))
     assert ids(stream(repeat=False)) == expected
     shuffled = ids(stream(repeat=False, shuffle_blocks=16, seed=1))
     assert shuffled != expected
@@ -89,7 +90,7 @@ def test_resuming_late_reads_no_more_rows_than_resuming_early(tmp_path, monkeypa
         (tmp_path / f"{shard:02}.jsonl").write_text("\n".join(lines))
     seen = []
     add = Packer.add
-    monkeypatch.setattr(Packer, "add", lambda packer, document: seen.append(1) or add(packer, document))
+    monkeypatch.setattr(Packer, "add", lambda packer, row: seen.append(1) or add(packer, row))
 
     def opened() -> BlockStream:
         return BlockStream(load_documents(str(tmp_path), streaming=True), 2, shuffle_blocks=8)

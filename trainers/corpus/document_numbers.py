@@ -1,0 +1,49 @@
+"""Which document each token of a row comes from, as numbers that agree in every pass, process and run."""
+
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import InputError
+
+# `input_ids` and `document`, both (L,) int32; of a block L is T + 1.
+Tokens: TypeAlias = dict[str, np.ndarray]
+
+
+def document_number(content: str | int | np.ndarray) -> int:
+    """The number of a document: 31 bits of a hash of its token ids or of its label.
+
+    Only equality means something. Copies of a document have one number; two other documents share one with
+    probability 2^-31.
+    """
+    data = content.astype(np.int32).tobytes() if isinstance(content, np.ndarray) else repr(content).encode()
+    return int.from_bytes(blake2b(data, digest_size=4).digest()) >> 1
+
+
+def with_documents(row: dict[str, Any], end_of_text: int | None) -> Tokens:
+    """The L `input_ids` of a row and the `document` of each.
+
+    A column `document` holds the number of each token, or one label for the row. Without it a document ends at
+    end-of-text, and a new row is a new document.
+
+    Raises:
+        InputError: the row is empty (null), or its `document` holds another count of numbers than it has ids.
+    """
+    if row["input_ids"] is None:
+        raise InputError("a row of the corpus is empty (null): remove such rows")
+    ids, label = np.asarray(row["input_ids"], dtype=np.int32), row.get("document")
+    if label is None:
+        ends = np.flatnonzero(ids == end_of_text) + 1
+        parts = np.split(ids, ends)
+        numbers = np.repeat([document_number(part) for part in parts], [len(part) for part in parts])
+    elif np.ndim(label) == 0:
+        numbers = np.full(len(ids), document_number(str(label)))
+    elif len(label) == len(ids):
+        numbers = np.asarray(label)
+    else:
+        raise InputError(
+            f"a row has {len(ids)} input_ids but {len(label)} numbers in the column document: give each id one, "
+            "or the row one label"
+        )
+    return {"input_ids": ids, "document": numbers.astype(np.int32)}
