@@ -1,0 +1,75 @@
+"""Two ways of training compared over paired seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired differences, treatment minus control, over seeds.
+
+    Attributes:
+        differences: (n,) one a seed.
+        mean, low, high: their mean and its Student interval, not adjusted for other tests; NaN with one seed.
+        p: of the paired t test, two-sided; NaN with one seed.
+    """
+
+    differences: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def sign_flip_p(self) -> float:
+        """The p of the exact sign-flip test, two-sided."""
+        if len(self.differences) == 1:
+            return 1.0
+        test = stats.permutation_test(
+            (self.differences,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
+        )
+        return float(test.pvalue)
+
+    @property
+    def smallest_sign_flip_p(self) -> float:
+        """The smallest p that the sign-flip test can give with so many seeds."""
+        return min(1.0, 2 / 2 ** len(self.differences))
+
+    @property
+    def identical(self) -> bool:
+        """True when treatment and control gave the same value for every seed."""
+        return not any(self.differences)
+
+    def equivalence_p(self, margin: float) -> float:
+        """The p of two one-sided t tests (Schuirmann 1987) that the mean lies within the margin of 0."""
+        if len(self.differences) < 2:
+            return np.nan
+        if not np.std(self.differences):
+            return 0.0 if abs(self.mean) < margin else 1.0
+        return float(DescrStatsW(np.array(self.differences)).ttost_mean(-margin, margin)[0])
+
+
+def compare_pairs(treatment: ArrayLike, control: ArrayLike, confidence: float = 0.95) -> Comparison:
+    """Compare the values of two arms, (n,) each, in the same order of seeds.
+
+    Raises:
+        ValueError: different numbers of seeds, none, or a value that is no finite number.
+    """
+    differences = np.asarray(treatment, dtype=float) - np.asarray(control, dtype=float)
+    if np.shape(treatment) != np.shape(control) or not differences.size or not np.isfinite(differences).all():
+        raise ValueError("both arms need the same number of finite values, one a seed")
+    mean = float(differences.mean())
+    if len(differences) == 1:
+        return Comparison(tuple(differences.tolist()), mean, np.nan, np.nan, np.nan)
+    if not differences.std():
+        low = high = mean
+        p = 1.0 if mean == 0 else 0.0
+    else:
+        result = stats.ttest_1samp(differences, 0.0)
+        low, high = map(float, result.confidence_interval(confidence))
+        p = float(result.pvalue)
+    return Comparison(tuple(differences.tolist()), mean, low, high, p)
