@@ -29,6 +29,7 @@ ARGUMENTS = {
 }
 TOKENS_A_STEP = 1000
 SECONDS_A_STEP = 0.5
+CPU_SECONDS_A_STEP = 2.0
 
 
 def write_run(
@@ -50,6 +51,8 @@ def write_run(
             "next_token_tokens": step * TOKENS_A_STEP // (2 if episodes else 1),
             "episodes": step if episodes else 0,
             "tokens_per_second": TOKENS_A_STEP / SECONDS_A_STEP,
+            "training_cpu_seconds": step * CPU_SECONDS_A_STEP,
+            "other_cpu_seconds": 7.0,
             "step": step,
         }
         if episodes:

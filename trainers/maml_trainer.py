@@ -10,6 +10,7 @@
 
 import time
 from collections.abc import Callable, Sized
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ..modeling_pico import PicoForCausalLM
+from .compute_clock import OTHER, TRAINING, ComputeClock
 from .corpus import WordTable, collate_blocks
 from .episode_pool import first_blocks
 from .episode_source import EpisodeSource
@@ -39,7 +41,8 @@ class MAMLTrainer(SafeTrainer):
       which `EpisodeOutput` defines;
     - running counts: `episodes`, `episodes_skipped` (too few words in the pool), `updates_skipped` (see
       `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
-    - `tokens_per_second` since the last log.
+    - `tokens_per_second` since the last log;
+    - `training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs, since the start (see `ComputeClock`).
 
     It resumes exactly, saves on preemption and skips updates that are not finite: see `SafeTrainer`.
 
@@ -88,11 +91,19 @@ class MAMLTrainer(SafeTrainer):
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
+        self.clock = ComputeClock(args.device)
+        self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
+        self.checkpoint_writers.append(self.clock.save)
         # Called before every backward pass with the terms of its loss, by objective.
         self.loss_watchers: list[Callable[[dict[str, Tensor]], None]] = []
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Fetch the batches of an optimizer step, with which the step begins."""
+        self.clock.switch(TRAINING)
+        return super().get_batch_samples(*args, **kwargs)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Train on a micro-batch: next-token prediction, and with probability `hybrid_ratio` an episode."""
@@ -141,8 +152,10 @@ class MAMLTrainer(SafeTrainer):
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
                 self.guard.add_next_token(next_token)
+            part = self.clock.switch(OTHER)
             for watch in self.loss_watchers:
                 watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
+            self.clock.switch(part)
         return (loss, outputs) if return_outputs else loss
 
     def create_scheduler(
@@ -161,7 +174,7 @@ class MAMLTrainer(SafeTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the recorded metrics to a training log, in place of the Trainer's mean over both objectives."""
         if logs.pop("loss", None) is not None:
-            logs.update(self.meter.pop(self.accelerator) | self.counts | self._throughput())
+            logs.update(self.meter.pop(self.accelerator) | self.counts | self._throughput() | self.clock.totals())
         logs.pop("train_loss", None)
         super().log(logs, start_time)
 
@@ -182,6 +195,10 @@ class MAMLTrainer(SafeTrainer):
         self.counts = {name: int(tensors[name]) for name in self.counts}
         sums = {name.removeprefix("meter."): pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load(sums, self.is_world_process_zero())
+
+    def _load_state(self, checkpoint: Path) -> None:
+        super()._load_state(checkpoint)
+        self.clock.load(checkpoint)
 
     def end(self) -> None:
         """Finish the trackers and leave the process group; call it once, at the end of a script."""

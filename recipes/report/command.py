@@ -16,7 +16,7 @@ from ...trainers.runs.reader import load_runs
 from ...trainers.runs.table_files import write_table
 from ..arguments.parser import parse
 from .analysis.findings import find
-from .analysis.tables import curve_table
+from .analysis.tables import curve_table, measurement_table
 from .ner import NERPart, ner_part
 from .output import check_output, write_output
 from .page.render import render
@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> Path:
             write_figures(folder / "figures", figures, args.formats)
         for name, table in (findings.tables | ner.tables).items():
             write_table(folder / "tables", name, table)
-        curve_table(runs).to_csv(folder / "tables" / "curves.csv", index=False, na_rep="n/a")
+        for name, table in (("curves", curve_table(runs)), ("learning_dynamics", measurement_table(runs))):
+            table.to_csv(folder / "tables" / f"{name}.csv", index=False, na_rep="n/a")
         files = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
         (folder / "index.html").write_text(render(runs, findings, ner, files), encoding="utf-8")
 

@@ -14,8 +14,17 @@ from .files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE
 from .json_files import JsonLines, read_json
 from .learning_dynamics import DTYPES, load_dynamics
 
-# The units that runs are compared over, and their names on the page.
-AXES = {"step": "steps", "tokens": "tokens", "flops": "FLOPs", "seconds": "wall-clock"}
+# The units that runs are compared over, and their names on the page. `compute_seconds` are those of training alone.
+AXES = {
+    "step": "steps",
+    "tokens": "tokens seen",
+    "next_token_tokens": "next-token tokens",
+    "flops": "FLOPs",
+    "compute_seconds": "CPU or GPU seconds",
+    "seconds": "wall-clock seconds",
+}
+# The unit of `compute_seconds` by the metric that they are read from; a run logs one of the two.
+COMPUTE_UNITS = {"training_cpu_seconds": "CPU", "training_gpu_seconds": "GPU"}
 # A run without final results counts as training when its last log is no older than this.
 STILL_TRAINING_SECONDS = 600
 
@@ -41,6 +50,11 @@ class RunData:
     def steps(self) -> int:
         """The last logged step."""
         return int(self.metrics["step"].max()) if len(self.metrics) else 0
+
+    @property
+    def compute_unit(self) -> str:
+        """`CPU` or `GPU`, the unit of `compute_seconds`; empty when none were logged."""
+        return next((unit for name, unit in COMPUTE_UNITS.items() if name in self.metrics), "")
 
     def curve(self, name: str) -> pd.DataFrame:
         """One metric over training, with the columns of `AXES` and `value`; the later of two logs of a step counts."""
@@ -87,6 +101,8 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
     cost = cost_of(arguments, tokens_per_step(metrics))
     if cost is None:
         notes.append("FLOPs unknown: arguments.json lacks the shape of the model or the episodes")
+    if "tokens_seen" in metrics and not set(COMPUTE_UNITS) & set(metrics):
+        notes.append("CPU or GPU seconds unknown: an earlier version, which did not log them, began the run")
     add_axes(metrics, cost)
     dynamics, ner = read_dynamics(path, checkpoint, metrics, notes), read_ner(path, results)
     state = status(path / METRICS_FILE, results)
@@ -154,34 +170,39 @@ def tokens_per_step(metrics: pd.DataFrame) -> float:
     return float((logs["tokens_seen"] / logs["step"]).iloc[-1]) if len(logs) else float("nan")
 
 
+def interpolate(steps: pd.Series, known: pd.DataFrame, name: str) -> np.ndarray:
+    """A quantity that is 0 at step 0, at other steps than it is known at; NaN after the last known one."""
+    known = known.dropna(subset=[name])
+    if known.empty:
+        return np.full(len(steps), np.nan)
+    return np.interp(steps, np.append(0.0, known["step"]), np.append(0.0, known[name]), right=np.nan)
+
+
 def add_axes(metrics: pd.DataFrame, cost: Cost | None) -> None:
     """Add the columns of `AXES`, for evaluations interpolated between the training logs around them."""
     columns = ["tokens_seen", "next_token_tokens", "episodes", "tokens_per_second"]
-    logs = metrics.reindex(columns=["step", *columns]).dropna(subset=columns, how="all")
+    logs = metrics.reindex(columns=["step", *columns, *COMPUTE_UNITS]).dropna(subset=columns, how="all")
     logs = logs.dropna(subset=metrics.columns.intersection(columns)).drop_duplicates("step", keep="last").astype(float)
-
-    def at_each(values: pd.Series) -> np.ndarray:
-        """Interpolate a quantity that is 0 at step 0; NaN after the last training log."""
-        if len(values) and values.isna().all():
-            return np.full(len(metrics), np.nan)
-        return np.interp(metrics["step"], np.append(0.0, logs["step"]), np.append(0.0, values), right=np.nan)
 
     speed = logs["tokens_per_second"].where(logs["tokens_per_second"] > 0)
     new_tokens = np.diff(logs["tokens_seen"], prepend=0.0)
-    flops = cost.total(logs["next_token_tokens"].to_numpy(), logs["episodes"].to_numpy()) if cost else np.nan
-    metrics["tokens"] = at_each(logs["tokens_seen"])
-    metrics["seconds"] = at_each((new_tokens / speed).cumsum(skipna=False))
-    metrics["flops"] = at_each(pd.Series(flops, logs.index))
+    logs["tokens"] = logs["tokens_seen"]
+    logs["flops"] = cost.total(logs["next_token_tokens"].to_numpy(), logs["episodes"].to_numpy()) if cost else np.nan
+    logs["compute_seconds"] = logs[[*COMPUTE_UNITS]].bfill(axis=1).iloc[:, 0]
+    logs["seconds"] = (new_tokens / speed).cumsum(skipna=False)
+    for axis in AXES:
+        if axis != "step":
+            metrics[axis] = interpolate(metrics["step"], logs, axis)
 
 
 def read_dynamics(path: Path, checkpoint: Path | None, metrics: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The learning dynamics with the columns of `AXES`, read from the checkpoint when the run has no file."""
+    interpolated = [axis for axis in AXES if axis not in DTYPES]
     try:
         rows = load_dynamics(path if checkpoint is None or (path / DYNAMICS_FILE).exists() else checkpoint)
     except FileNotFoundError:
         notes.append("no learning dynamics were measured")
-        return pd.DataFrame(columns=[*DTYPES, "flops", "seconds"])
-    known = metrics.dropna(subset=["tokens"]).drop_duplicates("step")
-    for axis in ("flops", "seconds"):
-        rows[axis] = np.interp(rows["step"], known["step"], known[axis], right=np.nan) if len(known) else np.nan
+        return pd.DataFrame(columns=[*DTYPES, *interpolated])
+    for axis in interpolated:
+        rows[axis] = interpolate(rows["step"], metrics.drop_duplicates("step"), axis)
     return rows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ....trainers.runs.reader import RunData
+from .cost import cost_table
 from .phases import AnalysedCurve, analyse_run, false_alarms, layer_orders
 from .statements import order_statements, phase_statements, run_statements
 from .tables import layer_table, phase_table, relation_table, relations, summary_table
@@ -31,6 +32,7 @@ def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
         analysed=analysed,
         tables={
             "summary": summary,
+            "cost": cost_table(runs),
             "phases": phase_table(analysed),
             "layers": layer_table(orders),
             "relations": relation_table(related),

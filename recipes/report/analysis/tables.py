@@ -122,8 +122,17 @@ def relation_table(related: Relations) -> pd.DataFrame:
 
 
 def curve_table(runs: list[RunData]) -> pd.DataFrame:
-    """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, and `value`."""
+    """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, `compute_unit` and `value`."""
     metrics = [series.metric for chart in CHARTS for series in chart.lines]
-    parts = [run.curve(metric).assign(run=run.label, metric=metric) for run in runs for metric in metrics]
-    columns = ["run", "metric", *AXES, "value"]
+    parts = [_named(run, run.curve(metric)).assign(metric=metric) for run in runs for metric in metrics]
+    columns = ["run", "metric", *AXES, "compute_unit", "value"]
     return pd.concat([pd.DataFrame(columns=columns), *(part[columns] for part in parts if len(part))])
+
+
+def measurement_table(runs: list[RunData]) -> pd.DataFrame:
+    """The learning dynamics: columns `run`, those of `load_dynamics` and of `AXES`, and `compute_unit`."""
+    return pd.concat([_named(run, run.dynamics) for run in runs])
+
+
+def _named(run: RunData, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(run=run.label, compute_unit=run.compute_unit or "n/a")

@@ -42,6 +42,7 @@ def card(run: RunData, row: pd.Series, index: int) -> dict[str, Any]:
         ("of these by next-token loss", short(row["next-token tokens"])),
         ("Episodes", number(row["episodes"])),
         ("FLOPs, by formula", short(row["FLOPs"])),
+        (f"{run.compute_unit} seconds of training", number(run.last("compute_seconds"), ",.0f")),
         ("Wall-clock", f"{number(row['seconds'], ',.0f')} s"),
     ]
     return {

@@ -11,6 +11,7 @@ from ..analysis.phases import AnalysedCurve
 from ..dynamics import Kind, curves, kinds
 from ..formats import interval
 from ..palette import DARK, LIGHT
+from .axes import axis_names
 
 # More points than a screen has columns only slow the page down.
 MAXIMUM_POINTS = 1500
@@ -22,7 +23,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
     return {
         "runs": [{"label": run.label, "axes": _axes(run)} for run in runs],
         "colours": {"light": LIGHT, "dark": DARK},
-        "axes": AXES | {"seconds": "seconds of training"},
+        "axes": axis_names(runs),
         "charts": [_chart(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         "dynamics": [{"title": kind.title, "series": _dynamics(kind, runs)} for kind in kinds(runs)],
         "phases": [_phases(curve, places[curve.run]) for curve in analysed],

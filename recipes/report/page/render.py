@@ -10,11 +10,12 @@ from ...._version import __version__
 from ....callbacks.phases import curve as phases
 from ....trainers.cost import FORMULA
 from ....trainers.runs.charts import CHARTS
-from ....trainers.runs.reader import AXES, RunData
+from ....trainers.runs.reader import RunData
 from ..analysis.findings import Findings
 from ..analysis.tables import phase_table
 from ..formats import join, number, plural
 from ..ner import NERPart
+from .axes import axes_note, offered_axes
 from .cards import card
 from .data import MAXIMUM_POINTS, page_data
 from .tables import chart_part, dynamics_table, html_table, ner_section
@@ -27,8 +28,6 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
     )
     summary = findings.tables["summary"]
     whole, single = ([curve for curve in findings.analysed if (curve.layer < 0) == mean] for mean in (True, False))
-    after_start = {axis for axis in AXES for run in runs if (run.metrics[axis] > 0).any()}
-    axes = [(axis, name) for axis, name in AXES.items() if axis == "step" or axis in after_start]
     longest = max((len(run.metrics) for run in runs), default=0)
     return environment.get_template("page.html").render(
         title="Learning dynamics of " + join([run.label for run in runs]),
@@ -38,7 +37,8 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         written=f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         cards=[card(run, summary.iloc[i], i) for i, run in enumerate(runs)],
         findings=findings,
-        axes=axes,
+        axes=offered_axes(runs),
+        axes_note=axes_note(runs),
         charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         dynamics_table=dynamics_table(runs),
         phase_table=html_table(phase_table(whole)),
@@ -47,6 +47,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         relation_table=html_table(findings.tables["relations"]),
         phases=phases,
         ner=ner_section(ner),
+        cost_table=html_table(findings.tables["cost"].set_index("run").T),
         summary_table=html_table(summary.set_index("run").T),
         files=files,
         formula=FORMULA,

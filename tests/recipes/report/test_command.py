@@ -47,6 +47,15 @@ def test_report_holds_page_figures_and_tables(reported):
     curves = pd.read_csv(reported / "tables" / "curves.csv")
     last = curves[(curves["run"] == "demo") & (curves["metric"] == "next_token_loss")].iloc[-1]
     assert (last["step"], last["tokens"], last["seconds"]) == (300, 300_000, 150)
+    assert (last["next_token_tokens"], last["compute_seconds"], last["compute_unit"]) == (150_000, 600, "CPU")
+    dynamics = pd.read_csv(reported / "tables" / "learning_dynamics.csv")
+    assert set(dynamics["run"]) == {"demo"}, "the other run measured none"
+    last = dynamics[dynamics["step"] == 300].iloc[0]
+    assert (last["tokens"], last["compute_seconds"], last["seconds"]) == (300_000, 600, 150)
+    assert last["flops"] > 0
+    cost = pd.read_csv(reported / "tables" / "cost.csv").set_index("run")
+    assert cost.loc["vanilla", "share of next-token prediction alone"] == pytest.approx(1)
+    assert cost.loc["demo", "FLOPs a step"] < cost.loc["vanilla", "FLOPs a step"]
     page = (reported / "index.html").read_text()
     assert "behind its own class prototypes" in page
     assert "too few runs to say" in page

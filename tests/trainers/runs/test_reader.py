@@ -4,16 +4,28 @@ import time
 
 import numpy as np
 import pytest
-from report_runs import SECONDS_A_STEP, TOKENS_A_STEP, write_run
+from report_runs import CPU_SECONDS_A_STEP, SECONDS_A_STEP, TOKENS_A_STEP, write_run
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.runs.learning_dynamics import DynamicsFile
 from pico_maml.trainers.runs.reader import labels, load_run, load_runs
 
 
-def test_evaluations_get_tokens_seconds_and_flops_of_the_logs_around_them(tmp_path):
+def relog(folder, change):
+    """Change every line of metrics.jsonl in place."""
+    path = folder / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        change(line)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_evaluations_get_all_axes_from_the_logs_around_them(tmp_path):
     run = load_run(write_run(tmp_path / "a", steps=100), "a")
     evaluated = run.curve("eval_perplexity").set_index("step")
+    assert list(evaluated["next_token_tokens"]) == [0, 25 * TOKENS_A_STEP, 50 * TOKENS_A_STEP]
+    assert list(evaluated["compute_seconds"]) == [0, 50 * CPU_SECONDS_A_STEP, 100 * CPU_SECONDS_A_STEP]
+    assert run.compute_unit == "CPU"
     assert list(evaluated.index) == [0, 50, 100]
     assert list(evaluated["tokens"]) == [0, 50 * TOKENS_A_STEP, 100 * TOKENS_A_STEP]
     assert list(evaluated["seconds"]) == [0, 50 * SECONDS_A_STEP, 100 * SECONDS_A_STEP]
@@ -23,11 +35,63 @@ def test_evaluations_get_tokens_seconds_and_flops_of_the_logs_around_them(tmp_pa
     assert (run.status, run.notes) == ("finished", ["no learning dynamics were measured"])
 
 
-def test_learning_dynamics_get_tokens_and_seconds(tmp_path):
+def test_an_evaluation_between_two_logs_is_interpolated_on_every_axis(tmp_path):
+    folder = write_run(tmp_path / "a", steps=100)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 25, "eval_perplexity": 1.0}) + "\n")
+    run = load_run(folder, "a")
+    at = run.curve("eval_perplexity").set_index("step").loc[25]
+    assert (at["tokens"], at["next_token_tokens"]) == (25 * TOKENS_A_STEP, 12.5 * TOKENS_A_STEP)
+    assert (at["compute_seconds"], at["seconds"]) == (25 * CPU_SECONDS_A_STEP, 25 * SECONDS_A_STEP)
+    assert run.cost is not None
+    assert at["flops"] == pytest.approx(run.cost.token * at["next_token_tokens"] + run.cost.episode * 25)
+
+
+def test_gpu_seconds_are_read_with_their_unit(tmp_path):
+    folder = write_run(tmp_path / "a", steps=100)
+    relog(folder, lambda line: line.update(training_gpu_seconds=line.pop("training_cpu_seconds", None)))
+    run = load_run(folder, "a")
+    assert run.compute_unit == "GPU"
+    assert run.last("compute_seconds") == 100 * CPU_SECONDS_A_STEP
+
+
+def test_a_run_that_logged_no_compute_seconds_has_all_other_axes(tmp_path):
+    folder = write_run(tmp_path / "a", steps=100, dynamics=True)
+    relog(folder, lambda line: line.pop("training_cpu_seconds", None))
+    run = load_run(folder, "a")
+    assert run.compute_unit == ""
+    assert any("CPU or GPU seconds unknown" in note for note in run.notes)
+    for frame in (run.metrics, run.dynamics):
+        assert frame["compute_seconds"].isna().all()
+        assert frame[["tokens", "next_token_tokens", "flops", "seconds"]].notna().all(axis=None)
+
+
+def test_compute_seconds_end_where_they_were_last_logged(tmp_path):
+    folder = write_run(tmp_path / "a", steps=100)
+    relog(folder, lambda line: line["step"] > 50 and line.pop("training_cpu_seconds", None))
+    evaluated = load_run(folder, "a").curve("eval_perplexity").set_index("step")
+    assert evaluated["compute_seconds"].loc[50] == 50 * CPU_SECONDS_A_STEP
+    assert np.isnan(evaluated["compute_seconds"].loc[100])
+    assert evaluated["tokens"].loc[100] == 100 * TOKENS_A_STEP
+
+
+def test_learning_dynamics_get_all_axes(tmp_path):
     run = load_run(write_run(tmp_path / "a", dynamics=True), "a")
     rows = run.dynamics[run.dynamics["step"] == 200]
     assert set(rows["seconds"]) == {200 * SECONDS_A_STEP}
+    assert set(rows["compute_seconds"]) == {200 * CPU_SECONDS_A_STEP}
+    assert set(rows["next_token_tokens"]) == {100 * TOKENS_A_STEP}
+    assert set(rows["flops"]) == {run.curve("eval_perplexity").set_index("step")["flops"].loc[200]}
     assert set(rows["tokens"]) == {200 * TOKENS_A_STEP}
+
+
+def test_learning_dynamics_before_the_first_log_lie_between_the_start_and_it(tmp_path):
+    folder = write_run(tmp_path / "a", dynamics=True)
+    path = folder / "metrics.jsonl"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if json.loads(line)["step"] >= 20))
+    rows = load_run(folder, "a").dynamics
+    assert set(rows.query("step == 0")["seconds"]) == {0}
+    assert set(rows.query("step == 10")["seconds"]) == {10 * SECONDS_A_STEP}
 
 
 def test_damaged_lines_and_missing_files_of_a_crashed_run_are_noted(tmp_path):

@@ -70,9 +70,9 @@
       dragmode: coarse.matches ? false : "zoom",
       showlegend: !narrow.matches && options.legend !== false && options.lines <= 6,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
-      xaxis: { ...axis, title: { text: options.steps ? "steps" : data.axes[state.axis], standoff: 6, font: { size: 11 } },
-        type: state.logX && !options.steps ? "log" : "linear", exponentformat: "SI", range: options.steps ? undefined : state.range ?? wholeRange(),
-        nticks: narrow.matches ? 5 : 8, ...(state.logX && !options.steps ? logTicks : {}) },
+      xaxis: { ...axis, title: { text: data.axes[state.axis], standoff: 6, font: { size: 11 } },
+        type: state.logX && !options.own ? "log" : "linear", exponentformat: "SI", range: options.own ? undefined : state.range ?? wholeRange(),
+        nticks: narrow.matches ? 5 : 8, ...(state.logX && !options.own ? logTicks : {}) },
       yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".2~%" : undefined, nticks: 6,
         hoverformat: options.percent ? ".1%" : ".4~g", exponentformat: "SI", ...(logY ? logTicks : {}) },
       shapes: options.shapes ?? [],
@@ -83,7 +83,7 @@
     const config = { displayModeBar: false, responsive: true, scrollZoom: false };
     const lines = traces.filter((trace) => trace.showlegend !== false).length;
     Plotly.react(div, traces, layout({ ...options, lines }), config);
-    if (charts.has(div) || options.steps) return;
+    if (charts.has(div) || options.own) return;
     charts.set(div, true);
     div.on("plotly_relayout", (change) => {
       const range = "xaxis.range[0]" in change ? [change["xaxis.range[0]"], change["xaxis.range[1]"]] : change["xaxis.range"];
@@ -170,16 +170,17 @@
 
   function drawPhase() {
     if (!data.phases.length) return;
-    const phase = data.phases[byId("phase-curve").value], tone = colour(phase.run);
-    const shapes = phase.changePoints.flatMap((point) => [
+    const phase = data.phases[byId("phase-curve").value], tone = colour(phase.run), over = (steps) => toAxis(phase.run, steps);
+    const points = phase.changePoints.map((point) => point.map((step) => over([step])[0]));
+    const shapes = points.filter((point) => !point.includes(null)).flatMap((point) => [
       { type: "rect", yref: "paper", x0: point[1], x1: point[2], y0: 0, y1: 1, fillcolor: css("--band"), line: { width: 0 }, layer: "below" },
       { type: "line", yref: "paper", x0: point[0], x1: point[0], y0: 0, y1: 1, line: { color: css("--quiet"), width: 1 } },
     ]);
-    const values = { x: phase.step, y: phase.y, name: "logged", mode: "lines+markers", marker: { size: 4 }, line: { color: mix(tone, 0.45), width: 1 } };
-    const band = [{ x: phase.x, y: phase.low }, { x: phase.x, y: phase.high, fill: "tonexty", fillcolor: css("--band") }]
+    const values = { x: over(phase.step), y: phase.y, name: "logged", mode: "lines+markers", marker: { size: 4 }, line: { color: mix(tone, 0.45), width: 1 } };
+    const band = [{ x: over(phase.x), y: phase.low }, { x: over(phase.x), y: phase.high, fill: "tonexty", fillcolor: css("--band") }]
       .map((edge) => ({ ...edge, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false }));
-    const fit = { x: phase.x, y: phase.fitted, name: "fit, with its 95 % band", mode: "lines", line: { color: tone, width: 2.4 } };
-    draw(byId("phase-chart"), phase.x.length ? [values, ...band, fit] : [values], { steps: true, shapes });
+    const fit = { x: over(phase.x), y: phase.fitted, name: "fit, with its 95 % band", mode: "lines", line: { color: tone, width: 2.4 } };
+    draw(byId("phase-chart"), phase.x.length ? [values, ...band, fit] : [values], { own: true, shapes });
     byId("phase-text").textContent = phase.text;
   }
 
@@ -221,7 +222,15 @@
   }
 
   function listen() {
-    byId("axis").addEventListener("change", (event) => { state.axis = event.target.value; state.range = null; drawAll(); });
+    const overs = document.querySelectorAll("select.axis");
+    for (const over of overs) {
+      over.addEventListener("change", () => {
+        state.axis = over.value;
+        state.range = null;
+        for (const other of overs) other.value = over.value;
+        drawAll();
+      });
+    }
     byId("log-x").addEventListener("change", (event) => { state.logX = event.target.checked; state.range = null; drawAll(); });
     byId("log-y").addEventListener("change", (event) => { state.logY = event.target.checked; drawAll(); });
     byId("smoothing").addEventListener("input", (event) => {

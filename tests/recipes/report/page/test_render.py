@@ -165,6 +165,32 @@ def test_axis_zoom_runs_smoothing_and_log_apply_to_all_charts(opened):
     assert browser.execute_script(loss)[1] == "log"
 
 
+@pytest.mark.parametrize(
+    ("axis", "name", "end"),
+    [
+        ("step", "steps", 300),
+        ("tokens", "tokens seen", 300_000),
+        ("next_token_tokens", "next-token tokens", 150_000),
+        ("flops", "FLOPs", None),
+        ("compute_seconds", "CPU seconds of training", 600),
+        ("seconds", "wall-clock seconds", 150),
+    ],
+)
+def test_every_chart_of_the_page_is_drawn_over_the_chosen_axis(opened, axis, name, end):
+    browser = opened()
+    choose(browser, "dynamics-axis", axis)
+    values = "return [...document.querySelectorAll('select.axis')].map(s => s.value)"
+    assert browser.execute_script(values) == [axis] * 3
+    charts = browser.execute_script(
+        "return [...document.querySelectorAll('.chart')].map(c => [c.layout.xaxis.title.text, c.data[0].x.at(-1)])"
+    )
+    assert len(charts) == 10 + 3 + 1
+    assert {title for title, _ in charts} == {name}
+    lasts = {round(last) for _, last in charts}
+    assert len(lasts) == 1, "the first line of each chart is the run with episodes, which ends at step 300"
+    assert end is None or lasts == {end}
+
+
 def choose(browser, name, value):
     browser.execute_script(
         f"const s = document.getElementById('{name}'); s.value = '{value}'; s.dispatchEvent(new Event('change'))"

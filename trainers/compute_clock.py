@@ -1,0 +1,81 @@
+"""Compute seconds of a run: CPU seconds of its processes or seconds of its GPUs, of training and of all else."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from .process_group import rank, sums
+from .runs.files import COMPUTE_FILE
+from .runs.json_files import read_json, write_json
+
+logger = logging.getLogger(__name__)
+TRAINING, OTHER = "training", "other"
+
+
+class ComputeClock(TrainerCallback):
+    """Counts the compute seconds of training steps apart from all other ones.
+
+    A step lasts from fetching its batches to the update of the weights. All else within `Trainer.train` is other:
+    evaluations, measurements, logs and saving. Totals are over all processes and survive a resume.
+
+    On CPUs, compute seconds are the CPU seconds of all threads of the training processes; data workers and uploads are
+    processes of their own and are not counted. On GPUs they are seconds by the clock times GPUs, one a process. A
+    step's last kernels may then run on into what follows: the clock does not wait for them.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        unit, self.now = ("cpu", time.process_time) if device.type == "cpu" else ("gpu", time.perf_counter)
+        self._names = {part: f"{part}_{unit}_seconds" for part in (TRAINING, OTHER)}
+        self._seconds = dict.fromkeys(self._names, 0.0)  # of this process since the start or the resume
+        self._before: dict[str, float] | None = dict.fromkeys(self._names.values(), 0.0)  # None: unknown
+        self._part: str | None = None
+        self._since = 0.0
+
+    def switch(self, part: str | None) -> str | None:
+        """Count for `part` from now on, or stop with None; return the part that was counted for."""
+        now, before = self.now(), self._part
+        if before is not None:
+            self._seconds[before] += now - self._since
+        self._part, self._since = part, now
+        return before
+
+    def totals(self) -> dict[str, float]:
+        """`training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs; called on every process.
+
+        Empty after a resume from a checkpoint that holds none.
+        """
+        self.switch(self._part)
+        if self._before is None:
+            return {}
+        new = sums([self._seconds[part] for part in self._names])
+        return {name: self._before[name] + seconds for name, seconds in zip(self._names.values(), new, strict=True)}
+
+    def save(self, folder: Path) -> None:
+        """Write the totals into a checkpoint; called on every process."""
+        totals = self.totals()
+        if totals and rank() == 0:
+            write_json(folder / COMPUTE_FILE, totals)
+
+    def load(self, folder: Path) -> None:
+        """Go on from the totals in a checkpoint."""
+        saved = read_json(folder / COMPUTE_FILE) if (folder / COMPUTE_FILE).exists() else {}
+        self._seconds = dict.fromkeys(self._names, 0.0)
+        self._before = saved if saved.keys() == set(self._names.values()) else None
+        if self._before is None and rank() == 0:
+            logger.warning(f"{folder} does not hold {' and '.join(self._names.values())}: no longer logged")
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Start; what other callbacks do before the first step is other."""
+        self.switch(OTHER)
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """End a training step: what other callbacks, logs, evaluations and saving do is other."""
+        self.switch(OTHER)
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Stop."""
+        self.switch(None)
