@@ -1,8 +1,9 @@
-"""Evaluate a checkpoint on held-out text: perplexity, and accuracy of adaptation to held-out words.
+"""Evaluate a checkpoint on the text its run held out: perplexity, and accuracy of adaptation to held-out words.
 
-python -m pico_maml.recipes.evaluate --model runs/demo --block_size 128 --episodes 200 --n_way 5 16 32 --k_shot 1 4
+python -m pico_maml.recipes.evaluate --model runs/demo --episodes 200 --n_way 5 16 32 --k_shot 1 4
 """
 
+from argparse import Namespace
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.json_files import write_json
 from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
+from .arguments.training_text import arguments_of_run, measured_text
 
 # Texts of which the mean perplexity is measured, unless eval_texts says otherwise.
 TEXTS = 256
@@ -73,13 +75,20 @@ class EvaluateArguments:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; returns the results."""
     logging.disable_progress_bar()
-    args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate")
+    args, corpus = parse((EvaluateArguments, CorpusArguments), argv, prog="evaluate", defaults=defaults)
     with deleted_afterwards([args.model], args.delete_downloads):
         return evaluate(args, corpus)
 
 
+def defaults(given: set[str], values: Namespace) -> dict[str, Any]:
+    """Values of arguments that are not given: corpus and split of the model's run, and the whole held-out part."""
+    of_run = arguments_of_run(given, values, values.model, values.revision, values.subfolder)
+    return of_run | {"eval_blocks": 0, "eval_texts": None}
+
+
 def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]:
     """Measure, print and save perplexity and the accuracy of episodes."""
+    text = measured_text(corpus, args.model, args.revision, args.subfolder)
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
@@ -90,8 +99,12 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     blocks = held_out.blocks
     check_fits(config, blocks, "the model")
     sources = corpus.sources(tokenizer, TEXTS)
+    every = not 0 < corpus.eval_blocks <= len(blocks)
     print(f"model: {args.model}")
-    results = {"model": args.model} | measure_perplexity(model, held_out, sources, args.batch_size)
+    print(f"text: {text}; {'all' if every else 'the first'} {len(blocks)} blocks")
+    results: dict[str, Any] = {"model": args.model}
+    results["text"] = asdict(text) | {"blocks": len(blocks), "all_blocks": every}
+    results |= measure_perplexity(model, held_out, sources, args.batch_size)
     if args.episodes > 0:
         adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
         print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")

@@ -1,5 +1,6 @@
 """Arguments of the corpus, and the steps from its text to blocks."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import islice
@@ -66,7 +67,9 @@ class CorpusArguments(SourceArguments):
         default_factory=list, help="Files, folders or Hub data sets whose perplexity is logged one by one."
     )
     eval_fraction: float = HfArg(default=0.05, help="Share of the documents that is held out, without eval_dataset.")
-    eval_blocks: int = HfArg(default=256, help="Held-out blocks to evaluate on, at most.")
+    eval_blocks: int = HfArg(
+        default=256, help="Held-out blocks to evaluate on, at most (0: all, as evaluate does unless it is given)."
+    )
     eval_texts: int | None = HfArg(
         default=None,
         help="Held-out texts of each source for mean_text_perplexity, at most (unset: 256 in evaluate, 0 elsewhere; "
@@ -78,7 +81,9 @@ class CorpusArguments(SourceArguments):
     def __post_init__(self) -> None:
         if not 0 < self.eval_fraction < 1:
             raise InputError(f"eval_fraction must be between 0 and 1, got {self.eval_fraction}")
-        check_at_least(2, eval_blocks=self.eval_blocks, block_size=self.block_size)
+        check_at_least(2, block_size=self.block_size)
+        if self.eval_blocks != 0:
+            check_at_least(2, eval_blocks=self.eval_blocks)
         if self.eval_texts is not None:
             check_at_least(0, eval_texts=self.eval_texts)
         check_at_least(1, shuffle_blocks=self.shuffle_blocks)
@@ -95,7 +100,7 @@ class CorpusArguments(SourceArguments):
         documents = self.load(self.skip_bad_files)
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction)
-        # Streamed, because evaluation reads only the first blocks.
+        # Streamed, because evaluation may read only the first blocks.
         held_out = load_documents(
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True
         )
@@ -119,10 +124,10 @@ class CorpusArguments(SourceArguments):
         return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-        """Up to `eval_blocks` blocks of held-out text, (R, T + 1) int64; raise InputError if there is none."""
+        """Up to `eval_blocks` blocks of held-out text (0: all), (R, T + 1) int64; raise InputError without any."""
         try:
             blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
-            rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks)]
+            rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks or None)]
         except InputError as error:
             raise InputError(f"held-out text: {error}, or raise eval_fraction") from error
         if not rows:
@@ -145,7 +150,7 @@ class CorpusArguments(SourceArguments):
         if self.eval_source_column is not None:
             documents = self._rows_by_source(self.eval_source_column, self.eval_texts or texts)
         for path in self.eval_sources:
-            name = Path(path).stem if Path(path).exists() else path
+            name = source_name(path)
             if name in documents:
                 raise InputError(f"two sources are named {name!r}: rename a file of eval_sources")
             documents[name] = load_documents(path, text_column=self.text_column, streaming=True)
@@ -164,7 +169,7 @@ class CorpusArguments(SourceArguments):
             self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True, beside=column
         )
         # Characters or token ids. A token hardly ever has more than 16 characters.
-        enough = 16 * max(self.eval_blocks, texts) * (self.block_size + 1)
+        enough = 16 * max(self.eval_blocks or math.inf, texts) * (self.block_size + 1)
         by_source: dict[str, list[Any]] = defaultdict(list)
         sizes: dict[str, int] = defaultdict(int)
         for row in rows:
@@ -177,6 +182,11 @@ class CorpusArguments(SourceArguments):
                     f"eval_source_column {column!r} has more than {MAX_SOURCES} values: name a column of sources"
                 )
         return {source: Dataset.from_list(by_source[source]) for source in sorted(by_source)}
+
+
+def source_name(path: str) -> str:
+    """Name of a source: of a file or folder without its ending, of a Hub data set its whole name."""
+    return Path(path).stem if Path(path).exists() else path
 
 
 def check_fits(config: PretrainedConfig, blocks: Tensor, name: str) -> None:

@@ -30,11 +30,17 @@ class Parser(HfArgumentParser):
         raise InputError(message)
 
 
-def parse(types: Sequence[type], argv: list[str] | None = None, prog: str = "COMMAND") -> tuple[Any, ...]:
+def parse(
+    types: Sequence[type],
+    argv: list[str] | None = None,
+    prog: str = "COMMAND",
+    defaults: Callable[[set[str], argparse.Namespace], dict[str, Any]] | None = None,
+) -> tuple[Any, ...]:
     """Fill dataclasses from `--config FILE [FILE ...]` and the command line; returns one instance of each type.
 
     Later files override earlier ones, and the command line overrides them all. `--help` and `--help_all` print the
-    arguments of the command `prog` and exit. Raises InputError for an unknown argument, a wrong value or no such file.
+    arguments of the command `prog` and exit. `defaults` returns values of arguments that are not given, from the names
+    that are given and all values. Raises InputError for an unknown argument, a wrong value or no such file.
     """
     argv = sys.argv[1:] if argv is None else argv
     if {"-h", "--help", "--help_all"} & set(argv):
@@ -46,11 +52,17 @@ def parse(types: Sequence[type], argv: list[str] | None = None, prog: str = "COM
     named, rest = config.parse_known_args(argv)
     valid = {action.dest for action in parser._actions}
     rest = [*(argument for name in named.config for argument in yaml_arguments(config_path(name), valid)), *rest]
+    given = set()
     for argument in rest:
-        name = argument.removeprefix("--").split("=")[0].replace("-", "_")
-        if argument.startswith("--") and name.removeprefix("no_") not in valid:
-            raise InputError(unknown(argument.split("=")[0], name, valid, "--"))
+        if argument.startswith("--"):
+            name = argument.removeprefix("--").split("=")[0].replace("-", "_")
+            if name.removeprefix("no_") not in valid:
+                raise InputError(unknown(argument.split("=")[0], name, valid, "--"))
+            given.add(name.removeprefix("no_"))
     try:
+        if defaults is not None:
+            values, _ = parser.parse_known_args(rest)
+            parser.set_defaults(**defaults(given, values))
         *parsed, stray = parser.parse_args_into_dataclasses(rest, True, look_for_args_file=False)
     except InputError:
         raise

@@ -1,13 +1,15 @@
 """Measure the learning dynamics of any series of checkpoints, one checkpoint in memory at a time.
 
-python -m pico_maml.recipes.dynamics --model runs/demo --block_size 128 --output_dir runs/demo-dynamics
+python -m pico_maml.recipes.dynamics --model runs/demo --output_dir runs/demo-dynamics
 python -m pico_maml.recipes.dynamics --model EleutherAI/pythia-70m --revisions step0 step1000 step143000 \
     --dynamics_modules attention.dense mlp.dense_4h_to_h --output_dir runs/pythia-70m --keep_downloads false
 """
 
+from argparse import Namespace
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -24,11 +26,12 @@ from ...trainers.runs.json_files import write_json
 from ..arguments.corpus import CorpusArguments, check_fits
 from ..arguments.dynamics import MeasureArguments
 from ..arguments.parser import parse
+from ..arguments.training_text import RELATIONS, UNKNOWN, MeasuredText, arguments_of_run, measured_text
 from .checkpoint_series import Checkpoint, SeriesArguments
 
 SPECTRA_FOLDER = "spectra"
 # Arguments that may differ when more checkpoints are measured.
-FREE = {"revisions", "subfolders", "steps", "keep_downloads", "batch_size", "output_dir"}
+FREE = {"revisions", "subfolders", "steps", "keep_downloads", "batch_size", "output_dir", "text"}
 
 
 @dataclass
@@ -47,27 +50,45 @@ TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
 
 def main(argv: list[str] | None = None) -> list[int]:
     """Run the command; returns the steps it measured."""
-    args, corpus, measures, output_args = parse(TYPES, argv, prog="dynamics")
+    args, corpus, measures, output_args = parse(TYPES, argv, prog="dynamics", defaults=defaults)
     logging.disable_progress_bar()
     output = Path(output_args.output_dir)
     arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}
     check_free_or_same(output, arguments, FREE)
     checkpoints = args.reference_first(args.checkpoints())
+    text = text_of_series(corpus, checkpoints)
     own = checkpoints[0]
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(own.path, own.revision)
     _, documents = corpus.documents()
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
+    print(f"text: {text}", flush=True)
     series = Series(output, measures, texts, output_args.batch_size)
     todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
             check_fits(model.config, texts[""].blocks, checkpoint.name)
-            write_json(output / ARGUMENTS_FILE, arguments)
+            write_json(output / ARGUMENTS_FILE, arguments | {"text": asdict(text)})
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)
     print(f"{len(todo)} measured, {len(checkpoints) - len(todo)} measured before: {series.file.path}")
     return [checkpoint.step for checkpoint in todo]
+
+
+def defaults(given: set[str], values: Namespace) -> dict[str, Any]:
+    """Values of arguments that are not given: corpus and split of the run that saved the first checkpoint."""
+    revision, subfolder = next(iter(values.revisions), None), next(iter(values.subfolders), "")
+    return arguments_of_run(given, values, values.model, revision, subfolder)
+
+
+def text_of_series(corpus: CorpusArguments, checkpoints: list[Checkpoint]) -> MeasuredText:
+    """What is known of the text for all checkpoints; raise InputError if one was trained on part of it."""
+    texts = []
+    for it in checkpoints:
+        texts.append(measured_text(corpus, it.path, it.revision, it.subfolder))
+        if texts[-1].relation == UNKNOWN:  # a long series of another package needs no further look
+            break
+    return max(texts, key=lambda text: RELATIONS.index(text.relation))
 
 
 class Series:

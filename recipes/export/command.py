@@ -23,8 +23,11 @@ from ...trainers import InputError
 from ...trainers.checks import check_choice
 from ...trainers.corpus import load_tokenizer
 from ...trainers.loading import load_pretrained
+from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free
+from ...trainers.runs.json_files import write_json
 from ..arguments.parser import parse
+from ..arguments.run_record import recorded_arguments
 from .gguf_file import write_gguf
 
 FORMATS = ("hub", "llama", "gguf", "published")
@@ -72,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
         export = {"hub": export_hub, "llama": export_llama, "published": export_published}[args.format]
         export(model, output_dir)
     tokenizer.save_pretrained(output_dir)
+    if arguments := recorded_arguments(args.model, args.revision):
+        write_json(output_dir / ARGUMENTS_FILE, arguments)
     print(f"{output_dir}: {args.model} as {args.format}")
 
 

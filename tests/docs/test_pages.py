@@ -55,8 +55,7 @@ SMALLER = {
     "pretrain": SMALL
     | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10}
     | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 10),
-    "evaluate": {"dataset": "books.jsonl", "word_max_frequency": 1, "episode_window": 8},
-    "dynamics": {"dataset": "books.jsonl"},
+    "evaluate": {"word_max_frequency": 1, "episode_window": 8},
     "prepare": {"held_out_fraction": 0.2},
     "report": {"formats": "png"},
     "finetune": {"num_train_epochs": 1, "use_cpu": True, "disable_tqdm": True},

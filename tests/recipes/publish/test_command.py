@@ -215,6 +215,17 @@ assert [sorted(revision.refs) for revision in repository.revisions] == [["step-1
 finetune.main(["--model", "{repository}@step-3", "--treebank=sample", "--mode=head", "--max_steps=1",
                "--output_dir=tagger", "--disable_tqdm=True"])
 publish.main(["tagger", "--publish_to=ada/tagger"])
+for name in ("{repository}", "{repository}@step-3", "{repository}@state-step-3"):
+    of_record = evaluate.main(["--model", name, "--episodes=0", "--delete_downloads=True"])
+    assert of_record["text"]["relation"] == "held out from training"
+    assert of_record["text"]["name"] == "10 % of " + sys.argv[1]
+    try:
+        evaluate.main(["--model", name, "--eval_fraction=0.2"])
+    except InputError as error:
+        assert "eval_fraction is 0.2, but the run held out 0.1" in str(error), error
+    else:
+        raise AssertionError(name)
+assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "records are not kept either"
 for name, message in (("{repository}@step-99", "step-99"), ("{repository}@", "user/name[@revision]")):
     try:
         evaluate.main(["--model", name, *corpus])
