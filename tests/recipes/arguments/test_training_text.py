@@ -67,12 +67,18 @@ def test_another_fraction_reads_no_document_that_was_trained_on(pretrained, docu
     assert len(documents_read) == 2, "nothing was read"
 
 
-def test_whole_held_out_part_is_read_by_default(pretrained, capsys):
-    whole = measure(pretrained)
-    assert f"all {whole['text']['blocks']} blocks" in capsys.readouterr().out
+def test_whole_held_out_part_is_read_by_default(pretrained, tmp_path, capsys):
+    shutil.copytree(pretrained, tmp_path / "run")
+    record = tmp_path / "run" / "arguments.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"eval_blocks": 4}))
+    whole = measure(tmp_path / "run")
+    count = whole["text"]["blocks"]
+    assert count > 4, "the limit is that of evaluation while training"
     assert whole["text"]["all_blocks"]
-    assert whole["tokens"] == 48 * whole["text"]["blocks"] == measure(pretrained, "--streaming=true")["tokens"]
-    part = measure(pretrained, "--eval_blocks=3")
+    assert f"all {count} blocks" in capsys.readouterr().out
+    streamed = measure(tmp_path / "run", "--streaming=true")
+    assert whole["tokens"] == 48 * count == streamed["tokens"]
+    part = measure(tmp_path / "run", "--eval_blocks=3")
     assert (part["text"]["blocks"], part["text"]["all_blocks"], part["tokens"]) == (3, False, 3 * 48)
     assert "the first 3 blocks" in capsys.readouterr().out
 
