@@ -1,13 +1,13 @@
 """The latest blocks of text: the pool that episodes are drawn from, because a micro-batch alone may be too small."""
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import islice
+from typing import NamedTuple
 
 import torch
 from accelerate.utils import gather
 from torch import Tensor
 
+from .corpus.document_numbers import own_numbers
 from .episodes import Examples
 from .meta.meta_model import on_all_ranks
 from .process_group import rank, world_size
@@ -22,37 +22,48 @@ class EpisodePool:
     def __init__(self, blocks: int, batch_size: int) -> None:
         self.batch_size = batch_size
         self.global_batch = batch_size * world_size()
-        self._batches: deque[tuple[Tensor, Tensor | None]] = deque(maxlen=-(-blocks // self.global_batch))
+        self._batches: deque[_Batch] = deque(maxlen=-(-blocks // self.global_batch))
 
     @property
     def capacity(self) -> int:
         """Blocks of a full pool over all processes."""
         return (self._batches.maxlen or 0) * self.global_batch
 
-    def push(self, input_ids: Tensor, states: Tensor | None = None) -> None:
-        """Add this process's micro-batch (B, T) and its last states (B, T, D); a full pool drops the oldest."""
-        self._batches.append((input_ids, states))
+    def push(self, input_ids: Tensor, documents: Tensor | None = None, states: Tensor | None = None) -> None:
+        """Add this process's micro-batch (B, T), the documents of its tokens (B, T) and its last states (B, T, D).
 
-    def fill(self, blocks: Tensor, states: Tensor | None = None) -> None:
+        Without `documents` each block is a document of its own. A full pool drops the oldest.
+        """
+        self._batches.append(_Batch(input_ids, own_numbers(input_ids) if documents is None else documents, states))
+
+    def fill(self, blocks: Tensor, documents: Tensor | None = None, states: Tensor | None = None) -> None:
         """Fill the pool with the last of `blocks` (R, T) in global order; too few without states are repeated."""
         self._batches.clear()
         rows = self.capacity if states is None else min(len(blocks), self.capacity)
         order = torch.arange(max(len(blocks) - rows, 0), max(len(blocks), rows)) % len(blocks)
         for batch in order.split(self.global_batch):
             mine = batch[rank() * self.batch_size :][: self.batch_size]
-            self.push(blocks[mine], None if states is None else states[mine])
+            self.push(
+                blocks[mine],
+                None if documents is None else documents[mine],
+                None if states is None else states[mine],
+            )
 
     def all_blocks(self, device: torch.device) -> Tensor:
         """Gather the (R, T) blocks of all processes, in the order a single process would have read them."""
-        return _in_global_order(torch.stack([ids.to(device) for ids, _ in self._batches]))
+        return _in_global_order(torch.stack([batch.ids.to(device) for batch in self._batches]))
+
+    def all_documents(self, device: torch.device) -> Tensor:
+        """Gather the (R, T) document numbers of `all_blocks`."""
+        return _in_global_order(torch.stack([batch.documents.to(device) for batch in self._batches]))
 
     def all_states(self, device: torch.device) -> Tensor:
         """Gather the (R, T, D) states of all processes, in the order of `all_blocks`."""
-        return _in_global_order(torch.stack([states.to(device) for _, states in self._batches if states is not None]))
+        return _in_global_order(torch.stack([states.to(device) for states in self._states()]))
 
     def read_states(self, examples: Examples) -> Tensor:
         """Read the states of M examples in the rows of `all_blocks`: (M, D) in fp32, complete on every process."""
-        states = torch.stack([states for _, states in self._batches if states is not None])  # (batches, B, T, D)
+        states = torch.stack(self._states())  # (batches, B, T, D)
         batch, row = examples.rows // self.global_batch, examples.rows % self.global_batch
         mine = row // self.batch_size == rank()
         read = states[batch, row % self.batch_size, examples.positions].float()
@@ -61,13 +72,17 @@ class EpisodePool:
     def __len__(self) -> int:
         return len(self._batches) * self.global_batch
 
+    def _states(self) -> list[Tensor]:
+        return [batch.states for batch in self._batches if batch.states is not None]
+
+
+class _Batch(NamedTuple):
+    ids: Tensor
+    documents: Tensor
+    states: Tensor | None
+
 
 def _in_global_order(local: Tensor) -> Tensor:
     """Gather the (M, B, ...) micro-batches of each of W processes as (M * W * B, ...) rows."""
     by_rank = gather(local[None].contiguous())  # (W, M, B, ...)
     return by_rank.transpose(0, 1).flatten(0, 2)
-
-
-def first_blocks(dataset: Iterable[dict], count: int) -> Tensor:
-    """Read up to `count` rows of `input_ids` from the start of a data set, without the last id: (R, T) int64."""
-    return torch.stack([torch.as_tensor(row["input_ids"], dtype=torch.long)[:-1] for row in islice(dataset, count)])

@@ -4,6 +4,7 @@ import torch
 from accelerate.utils import gather
 from torch import Tensor
 
+from .corpus.document_numbers import own_numbers
 from .corpus.words import WordTable
 from .episode_pool import EpisodePool
 from .episodes import Episode, sample_stream_episode
@@ -22,47 +23,51 @@ class EpisodeSource:
         self.mask_id = mask_id
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.streams = args.episode_states == "stream"
+        self._documents = torch.empty(0)  # of the current micro-batch
 
     @property
     def blocks_to_check(self) -> int:
         """Number of blocks from the start of the corpus that `start` needs."""
         return self.pool.capacity + self.pool.global_batch * self.streams
 
-    def start(self, blocks: Tensor) -> None:
+    def start(self, blocks: Tensor, documents: Tensor) -> None:
         """Fill the pool with (R, T) blocks from the start of the corpus; InputError if they have too few words."""
         if not self.streams:
-            self.pool.fill(blocks)  # a stream starts with an empty pool because there are no states yet
+            self.pool.fill(blocks, documents)  # a stream starts with an empty pool because there are no states yet
         if self.args.hybrid_ratio == 0:
             return
         batch = blocks[-self.pool.global_batch :]
         if self.args.episode_sampler == "random_positions":
             self._random_positions(batch, torch.Generator())
         elif not self.streams:
-            self.args.check_pool(blocks, self.mask_id, self.words)
-        elif self._from_stream(blocks[: -len(batch)], batch, torch.Generator()) is None:
+            self.args.check_pool(blocks, self.mask_id, self.words, documents)
+        elif self._from_stream(blocks[: -len(batch)], batch, documents, torch.Generator()) is None:
             raise InputError(
                 f"the first {len(blocks)} blocks have too few words for n_way {self.args.n_way}: each needs "
                 f"k_shot {self.args.k_shot} places in episode_pool {self.args.episode_pool} and n_query "
-                f"{self.args.n_query} in a micro-batch; lower them, or raise episode_pool or the batch size"
+                f"{self.args.n_query} in a micro-batch, in other documents; lower them, or raise episode_pool or the "
+                "batch size"
             )
 
-    def before(self, input_ids: Tensor) -> None:
+    def before(self, input_ids: Tensor, documents: Tensor | None = None) -> None:
         """Add this process's micro-batch (B, T) to the pool before an episode is drawn; streams do so in `after`."""
+        self._documents = own_numbers(input_ids) if documents is None else documents
         if not self.streams:
-            self.pool.push(input_ids)
+            self.pool.push(input_ids, self._documents)
 
     def after(self, input_ids: Tensor, states: Tensor) -> None:
         """Add a micro-batch and its states (B, T, D) of the next-token pass to the pool, for later support sets."""
-        self.pool.push(input_ids, states)
+        self.pool.push(input_ids, self._documents, states)
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
         device = self.args.device
         if self.streams:
-            return self._from_stream(self.pool.all_blocks(device), gather(input_ids), generator) if self.pool else None
+            return self._after_the_pool(input_ids, generator) if self.pool else None
         if self.args.episode_sampler == "random_positions":
             return self._random_positions(gather(input_ids), generator)
-        return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator)
+        documents = self.pool.all_documents(device)
+        return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator, documents)
 
     def support_features(self, episode: Episode) -> Tensor | None:
         """Return the (M, D) support states of earlier passes on every process, or None without a stream."""
@@ -72,7 +77,10 @@ class EpisodeSource:
         """Return the tensors of the pool for a checkpoint, on the CPU; every process must call it."""
         if not self.pool:
             return {}
-        tensors = {"pool": self.pool.all_blocks(self.args.device).to("cpu", torch.int32)}
+        tensors = {
+            "pool": self.pool.all_blocks(self.args.device).to("cpu", torch.int32),
+            "pool_documents": self.pool.all_documents(self.args.device).cpu(),
+        }
         if self.streams:
             tensors["pool_states"] = self.pool.all_states(self.args.device).cpu()
         return tensors
@@ -81,14 +89,15 @@ class EpisodeSource:
         """Restore what `state` returned; InputError if it was saved with another batch size."""
         if "pool" not in tensors:
             return
-        blocks, states, device = tensors["pool"], tensors.get("pool_states"), self.args.device
+        blocks = tensors["pool"]
         if len(blocks) % self.pool.global_batch:
             raise InputError(
                 f"the checkpoint has {len(blocks)} blocks for episodes, which is no multiple of the "
                 f"{self.pool.global_batch} blocks of a micro-batch over all processes: resume with the batch size and "
                 "the number of processes that it was saved with"
             )
-        self.pool.fill(blocks.long().to(device), None if states is None else states.to(device))
+        parts = {name: tensor.to(self.args.device) for name, tensor in tensors.items() if name.startswith("pool")}
+        self.pool.fill(parts["pool"].long(), parts.get("pool_documents"), parts.get("pool_states"))
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -97,7 +106,15 @@ class EpisodeSource:
     def _random_positions(self, batch: Tensor, generator: torch.Generator) -> Episode | None:
         return sample_random_positions(batch, self.mask_id, *self._shape, generator, self.held_out)
 
-    def _from_stream(self, past: Tensor, batch: Tensor, generator: torch.Generator) -> Episode | None:
+    def _after_the_pool(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
+        """Draw queries from this micro-batch (B, T) of all processes, and support from the pool."""
+        device = self.args.device
+        documents = torch.cat([self.pool.all_documents(device), gather(self._documents)])
+        return self._from_stream(self.pool.all_blocks(device), gather(input_ids), documents, generator)
+
+    def _from_stream(
+        self, past: Tensor, batch: Tensor, documents: Tensor, generator: torch.Generator
+    ) -> Episode | None:
         return sample_stream_episode(
             past,
             batch,
@@ -105,6 +122,8 @@ class EpisodeSource:
             *self._shape,
             generator,
             words=self.words,
+            documents=documents,
+            rule=self.args.episode_documents,
             window=self.args.episode_window,
             max_frequency=self.args.word_max_frequency,
         )

@@ -20,8 +20,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ..modeling_pico import PicoForCausalLM
 from .compute_clock import OTHER, TRAINING, ComputeClock
-from .corpus import WordTable, collate_blocks
-from .episode_pool import first_blocks
+from .corpus import WordTable, collate_blocks, first_blocks
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
 from .errors import InputError
@@ -110,7 +109,7 @@ class MAMLTrainer(SafeTrainer):
         inputs = self._prepare_inputs(inputs)
         input_ids = inputs["input_ids"]
         self.guard.see(input_ids)
-        self.source.before(input_ids)
+        self.source.before(input_ids, inputs.get("document"))
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
         drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
@@ -219,13 +218,13 @@ class MAMLTrainer(SafeTrainer):
                 f"the corpus has {len(dataset)} blocks, fewer than the {batch} of one batch over all "
                 "processes: lower per_device_train_batch_size or block_size, or give more text"
             )
-        blocks = first_blocks(dataset, self.source.blocks_to_check)
+        blocks, documents = (part[:, :-1] for part in first_blocks(dataset, self.source.blocks_to_check))
         if blocks.max() >= vocab_size:
             raise InputError(
                 f"the corpus has the token id {blocks.max()}, but the model's vocab_size is {vocab_size}: "
                 "raise it, or tokenise with the model's own tokenizer"
             )
-        self.source.start(blocks)
+        self.source.start(blocks, documents)
 
     def _next_micro_batch(self) -> int:
         """Return the number of this micro-batch within its optimizer step."""

@@ -256,7 +256,8 @@ def test_the_document_of_each_token_reaches_the_step_and_not_the_model(
     ).with_format("numpy")
     stream = BlockStream(numbered.with_format(None).to_iterable_dataset(), 48, packed=True)
     for name, corpus in (("mapped", numbered), ("streamed", stream)):
-        run = trainer(copy.deepcopy(model), corpus, tokenizer, tmp_path / name, max_steps=2, hybrid_ratio=0.5)
+        options = {"max_steps": 2, "hybrid_ratio": 0.5, "episode_documents": "any"}
+        run = trainer(copy.deepcopy(model), corpus, tokenizer, tmp_path / name, **options)
         step, seen = run.training_step, []
 
         def record(model, inputs, num_items_in_batch=None, step=step, seen=seen):

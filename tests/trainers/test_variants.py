@@ -95,7 +95,7 @@ def test_stream_takes_its_states_from_the_next_token_pass(model, blocks, tokeniz
     assert torch.equal(episode.query.ids, second_ids)
     # With a learning rate of 0 the model is still the one that made the states.
     expected = run.model.pico_decoder(first_ids).last_hidden_state[episode.support.rows, episode.support.positions]
-    states = torch.stack([states for _, states in run.source.pool._batches])[0]
+    states = torch.stack([batch.states for batch in run.source.pool._batches])[0]
     torch.testing.assert_close(states[episode.support.rows, episode.support.positions], expected)
     assert logs(tmp_path)[0]["episodes_skipped"] == 1
 

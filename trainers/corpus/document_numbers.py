@@ -4,6 +4,8 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..errors import InputError
 
@@ -19,6 +21,16 @@ def document_number(content: str | int | np.ndarray) -> int:
     """
     data = content.astype(np.int32).tobytes() if isinstance(content, np.ndarray) else repr(content).encode()
     return int.from_bytes(blake2b(data, digest_size=4).digest()) >> 1
+
+
+def own_numbers(blocks: Tensor) -> Tensor:
+    """The (R, T) numbers of blocks (R, T) whose documents are unknown: each is one document, and a copy the same one.
+
+    They are below 0, and so differ from numbers that are known.
+    """
+    powers = torch.full((blocks.shape[1],), 6364136223846793005, device=blocks.device).cumprod(0)
+    content = (blocks.long() * powers).sum(1) & (2**40 - 1)
+    return (-2 - content)[:, None].expand_as(blocks)
 
 
 def with_documents(row: dict[str, Any], end_of_text: int | None) -> Tokens:

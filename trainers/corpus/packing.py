@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .document_numbers import Tokens
+from .document_numbers import Tokens, own_numbers
 
 
 class Packer:
@@ -103,7 +103,7 @@ def first_blocks(rows: Iterable[dict], count: int) -> tuple[Tensor, Tensor]:
         raise InputError("the corpus holds no block: add text")
     ids = torch.as_tensor(np.stack([np.asarray(row["input_ids"]) for row in blocks]), dtype=torch.long)
     if "document" not in blocks[0]:
-        return ids, torch.arange(len(ids))[:, None].expand_as(ids)
+        return ids, own_numbers(ids[:, :-1])[:, :1].expand_as(ids)
     return ids, torch.as_tensor(np.stack([np.asarray(row["document"]) for row in blocks]), dtype=torch.long)
 
 

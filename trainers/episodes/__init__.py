@@ -3,6 +3,7 @@
 - `sampling`: the episodes of training and evaluation.
 - `random_positions`: the episodes of the paper's published code, for comparison.
 - `occurrences`: which words and places a pool of text offers.
+- `sides`: keeps support and query windows of a word in different documents.
 """
 
 from .sampling import (
@@ -14,9 +15,11 @@ from .sampling import (
     sample_episode,
     sample_stream_episode,
 )
+from .sides import RULES
 
 __all__ = [
     "READOUTS",
+    "RULES",
     "Episode",
     "Examples",
     "count_words",

@@ -111,8 +111,12 @@ def _first_of_each_context(flat: Tensor, positions: Tensor, start: int, window: 
     keys = sums[begin + window] - sums[begin]
     if start + window > 0:
         keys -= terms[positions]
-    keys *= powers[len(flat) - begin]
+    return first_of_each(keys * powers[len(flat) - begin])
+
+
+def first_of_each(keys: Tensor) -> Tensor:
+    """(P,) bool: no earlier one of the (P,) keys is the same."""
     ranked, by_key = torch.sort(keys, stable=True)
-    repeated = torch.zeros(len(keys), dtype=torch.bool)
-    repeated[by_key[1:][ranked[1:] == ranked[:-1]]] = True
-    return ~repeated
+    first = torch.ones(len(keys), dtype=torch.bool)
+    first[by_key[1:][ranked[1:] == ranked[:-1]]] = False
+    return first

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..checks import check_at_least, check_choice
 from ..corpus.words import WordTable
 from ..errors import InputError
-from .occurrences import Occurrences, find_occurrences
+from .occurrences import Occurrences, find_occurrences, first_of_each
+from .sides import RULES, AnyPlaces, PlacesApart, document_numbers, keep_apart
 
 READOUTS = ("mask", "previous", "last")
 
@@ -26,14 +27,14 @@ class Examples:
     rows: Tensor  #: (M,) row of `ids` where each state is read
     positions: Tensor  #: (M,) position in that row
     labels: Tensor  #: (M,) classes in [0, N)
-    blocks: Tensor  #: (M,) row of the pool of text that each example comes from
+    documents: Tensor  #: (M,) document that each example comes from
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Examples":
         """Move the examples to a device."""
-        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels, self.blocks)))
+        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels, self.documents)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def sample_episode(
     generator: torch.Generator,
     *,
     words: WordTable | None = None,
+    documents: Tensor | None = None,
+    rule: str = "different",
     window: int = 32,
     readout: str = "mask",
     max_frequency: float = 0.005,
@@ -80,6 +83,11 @@ def sample_episode(
         queries: Q, query windows of a class.
         generator: a CPU generator; the same state gives the same episode.
         words: which ids may be hidden; None for all but the mask.
+        documents: (R, T) number of each token's document; None if each row is a document of its own.
+        rule: `different`: a window lies in one document, support and query windows of a class lie in different ones,
+            and the four tokens before a word are never the same in two windows of its class. `apart`: the same for
+            pieces of three rows, with a row dropped between two pieces; `different` does so where all is one
+            document. `any`: documents do not matter.
         window: L, tokens in a window.
         readout: the state that is classified: `mask` of the mask in the word's place, with the window to its left
             (the paper's); `previous` of the token before the word, without a mask; `last` of the window's last
@@ -90,19 +98,21 @@ def sample_episode(
         The episode on the CPU, or None if fewer than `ways` words occur often enough.
 
     Raises:
-        InputError: a count below its minimum, an unknown readout, or a window that does not fit a row.
+        InputError: a count below its minimum, an unknown readout or rule, or a window that does not fit a row.
     """
-    _check(ways, shots, queries, window, readout, token_ids.shape[1])
-    token_ids = token_ids.cpu().long()
-    pool = _find(token_ids, mask_id, shots + queries, words, window, readout, max_frequency)
-    classes = _draw_classes(pool.per_word() >= shots + queries, ways, generator)
+    _check(ways, shots, queries, window, readout, rule, token_ids.shape[1])
+    token_ids, numbers = token_ids.cpu().long(), document_numbers(documents, token_ids.shape, rule)
+    pool = _find(token_ids, numbers, mask_id, shots + queries, words, window, readout, rule, max_frequency)
+    classes = _draw_classes(pool.enough(shots, queries), ways, generator)
     if classes is None:
         return None
-    hidden = pool.draw(classes, shots + queries, generator)  # (N, K + Q)
-    support, query = (
-        _windows(token_ids, part, mask_id, window, readout) for part in hidden.split([shots, queries], 1)
+    support, query = pool.draw(classes, shots, queries, generator)
+    hidden = token_ids.reshape(-1)[support[:, 0]]
+    return Episode(
+        _windows(token_ids, support, numbers, mask_id, window, readout),
+        _windows(token_ids, query, numbers, mask_id, window, readout),
+        hidden,
     )
-    return Episode(support, query, token_ids.reshape(-1)[hidden[:, 0]])
 
 
 def sample_stream_episode(
@@ -115,6 +125,8 @@ def sample_stream_episode(
     generator: torch.Generator,
     *,
     words: WordTable | None = None,
+    documents: Tensor | None = None,
+    rule: str = "different",
     window: int = 32,
     max_frequency: float = 0.005,
 ) -> Episode | None:
@@ -126,69 +138,91 @@ def sample_stream_episode(
     Args:
         past_ids: (R, T) rows of earlier batches.
         batch_ids: (B, T) rows of the current batch.
-        window: L, tokens of left context that a word needs.
+        documents: (R + B, T) number of each token's document, in earlier and current batches.
+        window: L, tokens of left context that a word needs, and that `rule` compares.
         Others: see `sample_episode`.
 
     Returns:
         The episode on the CPU, with `past_ids` and `batch_ids`, unmasked, as its `ids`; None if fewer than `ways`
         words occur often enough in both.
     """
-    _check(ways, shots, queries, window, "previous", batch_ids.shape[1])
+    _check(ways, shots, queries, window, "previous", rule, batch_ids.shape[1])
     past_ids, batch_ids = past_ids.cpu().long(), batch_ids.cpu().long()
     both, border = torch.cat([past_ids, batch_ids]), past_ids.numel()
+    numbers = document_numbers(documents, both.shape, rule)
     least, apart = shots + queries, (0, 0)
     places = find_occurrences(
         both, least, -window, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
     )
     places = places.where(_first_in_row(both, places.positions))
-    past, current = places.where(places.positions < border), places.where(places.positions >= border)
-    classes = _draw_classes((past.per_word() >= shots) & (current.per_word() >= queries), ways, generator)
+    pool = _pool(places, both, numbers, -window, window, rule, border)
+    classes = _draw_classes(pool.enough(shots, queries), ways, generator)
     if classes is None:
         return None
-    support, query = past.draw(classes, shots, generator), current.draw(classes, queries, generator)
+    support, query = pool.draw(classes, shots, queries, generator)
     hidden = both.reshape(-1)[support[:, 0]]
-    return Episode(_states(past_ids, support - 1), _states(batch_ids, query - 1 - border), hidden)
+    return Episode(
+        _states(past_ids, support - 1, numbers[: len(past_ids)]),
+        _states(batch_ids, query - 1 - border, numbers[len(past_ids) :]),
+        hidden,
+    )
 
 
 def count_words(
     token_ids: Tensor,
     mask_id: int,
-    occurrences: int,
+    shots: int,
+    queries: int,
     *,
     words: WordTable | None = None,
+    documents: Tensor | None = None,
+    rule: str = "different",
     window: int = 32,
     readout: str = "mask",
     max_frequency: float = 0.005,
 ) -> int:
-    """Count the words that could be classes: those with at least `occurrences` (K + Q) windows in the pool."""
-    _check(2, 1, 1, window, readout, token_ids.shape[1])
-    pool = _find(token_ids.cpu().long(), mask_id, occurrences, words, window, readout, max_frequency)
-    return int((pool.per_word() >= occurrences).sum())
+    """Count the words in a pool of text that could be classes of `sample_episode`."""
+    _check(2, shots, queries, window, readout, rule, token_ids.shape[1])
+    token_ids, numbers = token_ids.cpu().long(), document_numbers(documents, token_ids.shape, rule)
+    pool = _find(token_ids, numbers, mask_id, shots + queries, words, window, readout, rule, max_frequency)
+    return int(pool.enough(shots, queries).sum())
 
 
-def _check(ways: int, shots: int, queries: int, window: int, readout: str, length: int) -> None:
+def _check(ways: int, shots: int, queries: int, window: int, readout: str, rule: str, length: int) -> None:
     check_at_least(2, n_way=ways)
     check_at_least(1, k_shot=shots, n_query=queries)
     check_choice("readout", readout, READOUTS)
+    check_choice("episode_documents", rule, RULES)
     if not 2 <= window < length:
         raise InputError(f"episode_window must be at least 2 and shorter than a block of {length}, got {window}")
 
 
 def _find(
     token_ids: Tensor,
+    numbers: Tensor,
     mask_id: int,
     least: int,
     words: WordTable | None,
     window: int,
     readout: str,
+    rule: str,
     max_frequency: float,
-) -> Occurrences:
+) -> AnyPlaces | PlacesApart:
     start = _window_start(window, readout)
     # With `last` a window reaches to both sides of its word: places of a word must lie a whole window apart.
     apart = (window - 1, window - 1) if readout == "last" else (-start, start + window - 1)
-    return find_occurrences(
+    places = find_occurrences(
         token_ids, least, start, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
     )
+    return _pool(places, token_ids, numbers, start, window, rule, None)
+
+
+def _pool(
+    places: Occurrences, token_ids: Tensor, numbers: Tensor, start: int, window: int, rule: str, border: int | None
+) -> AnyPlaces | PlacesApart:
+    if rule == "any":
+        return AnyPlaces(places, border)
+    return keep_apart(places, token_ids, numbers, start, window, border)
 
 
 def _window_start(window: int, readout: str) -> int:
@@ -203,7 +237,9 @@ def _draw_classes(often: Tensor, ways: int, generator: torch.Generator) -> Tenso
     return candidates[torch.randperm(len(candidates), generator=generator)[:ways]]
 
 
-def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, readout: str) -> Examples:
+def _windows(
+    token_ids: Tensor, hidden: Tensor, documents: Tensor, mask_id: int, window: int, readout: str
+) -> Examples:
     """Return the examples of hidden words at flat positions (N, K), each in a window of its own."""
     start = _window_start(window, readout)
     places = (hidden + start).reshape(-1, 1) + torch.arange(window)
@@ -211,14 +247,14 @@ def _windows(token_ids: Tensor, hidden: Tensor, mask_id: int, window: int, reado
     if readout != "previous":
         ids[:, -start] = mask_id
     rows = torch.arange(len(ids))
-    blocks = hidden.reshape(-1) // token_ids.shape[1]
-    return Examples(ids, rows, torch.full_like(rows, window - 1), _labels(hidden), blocks)
+    numbers = documents.reshape(-1)[hidden.reshape(-1)]
+    return Examples(ids, rows, torch.full_like(rows, window - 1), _labels(hidden), numbers)
 
 
-def _states(token_ids: Tensor, read: Tensor) -> Examples:
+def _states(token_ids: Tensor, read: Tensor, documents: Tensor) -> Examples:
     """Return the examples of states at flat positions (N, K) of running text."""
     flat, length = read.reshape(-1), token_ids.shape[1]
-    return Examples(token_ids, flat // length, flat % length, _labels(read), flat // length)
+    return Examples(token_ids, flat // length, flat % length, _labels(read), documents.reshape(-1)[flat])
 
 
 def _labels(places: Tensor) -> Tensor:
@@ -228,7 +264,4 @@ def _labels(places: Tensor) -> Tensor:
 def _first_in_row(token_ids: Tensor, positions: Tensor) -> Tensor:
     """(P,) bool: the token's first place in its row."""
     key = token_ids * len(token_ids) + torch.arange(len(token_ids))[:, None]  # one number for each token and row
-    ranked, order = torch.sort(key.reshape(-1), stable=True)
-    first = torch.ones(token_ids.numel(), dtype=torch.bool)
-    first[order[1:][ranked[1:] == ranked[:-1]]] = False
-    return first[positions]
+    return first_of_each(key.reshape(-1))[positions]

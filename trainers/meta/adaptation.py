@@ -22,7 +22,7 @@ from .meta_model import PicoForMetaCausalLM, read_states
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Query accuracies on held-out episodes of one shape, with 95 % intervals over words and blocks of text."""
+    """Query accuracies on held-out episodes of one shape, with 95 % intervals over words and documents."""
 
     n_way: int
     k_shot: int
@@ -34,7 +34,7 @@ class Adaptation:
     differences: dict[str, Interval]  #: on the same queries, after the inner loop: `trained - fresh` and the like
     words_available: int  #: words of the text with enough windows to be a class
     words: int  #: different words among the queries
-    blocks: int  #: different blocks of text among the queries
+    documents: int  #: different documents among the queries
 
 
 def evaluate_adaptation(
@@ -46,6 +46,7 @@ def evaluate_adaptation(
     episodes: int,
     seed: int = 0,
     trained_head: bool = True,
+    documents: Tensor | None = None,
 ) -> Adaptation:
     """Adapt heads to episodes drawn from held-out text, without dropout, and leave the model unchanged.
 
@@ -59,11 +60,12 @@ def evaluate_adaptation(
         episodes: number of episodes over all processes.
         seed: gives the same episodes and the same fresh head for every model.
         trained_head: evaluate the model's own head too.
+        documents: (R, T) document numbers of the token ids; None if each block is a document of its own.
 
     Raises:
         InputError: the blocks have too few words, or the head learned rates for fewer inner steps.
     """
-    available = config.check_pool(blocks, mask_id, words)
+    available = config.check_pool(blocks, mask_id, words, documents)
     trained_head = trained_head and config.n_way <= model.config.meta_head["ways"]
     heads = {"fresh": _fresh_head(model, config, seed)}
     if trained_head:
@@ -75,7 +77,7 @@ def evaluate_adaptation(
     try:
         # Every process runs the same number of episodes, as FSDP requires; surplus ones are cut off below.
         for i in range(rank(), world_size() * -(-episodes // world_size()), world_size()):
-            episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0))
+            episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0), documents)
             if episode is None:
                 raise RuntimeError("no episode from a pool that has enough words")
             outcomes.append(_query_outcomes(model, heads, inner, episode.to(model.device), config.n_way))
@@ -89,9 +91,9 @@ def evaluate_adaptation(
 def _summary(
     table: np.ndarray, config: EpisodeConfig, episodes: int, trained_head: bool, available: int
 ) -> Adaptation:
-    """Summarise (2 + C, E * M) rows: word and block of each query, then one row of right answers a curve point."""
-    (word, block), correct = table[:2], table[2:]
-    points = [crossed_interval(row, word, block) for row in correct]
+    """Summarise (2 + C, E * M) rows: word and document of each query, then one row of right answers a curve point."""
+    (word, document), correct = table[:2], table[2:]
+    points = [crossed_interval(row, word, document) for row in correct]
     steps = config.inner_loop().steps_taken() + 1
     last = {"prototypes": 0, "fresh": steps} | ({"trained": 2 * steps} if trained_head else {})
     pairs = [("fresh", "prototypes"), *((("trained", "prototypes"), ("trained", "fresh")) if trained_head else ())]
@@ -104,11 +106,11 @@ def _summary(
         fresh=points[1 : 1 + steps],
         trained=points[1 + steps :] if trained_head else None,
         differences={
-            f"{a} - {b}": crossed_interval(correct[last[a]] - correct[last[b]], word, block) for a, b in pairs
+            f"{a} - {b}": crossed_interval(correct[last[a]] - correct[last[b]], word, document) for a, b in pairs
         },
         words_available=available,
         words=len(np.unique(word)),
-        blocks=len(np.unique(block)),
+        documents=len(np.unique(document)),
     )
 
 
@@ -116,7 +118,7 @@ def _summary(
 def _query_outcomes(
     model: PicoForMetaCausalLM, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
 ) -> Tensor:
-    """Return (2 + C, M) rows of an episode: word and block of each query, then which queries are answered rightly.
+    """Return (2 + C, M) rows of an episode: word and document of each query, then which queries are answered rightly.
 
     The C rows of answers are those of prototypes, then of each head after 0 to T inner steps.
     """
@@ -130,7 +132,8 @@ def _query_outcomes(
     def correct(logits: Tensor) -> Tensor:
         return logits.argmax(-1).eq(query_labels)
 
-    rows = [episode.words[query_labels], episode.query.blocks, correct(prototype_logits(query, support, labels, ways))]
+    prototypes = prototype_logits(query, support, labels, ways)
+    rows = [episode.words[query_labels], episode.query.documents, correct(prototypes)]
     for head in heads.values():
         start = inner.start(head, support, labels)
         rates = head.learning_rates(inner.lr)

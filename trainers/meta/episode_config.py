@@ -10,9 +10,12 @@ from transformers.hf_argparser import HfArg
 from ..checks import check_at_least, check_choice
 from ..corpus.word_forms import check_held_out_rule
 from ..corpus.words import WordTable
-from ..episodes import READOUTS, Episode, count_words, sample_episode
+from ..episodes import READOUTS, RULES, Episode, count_words, sample_episode
 from ..errors import InputError
 from .episode_loss import ALGORITHMS, InnerLoop
+
+# How the windows of a word are kept apart, for messages.
+SEPARATION = {"different": " in different documents", "apart": " in pieces of the text", "any": ""}
 
 
 @dataclass
@@ -31,6 +34,10 @@ class EpisodeConfig:
         help="State that is classified: of the `mask`, of the `previous` token, or the window's `last`.",
     )
     episode_window: int = HfArg(default=32, help="Tokens of a support or query window.")
+    episode_documents: str = HfArg(
+        default="different",
+        help="Support and query of a word come from `different` documents, `any`, or blocks `apart` (one document).",
+    )
     word_max_frequency: float = HfArg(
         default=0.005, help="Words above this share of the pool's tokens are never a class (1: no limit)."
     )
@@ -59,6 +66,7 @@ class EpisodeConfig:
             raise InputError(f"inner_lr must be positive, got {self.inner_lr}")
         check_held_out_rule(self.held_out_rule)
         check_choice("readout", self.readout, READOUTS)
+        check_choice("episode_documents", self.episode_documents, RULES)
         check_choice("meta_algorithm", self.meta_algorithm, ALGORITHMS)
 
     def episode_settings(self) -> dict[str, Any]:
@@ -70,19 +78,34 @@ class EpisodeConfig:
         """Return the inner loop, first order."""
         return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr)
 
-    def sample(self, blocks: Tensor, mask_id: int, words: WordTable, generator: torch.Generator) -> Episode | None:
-        """Draw an episode from a pool of blocks (R, T), or return None if it has too few words."""
-        shape = self.n_way, self.k_shot, self.n_query
-        return sample_episode(blocks, mask_id, *shape, generator, words=words, **self._windows())
+    def sample(
+        self,
+        blocks: Tensor,
+        mask_id: int,
+        words: WordTable,
+        generator: torch.Generator,
+        documents: Tensor | None = None,
+    ) -> Episode | None:
+        """Draw an episode from blocks (R, T) with document numbers (R, T), or return None if they have too few words.
 
-    def check_pool(self, blocks: Tensor, mask_id: int, words: WordTable) -> int:
-        """Return how many words of the blocks (R, T) can be classes; raise InputError if too few for an episode."""
-        available = count_words(blocks, mask_id, self.k_shot + self.n_query, words=words, **self._windows())
+        Without `documents` each block is a document of its own.
+        """
+        shape = self.n_way, self.k_shot, self.n_query
+        return sample_episode(blocks, mask_id, *shape, generator, words=words, documents=documents, **self._windows())
+
+    def check_pool(self, blocks: Tensor, mask_id: int, words: WordTable, documents: Tensor | None = None) -> int:
+        """Return how many words of blocks (R, T) with document numbers (R, T) can be classes.
+
+        Raises:
+            InputError: they are too few for an episode.
+        """
+        shape = self.k_shot, self.n_query
+        available = count_words(blocks, mask_id, *shape, words=words, documents=documents, **self._windows())
         if available < self.n_way:
             raise InputError(
                 f"n_way is {self.n_way}, but a pool of {len(blocks)} blocks holds {available} words with k_shot + "
-                f"n_query = {self.k_shot + self.n_query} windows: lower n_way or k_shot, or use more text, a larger "
-                "episode_pool or a larger word_max_frequency"
+                f"n_query = {self.k_shot + self.n_query} windows{SEPARATION[self.episode_documents]}: lower n_way or "
+                "k_shot, or use more text, a larger episode_pool or a larger word_max_frequency"
             )
         return available
 
@@ -90,5 +113,6 @@ class EpisodeConfig:
         return {
             "window": self.episode_window,
             "readout": self.readout,
+            "rule": self.episode_documents,
             "max_frequency": self.word_max_frequency,
         }

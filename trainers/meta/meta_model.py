@@ -201,7 +201,7 @@ def join(first: Examples, second: Examples) -> Examples:
         torch.cat([first.rows, second.rows + len(first.ids)]),
         torch.cat([first.positions, second.positions]),
         torch.cat([first.labels, second.labels]),
-        torch.cat([first.blocks, second.blocks]),
+        torch.cat([first.documents, second.documents]),
     )
 
 

@@ -33,6 +33,7 @@ PAPER = {
     "head_hidden_dim": 128,
     "head_dropout": 0.1,
     "readout": "mask",
+    "episode_documents": "any",
 }
 
 

@@ -63,9 +63,11 @@ def test_first_blocks_have_the_document_of_each_id():
 
 
 def test_first_blocks_without_the_column_are_documents_of_their_own():
-    ids, documents = first_blocks([{"input_ids": [1, 2]}, {"input_ids": [3, 4]}], 5)
-    assert ids.tolist() == [[1, 2], [3, 4]]
-    assert documents.tolist() == [[0, 0], [1, 1]]
+    ids, documents = first_blocks([{"input_ids": [1, 2]}, {"input_ids": [3, 4]}, {"input_ids": [1, 2]}], 5)
+    assert ids.tolist() == [[1, 2], [3, 4], [1, 2]]
+    (first, same), (second, _), copy = documents.tolist()
+    assert first == same != second
+    assert copy == [first, same], "a copy is the same document"
 
 
 def test_reading_the_first_of_no_blocks_is_an_error():

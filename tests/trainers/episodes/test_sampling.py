@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pico_maml.trainers import InputError, sample_episode
 from pico_maml.trainers.corpus import WordTable
-from pico_maml.trainers.episodes import READOUTS, count_words, episode_generator, sample_stream_episode
+from pico_maml.trainers.episodes import READOUTS, RULES, count_words, episode_generator, sample_stream_episode
 
 MASK = 0
 
@@ -35,13 +35,19 @@ shapes = st.tuples(st.integers(2, 5), st.integers(1, 3), st.integers(1, 3))
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), shape=shapes, readout=st.sampled_from(READOUTS), window=st.integers(2, 12))
-def test_invariants_of_an_episode(seed, shape, readout, window):
+@given(
+    seed=st.integers(0, 10_000),
+    shape=shapes,
+    readout=st.sampled_from(READOUTS),
+    window=st.integers(2, 12),
+    rule=st.sampled_from(RULES),
+)
+def test_invariants_of_an_episode(seed, shape, readout, window, rule):
     ways, shots, queries = shape
     ids, words = pool(seed), table(seed)
-    options = {"words": words, "window": window, "readout": readout, "max_frequency": 1.0}
+    options = {"words": words, "rule": rule, "window": window, "readout": readout, "max_frequency": 1.0}
     episode = sample_episode(ids, MASK, ways, shots, queries, episode_generator(seed, 0, 0), **options)
-    available = count_words(ids, MASK, shots + queries, **options)
+    available = count_words(ids, MASK, shots, queries, **options)
     if episode is None:
         assert available < ways
         return
@@ -106,7 +112,7 @@ def test_a_word_continued_by_the_next_token_is_never_a_class():
         is_word=torch.tensor([0, 1, 0, 1, 0, 1, 1, 1], dtype=torch.bool),
         continues=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0], dtype=torch.bool),
     )
-    options = {"words": words, "window": 3, "max_frequency": 1.0}
+    options = {"words": words, "rule": "any", "window": 3, "max_frequency": 1.0}
     seen = set()
     for seed in range(20):
         episode = sample_episode(ids, MASK, 2, 2, 1, episode_generator(seed, 0, 0), **options)
@@ -119,7 +125,7 @@ def test_words_above_the_frequency_limit_are_never_a_class():
     ids[:, ::4] = 7
     for limit, expected in ((1.0, True), (0.2, False)):
         options = {"window": 3, "max_frequency": limit}
-        every_word = count_words(ids, MASK, 2, **options)
+        every_word = count_words(ids, MASK, 1, 1, **options)
         episode = sample_episode(ids, MASK, every_word, 1, 1, episode_generator(0, 0, 0), **options)
         assert (7 in episode.words) is expected
 
@@ -175,8 +181,8 @@ def test_arguments_out_of_range_are_input_errors(change, message):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), shape=shapes, window=st.integers(2, 12))
-def test_invariants_of_an_episode_in_the_stream(seed, shape, window):
+@given(seed=st.integers(0, 10_000), shape=shapes, window=st.integers(4, 12), rule=st.sampled_from(RULES))
+def test_invariants_of_an_episode_in_the_stream(seed, shape, window, rule):
     ways, shots, queries = shape
     past, batch, words = pool(seed, rows=30), pool(seed + 1, rows=12), table(seed)
     episode = sample_stream_episode(
@@ -188,6 +194,7 @@ def test_invariants_of_an_episode_in_the_stream(seed, shape, window):
         queries,
         episode_generator(seed, 0, 0),
         words=words,
+        rule=rule,
         window=window,
         max_frequency=1.0,
     )

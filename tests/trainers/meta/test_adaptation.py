@@ -45,7 +45,7 @@ def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, wo
     gap = adaptation.trained[-1].mean - adaptation.fresh[-1].mean
     assert adaptation.differences["trained - fresh"].mean == pytest.approx(gap)
     assert 3 <= adaptation.words <= 12 * 3
-    assert 2 <= adaptation.blocks <= len(pool)
+    assert 2 <= adaptation.documents <= len(pool)
     assert "3      2   33.3%" in adaptation_table([adaptation])
 
 
