@@ -27,7 +27,7 @@ from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.json_files import write_json
 from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
-from .arguments.training_text import arguments_of_run, measured_text
+from .arguments.training_text import arguments_of_run, held_out_documents, measured_text
 
 # Texts of which the mean perplexity is measured, unless eval_texts says otherwise.
 TEXTS = 256
@@ -94,7 +94,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     shapes = episode_shapes(args, model.config)
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(args.model, args.revision)
     model.to(PartialState().device)
-    _, documents = corpus.documents()
+    documents = held_out_documents(corpus)
     held_out = corpus.held_out(documents, tokenizer, TEXTS)
     blocks = held_out.blocks
     check_fits(config, blocks, "the model")

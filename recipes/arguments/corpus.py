@@ -100,11 +100,14 @@ class CorpusArguments(SourceArguments):
         documents = self.load(self.skip_bad_files)
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction)
+        return documents, self.held_out_documents()
+
+    def held_out_documents(self) -> Documents:
+        """The held-out documents alone, without the training corpus where `eval_dataset` is set."""
+        if self.eval_dataset is None:
+            return self.documents()[1]
         # Streamed, because evaluation may read only the first blocks.
-        held_out = load_documents(
-            self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True
-        )
-        return documents, held_out
+        return load_documents(self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True)
 
     def own_tokenizer(self) -> str:
         """Folder of the tokenizer in a corpus that the command `prepare` wrote; raise InputError if it has none."""

@@ -19,11 +19,12 @@ from huggingface_hub.errors import (
 from ...trainers import InputError
 from ...trainers.model_name import ModelName
 from ...trainers.runs.files import ARGUMENTS_FILE
+from ...trainers.runs.folder import EARLIER
 from ...trainers.runs.json_files import read_json
 from .corpus import CorpusArguments
 
 # Names of checkpoints, and of folders of checkpoints, whose record lies in the folder above.
-CHECKPOINT = re.compile(r"checkpoints?|(checkpoint|step)[-_]?\d+")
+CHECKPOINT = re.compile(r"checkpoints?|(checkpoint|step)[-_]?\d+(\.damaged(-\d+)?)?")
 # Arguments that only a pretraining run has all of.
 OF_PRETRAINING = {"dataset", "eval_fraction", "block_size", "max_steps"}
 
@@ -37,9 +38,10 @@ class RunRecord:
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> "RunRecord":
-        """Read the arguments of a run."""
-        known = {f.name for f in fields(CorpusArguments)} & arguments.keys()
-        return cls(CorpusArguments(**{name: arguments[name] for name in known}), arguments.get("init_from"))
+        """Read the arguments of a run; one that an earlier version did not record has the value it worked by."""
+        names = {f.name for f in fields(CorpusArguments)}
+        values = {name: value for name, value in (EARLIER | arguments).items() if name in names}
+        return cls(CorpusArguments(**values), arguments.get("init_from"))
 
 
 def find_record(model: str, revision: str | None = None, subfolder: str = "") -> RunRecord | None:

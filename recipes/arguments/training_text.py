@@ -6,21 +6,22 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ...trainers import InputError
-from ...trainers.corpus.documents import BUILT_IN
+from ...trainers.corpus.documents import BUILT_IN, Documents
 from .corpus import CorpusArguments, source_name
 from .run_record import find_record, training_runs
 
 # What is known of a text that a model is measured on.
 HELD_OUT = "held out from training"
+EVALUATION = "the run's evaluation corpus"
 OTHER = "another corpus than the run's"
 UNKNOWN = "training text unknown"
-RELATIONS = (HELD_OUT, OTHER, UNKNOWN)  # from the strongest statement to none
+RELATIONS = (HELD_OUT, EVALUATION, OTHER, UNKNOWN)  # from the strongest statement to none
 
-# Of no use once a model is trained.
-TRAINING_ONLY = ("shuffle_blocks", "num_workers")
+# Not taken from a run: how it read its corpus, and further texts that may be elsewhere by now.
+NOT_OF_RUN = ("shuffle_blocks", "num_workers", "eval_sources", "eval_source_column")
 # What decides on which text a model is measured, and what does not.
 OF_DATASET = {"dataset", "dataset_config", "dataset_split", "dataset_revision", "eval_fraction"}
-OF_EVAL_DATASET = {"eval_dataset", "eval_split", "eval_source_column"}
+OF_EVAL_DATASET = {"eval_dataset", "eval_split"}
 OF_ANY_TEXT = ("block_size", "eval_fraction", "eval_blocks", "eval_texts")
 # A corpus with the same of these holds out the same documents at the same eval_fraction.
 OF_SPLIT = ("dataset_revision", "text_column")
@@ -77,7 +78,7 @@ def arguments_of_run(
     if record is None:
         return {}
     run, other = record.corpus, False
-    recorded = {name: value for name, value in asdict(run).items() if name not in TRAINING_ONLY}
+    recorded = {name: value for name, value in asdict(run).items() if name not in NOT_OF_RUN}
     if "eval_dataset" in given:
         other = run.eval_dataset is None or not same_name(values.eval_dataset, run.eval_dataset)
     elif "dataset" in given:
@@ -99,7 +100,7 @@ class MeasuredText:
     """A text that a finished model is measured on."""
 
     name: str
-    relation: str  #: what is known of it: HELD_OUT, OTHER or UNKNOWN
+    relation: str  #: what is known of it, one of RELATIONS
     trained_sources: list[str]  #: those of `eval_sources` that hold text the model was trained on
 
     def __str__(self) -> str:
@@ -115,34 +116,51 @@ def measured_text(
     Raises InputError if a run that trained the model, or one that it went on from, was trained on part of the text.
     """
     runs, complete = training_runs(model, revision, subfolder)
-    held_out = [lies_in_held_out(corpus, run.corpus) for run in runs]
+    relations = [relation_to_run(corpus, run.corpus) for run in runs]
     sources = [
         path
         for path in corpus.eval_sources
         if any(Text.named(path, None, "train").overlaps(Text.trained_on(run.corpus)) for run in runs)
     ]
     name = corpus.eval_dataset or f"{100 * corpus.eval_fraction:g} % of {corpus.dataset}"
-    relation = (HELD_OUT if any(held_out) else OTHER) if complete else UNKNOWN
+    relation = min(relations, key=RELATIONS.index) if complete else UNKNOWN
     return MeasuredText(name, relation, [source_name(path) for path in sources])
 
 
-def lies_in_held_out(corpus: CorpusArguments, run: CorpusArguments) -> bool:
-    """True if the text to measure on lies in the held-out part of a run; False if it is of another corpus.
+def held_out_documents(corpus: CorpusArguments) -> Documents:
+    """The documents to measure on; raise InputError with a remedy if they are not where the run read them."""
+    try:
+        return corpus.held_out_documents()
+    except InputError as error:
+        raise InputError(f"{error}; --dataset or --eval_dataset names another text to measure on") from error
 
-    Raises InputError if it is of the run's corpus, but outside of the held-out part.
+
+def check_goes_on(corpus: CorpusArguments, init_from: str) -> None:
+    """Raise InputError if a new run would hold out text that the model it starts from was trained on."""
+    for run in training_runs(init_from)[0]:
+        try:
+            relation_to_run(corpus, run.corpus, "hold out other text")
+        except InputError as error:
+            raise InputError(f"init_from {init_from!r}: {error}") from error
+
+
+def relation_to_run(
+    corpus: CorpusArguments, run: CorpusArguments, remedy: str = "name no text, to read what the run held out"
+) -> str:
+    """HELD_OUT if the text to measure on lies in the held-out part of a run, else EVALUATION or OTHER.
+
+    Raises InputError if it is of the run's corpus, but outside of the held-out part; `remedy` ends the message.
     """
     text, trained = Text.evaluated_on(corpus), Text.trained_on(run)
     if run.eval_dataset is not None and text == Text.evaluated_on(run) and text != trained:
-        return True
+        return EVALUATION
     if not text.overlaps(trained):
-        return False
-    remedy = "name none, to read what the run held out"
+        return OTHER
     if corpus.eval_dataset is not None:
         raise InputError(f"eval_dataset {corpus.eval_dataset!r} is text that the run trained on: {remedy}")
     if run.eval_dataset is not None:
         raise InputError(
-            f"the run trained on all of {run.dataset!r} and held out {run.eval_dataset!r}: remove dataset and "
-            f"eval_fraction, {remedy}"
+            f"the run trained on all of {run.dataset!r} and was evaluated on {run.eval_dataset!r}: {remedy}"
         )
     if differing := split_differences(corpus, run):
         raise InputError(f"another split of the run's corpus holds text it was trained on ({differing}): {remedy}")
@@ -151,7 +169,7 @@ def lies_in_held_out(corpus: CorpusArguments, run: CorpusArguments) -> bool:
             f"eval_fraction is {corpus.eval_fraction}, but the run held out {run.eval_fraction} of its corpus and "
             f"trained on the rest: lower it, or {remedy}"
         )
-    return True
+    return HELD_OUT
 
 
 def split_differences(corpus: CorpusArguments, run: CorpusArguments) -> str:

@@ -26,7 +26,14 @@ from ...trainers.runs.json_files import write_json
 from ..arguments.corpus import CorpusArguments, check_fits
 from ..arguments.dynamics import MeasureArguments
 from ..arguments.parser import parse
-from ..arguments.training_text import RELATIONS, UNKNOWN, MeasuredText, arguments_of_run, measured_text
+from ..arguments.training_text import (
+    RELATIONS,
+    UNKNOWN,
+    MeasuredText,
+    arguments_of_run,
+    held_out_documents,
+    measured_text,
+)
 from .checkpoint_series import Checkpoint, SeriesArguments
 
 SPECTRA_FOLDER = "spectra"
@@ -59,7 +66,7 @@ def main(argv: list[str] | None = None) -> list[int]:
     text = text_of_series(corpus, checkpoints)
     own = checkpoints[0]
     tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(own.path, own.revision)
-    _, documents = corpus.documents()
+    documents = held_out_documents(corpus)
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
     print(f"text: {text}", flush=True)

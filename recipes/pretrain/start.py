@@ -6,6 +6,7 @@ from typing import Any
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
 from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values
+from ..arguments.training_text import check_goes_on
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings
@@ -17,7 +18,7 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
 
     Arguments that an earlier version of the package did not record get the value that it worked by.
     Raises InputError if the folder is not free, there is nothing to resume, `saved` arguments differ from those of the
-    run, or the Hub grants no access.
+    run, held-out text was trained on before (`init_from`), or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0
@@ -39,6 +40,8 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
                     (output_dir / name).unlink(missing_ok=True)
     else:
         check_free(output_dir)
+        if args.model.init_from is not None:
+            check_goes_on(args.corpus, args.model.init_from)
     settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
     if settings is not None:
         check_access(settings)

@@ -97,6 +97,7 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
     notes: list[str] = []
     arguments = read_object(path / ARGUMENTS_FILE, notes)
     results = read_object(path / RESULTS_FILE, notes)
+    notes += text_notes(arguments)
     metrics = read_metrics(path / METRICS_FILE, notes)
     cost = cost_of(arguments, tokens_per_step(metrics))
     if cost is None:
@@ -107,6 +108,16 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
     dynamics, ner = read_dynamics(path, checkpoint, metrics, notes), read_ner(path, results)
     state = status(path / METRICS_FILE, results)
     return RunData(label, path, metrics, dynamics, results, arguments, ner, cost, state, notes)
+
+
+def text_notes(arguments: dict[str, Any]) -> list[str]:
+    """What qualifies the held-out figures: an earlier run of the weights, or the text a series was measured on."""
+    if arguments.get("init_from"):
+        return [f"held-out text is what this run held out; it started from the weights of {arguments['init_from']}"]
+    if "revisions" not in arguments:  # a run, not a series of checkpoints
+        return []
+    text = arguments.get("text") or {"name": arguments.get("dataset"), "relation": "training text unknown"}
+    return [f"measured on {text['name']}: {text['relation']}"]
 
 
 def check_run(path: Path) -> None:

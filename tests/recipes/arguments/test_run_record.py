@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from pico_maml.recipes.arguments import run_record
 from pico_maml.recipes.arguments.run_record import find_record, training_runs
 
 RECORD = {"dataset": "books", "eval_fraction": 0.2, "block_size": 32, "max_steps": 9, "n_way": 4}
@@ -13,7 +14,10 @@ def write(folder, **changes) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("below", ["", "checkpoint-5", "checkpoints/step_5", "checkpoint-5/run"])
+BELOW = ("", "checkpoint-5", "checkpoints/step_5", "checkpoint-5.damaged", "checkpoint-5/run")
+
+
+@pytest.mark.parametrize("below", BELOW)
 def test_record_lies_beside_a_model_or_above_its_checkpoints(below, tmp_path):
     write(tmp_path / "run")
     (tmp_path / "run" / below).mkdir(parents=True, exist_ok=True)
@@ -27,7 +31,7 @@ def test_record_lies_beside_a_model_or_above_its_checkpoints(below, tmp_path):
 
 def test_a_model_in_a_run_that_is_none_of_its_checkpoints_has_no_record(tmp_path):
     write(tmp_path / "run")
-    for name in ("ner", "export", "checkpoint-5.damaged"):
+    for name in ("ner", "export", "best"):
         (tmp_path / "run" / name).mkdir()
         assert find_record(str(tmp_path / "run" / name)) is None
 
@@ -35,6 +39,12 @@ def test_a_model_in_a_run_that_is_none_of_its_checkpoints_has_no_record(tmp_path
 def test_arguments_of_another_command_are_no_record(tmp_path):
     (tmp_path / "arguments.json").write_text('{"model": "a", "dataset": "b", "block_size": 3, "eval_fraction": 0.1}')
     assert find_record(str(tmp_path)) is None
+
+
+def test_argument_that_an_earlier_version_did_not_record_has_the_value_it_worked_by(tmp_path, monkeypatch):
+    monkeypatch.setitem(run_record.EARLIER, "text_column", "old")
+    assert find_record(write(tmp_path / "run")).corpus.text_column == "old"
+    assert find_record(write(tmp_path / "new", text_column="text")).corpus.text_column == "text"
 
 
 def test_a_link_to_a_checkpoint_has_the_record_of_its_run(tmp_path):

@@ -10,7 +10,7 @@ from pico_maml.callbacks import load_dynamics
 from pico_maml.recipes import evaluate
 from pico_maml.recipes.arguments.corpus import CorpusArguments
 from pico_maml.recipes.arguments.parser import run
-from pico_maml.recipes.arguments.training_text import HELD_OUT, OTHER, UNKNOWN, lies_in_held_out
+from pico_maml.recipes.arguments.training_text import EVALUATION, HELD_OUT, OTHER, RELATIONS, UNKNOWN, relation_to_run
 from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.pretrain import command as pretrain
@@ -62,7 +62,7 @@ def test_another_fraction_reads_no_document_that_was_trained_on(pretrained, docu
         run(lambda: measure(pretrained, "--eval_fraction=0.2"))
     assert capsys.readouterr().err.endswith(
         "error: eval_fraction is 0.2, but the run held out 0.1 of its corpus and trained on the rest: lower it, or "
-        "name none, to read what the run held out\n"
+        "name no text, to read what the run held out\n"
     )
     assert len(documents_read) == 2, "nothing was read"
 
@@ -117,19 +117,42 @@ def test_run_that_goes_on_from_another_is_checked_against_both(pretrained, corpu
         measure(tmp_path / "second", "--dataset", corpus)
 
 
-def test_evaluation_corpus_of_the_run_is_its_held_out_text(corpus, tmp_path):
+def test_run_cannot_go_on_from_a_model_that_was_trained_on_its_held_out_text(pretrained, corpus, tmp_path):
+    with pytest.raises(InputError, match=r"init_from .*: eval_fraction is 0\.2, but the run held out 0\.1"):
+        pretrain.main(argv(tmp_path / "second", corpus, init_from=pretrained, eval_fraction=0.2))
+    assert not (tmp_path / "second").exists()
+
+
+def test_evaluation_corpus_of_the_run_is_read_and_named_so(corpus, tmp_path):
     folder = tmp_path / "run"
     changes = {"dataset": corpus, "eval_dataset": corpus.replace("text.txt", "validation.txt")}
     shutil.copy(corpus, changes["eval_dataset"])
     pretrain.main(argv(folder, **({"corpus": corpus} | changes)))
     results = measure(folder)
     assert results["text"]["name"] == changes["eval_dataset"]
-    assert results["text"]["relation"] == HELD_OUT
+    assert results["text"]["relation"] == EVALUATION
+    shutil.move(corpus, corpus + ".away")
+    try:
+        assert measure(folder)["perplexity"] == results["perplexity"], "the training corpus is not opened"
+    finally:
+        shutil.move(corpus + ".away", corpus)
     for more in (["--eval_fraction=0.05"], ["--dataset", corpus]):
-        with pytest.raises(InputError, match=r"the run trained on all of .* and held out .*validation\.txt"):
+        with pytest.raises(InputError, match=r"the run trained on all of .* and was evaluated on .*validation\.txt"):
             measure(folder, *more)
-    with pytest.raises(InputError, match="is text that the run trained on: name none"):
+    with pytest.raises(InputError, match="is text that the run trained on: name no text"):
         measure(folder, "--eval_dataset", corpus)
+
+
+def test_corpus_that_moved_has_an_error_with_a_remedy_and_counts_as_another(corpus, tmp_path):
+    for name in ("before.txt", "after.txt"):
+        shutil.copy(corpus, tmp_path / name)
+    pretrain.main(argv(tmp_path / "run", tmp_path / "before.txt", max_steps=2))
+    (tmp_path / "before.txt").unlink()
+    with pytest.raises(InputError, match=r"before\.txt.*; --dataset or --eval_dataset names another text"):
+        measure(tmp_path / "run")
+    results = measure(tmp_path / "run", "--dataset", str(tmp_path / "after.txt"))
+    assert results["text"]["relation"] == OTHER
+    assert results["text"]["name"] == f"10 % of {tmp_path / 'after.txt'}", "the share is still that of the run"
 
 
 def test_source_that_was_trained_on_is_named(pretrained, corpus, capsys):
@@ -156,39 +179,39 @@ BOOKS = {"dataset": "user/books"}
 
 
 @pytest.mark.parametrize(
-    ("run", "text", "inside"),
+    ("run", "text", "expected"),
     [
-        (BOOKS, BOOKS, True),
-        (BOOKS, BOOKS | {"eval_fraction": 0.01}, True),
+        (BOOKS, BOOKS, HELD_OUT),
+        (BOOKS, BOOKS | {"eval_fraction": 0.01}, HELD_OUT),
         (BOOKS, BOOKS | {"eval_fraction": 0.06}, "eval_fraction is 0.06"),
         (BOOKS, BOOKS | {"dataset_revision": "v2"}, "dataset_revision None -> v2"),
         (BOOKS, BOOKS | {"text_column": "title"}, "text_column text -> title"),
-        (BOOKS, BOOKS | {"dataset_split": "validation"}, False),
+        (BOOKS, BOOKS | {"dataset_split": "validation"}, OTHER),
         (BOOKS, BOOKS | {"dataset_split": "train[90%:]+validation"}, "dataset_split train -> "),
-        (BOOKS | {"dataset_config": "en"}, BOOKS | {"dataset_config": "hr"}, False),
+        (BOOKS | {"dataset_config": "en"}, BOOKS | {"dataset_config": "hr"}, OTHER),
         (BOOKS | {"dataset_config": "en"}, BOOKS, "dataset_config en -> None"),
-        (BOOKS, {"eval_dataset": "user/books", "eval_split": "validation"}, False),
+        (BOOKS, {"eval_dataset": "user/books", "eval_split": "validation"}, OTHER),
         (BOOKS, {"eval_dataset": "user/books"}, "is text that the run trained on"),
         (BOOKS | {"eval_dataset": "user/books"}, {"eval_dataset": "user/books"}, "is text that the run trained on"),
         (
             BOOKS | {"dataset_split": "train[:90%]", "eval_dataset": "user/books", "eval_split": "train[90%:]"},
             {"eval_dataset": "user/books", "eval_split": "train[90%:]"},
-            True,
+            EVALUATION,
         ),
         ({"dataset": "/books"}, {"dataset": "/books/a.txt"}, "dataset /books -> /books/a.txt"),
         ({"dataset": "/books/a.txt"}, {"eval_dataset": "/books"}, "is text that the run trained on"),
-        ({"dataset": "/books/a.txt"}, {"dataset": "/books/b.txt"}, False),
-        ({}, {}, True),
-        ({}, BOOKS, False),
+        ({"dataset": "/books/a.txt"}, {"dataset": "/books/b.txt"}, OTHER),
+        ({}, {}, HELD_OUT),
+        ({}, BOOKS, OTHER),
     ],
 )
-def test_text_lies_in_the_held_out_part_outside_or_elsewhere(run, text, inside):
+def test_text_lies_in_the_held_out_part_outside_or_elsewhere(run, text, expected):
     arguments = CorpusArguments(**text), CorpusArguments(**run)
-    if isinstance(inside, bool):
-        assert lies_in_held_out(*arguments) is inside
+    if expected in RELATIONS:
+        assert relation_to_run(*arguments) == expected
     else:
-        with pytest.raises(InputError, match=inside):
-            lies_in_held_out(*arguments)
+        with pytest.raises(InputError, match=expected):
+            relation_to_run(*arguments)
 
 
 def test_paths_are_compared_where_they_lead(tmp_path, monkeypatch):
@@ -197,6 +220,6 @@ def test_paths_are_compared_where_they_lead(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = CorpusArguments(dataset="books.txt")
     for name in ("link.txt", str(tmp_path / "books.txt"), "./books.txt"):
-        assert lies_in_held_out(CorpusArguments(dataset=name, eval_fraction=0.01), run)
+        assert relation_to_run(CorpusArguments(dataset=name, eval_fraction=0.01), run) == HELD_OUT
         with pytest.raises(InputError, match=r"eval_fraction is 0\.5"):
-            lies_in_held_out(CorpusArguments(dataset=name, eval_fraction=0.5), run)
+            relation_to_run(CorpusArguments(dataset=name, eval_fraction=0.5), run)

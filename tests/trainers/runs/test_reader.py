@@ -47,6 +47,24 @@ def test_an_evaluation_between_two_logs_is_interpolated_on_every_axis(tmp_path):
     assert at["flops"] == pytest.approx(run.cost.token * at["next_token_tokens"] + run.cost.episode * 25)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        ({"init_from": "runs/a"}, "held-out text is what this run held out; it started from the weights of runs/a"),
+        ({"revisions": [], "dataset": "books"}, "measured on books: training text unknown"),
+        (
+            {"revisions": [], "text": {"name": "5 % of books", "relation": "held out from training"}},
+            "measured on 5 % of books: held out from training",
+        ),
+    ],
+)
+def test_notes_tell_what_is_known_of_the_text(arguments, note, tmp_path):
+    folder = write_run(tmp_path / "a", steps=100)
+    path = folder / "arguments.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | arguments))
+    assert note in load_run(folder, "a").notes
+
+
 def test_gpu_seconds_are_read_with_their_unit(tmp_path):
     folder = write_run(tmp_path / "a", steps=100)
     relog(folder, lambda line: line.update(training_gpu_seconds=line.pop("training_cpu_seconds", None)))

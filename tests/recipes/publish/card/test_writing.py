@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from published_run import settings
 
 from pico_maml.recipes.publish.card.writing import write_card
@@ -22,6 +23,17 @@ def test_card_states_size_results_arguments_and_licence(entry, tmp_path):
         assert part in text, part
     assert (tmp_path / "figures" / "curves.png").exists()
     assert (tmp_path / "figures" / "learning_dynamics.png").exists()
+
+
+@pytest.mark.parametrize("init_from", [None, "runs/a"])
+def test_card_of_a_run_that_went_on_from_another_says_who_held_out_the_text(init_from, run_folder, tmp_path):
+    (run_folder / "arguments.json").write_text(json.dumps({"dataset": "lab/books", "init_from": init_from}))
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder / "checkpoint-4", 4)
+    write_card(tmp_path, queue.waiting()[0], settings())
+    card = (tmp_path / "README.md").read_text()
+    assert "Held-out text, step 4: perplexity" in card
+    assert ("This run held it out; the run started from trained weights." in card) is (init_from is not None)
 
 
 def test_same_entry_gives_the_same_bytes(entry, tmp_path):
