@@ -1,119 +1,80 @@
-"""Effective rank of the gradients of each objective while a model trains (Figures 29, 30 and 33 of the paper)."""
+"""Gradients of each objective on a fixed text: effective ranks (Figures 29, 30, 33 of the paper), norms and cosine."""
 
+import logging
 from collections.abc import Sequence
-from typing import Any
 
-import torch
-from accelerate.utils import reduce
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
-from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel, TrainerControl, TrainerState
+from torch import Tensor
+from transformers import PreTrainedModel, TrainerState
 
+from ..trainers.meta.episode_loss import InnerLoop
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import Selected
+from .measures import GradientProbe, Selected, norms_and_cosines, objective_gradients
+from .measures.gradients import Gradients
 from .weight_spectra import rank_rows, shared_singular_values
+
+logger = logging.getLogger(__name__)
 
 
 class GradientSpectraCallback(DynamicsCallback):
-    """Writes the effective ranks of gradients, with `objective` `next_token`, `query` or `sum`.
+    """Writes effective ranks and `gradient_norm` of the gradient of each `objective`, and `gradient_cosine`.
 
-    A gradient is summed over the micro-batches of the measured step that have the objective, and averaged over
-    processes, before clipping. `sum` is the gradient of added losses that cannot be separated. In a measured step
-    each objective needs the memory of the chosen weights, unsharded, on every process.
-
-    `separable` separates added losses by a second backward pass of the query loss in measured steps. This is
-    impossible under FSDP2 (the pass would disturb its communication), with a compiled backbone (whose backward pass
-    runs once) and with a gradient scaler.
+    The objectives are `next_token` and, where the model is trained with episodes, `query`. A gradient is that of the
+    mean loss on the probe, the same text at every step, without dropout and without `query_loss_weight`. Norms, and
+    the cosine of both objectives, are over the weights of the decoder, which both share, not over the LM head and the
+    episodes' head. Checkpoints save the probe, so that a resumed run keeps it.
     """
 
-    def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], separable: bool = True) -> None:
+    def __init__(
+        self, dynamics: Dynamics, modules: Sequence[Selected], probe: GradientProbe, inner: InnerLoop
+    ) -> None:
         super().__init__(dynamics)
         self.modules = modules
-        self.separable = separable and not any(isinstance(selected.weight, DTensor) for selected in modules)
-        self.objective: str | None = None
-        self.apart: Sequence[Tensor | None] = ()
-        self.sums: dict[str, dict[int, Tensor]] = {}
+        self.probe: GradientProbe | None = probe
+        self.inner = inner
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
-        self._handles: list[RemovableHandle] = []
-
-    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Add hooks to the weights if this step is measured."""
-        if not self.dynamics.measured(state.global_step + 1, state):
-            return
-        for i, selected in enumerate(self.modules):
-            if isinstance(selected.weight, DTensor):
-                # FSDP2 replaces the shard by the gathered weight during the forward pass.
-                hook = selected.module.register_forward_pre_hook(self._watch_in_forward(i))
-                self._handles.append(hook)
-            elif selected.weight.requires_grad:
-                self._handles.append(selected.weight.register_hook(self._adding(i)))
-
-    def before_backward(self, losses: dict[str, Tensor]) -> None:
-        """Take the weighted terms of the loss, by objective; call it before every backward pass."""
-        if not self._handles:
-            return
-        self.apart, self.objective = (), None
-        if len(losses) == 1:
-            (self.objective,) = losses
-        elif self.separable:
-            weights = [selected.weight for selected in self.modules]
-            self.apart = torch.autograd.grad(losses["query"], weights, retain_graph=True, allow_unused=True)
-            for i, gradient in enumerate(self.apart):
-                if gradient is not None:
-                    self._add("query", i, gradient)
-            self.objective = "next_token"
-        else:
-            self.objective = "sum"
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Remove the hooks and measure."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles, self.apart = [], ()
-        super().on_step_end(args, state, control, **kwargs)
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
-        """Return the ranks of the gradients of the last step; none before the first step."""
-        sums, self.sums = self.sums, {}
-        spectra, rows = {}, []
-        for objective in sorted(sums):
-            gradients = sums.pop(objective)
-            singular = shared_singular_values([reduce(gradients[i], "mean") for i in sorted(gradients)])
-            for i, values in zip(sorted(gradients), singular, strict=True):
-                selected = self.modules[i]
+        """Return ranks, norms and the cosine."""
+        if self.probe is None:
+            return []
+        gradients = objective_gradients(model, self.probe.losses(self.inner))
+        spectra: dict[str, Tensor] = {}
+        rows = []
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        for objective, own in gradients.items():
+            modules = [selected for selected in self.modules if names[id(selected.weight)] in own]
+            singular = shared_singular_values([own[names[id(selected.weight)]] for selected in modules])
+            for selected, values in zip(modules, singular, strict=True):
                 spectra[f"{objective}_gradient/{selected.layer}/{selected.name}"] = values
                 rows += rank_rows(values, selected.name, selected.layer, objective)
         self.spectra = (state.global_step, spectra)
-        return rows
+        return rows + relation_rows(gradients, model.base_model_prefix)
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
         """Return spectra named `OBJECTIVE_gradient/LAYER/MODULE`; none unless this step was measured."""
         return self.spectra[1] if self.spectra[0] == step else {}
 
-    def _watch_in_forward(self, i: int) -> Any:
-        watched: list[Tensor] = []
+    def reference(self) -> dict[str, Tensor]:
+        """Return the tensors of the probe."""
+        return {} if self.probe is None else self.probe.tensors()
 
-        def hook(module: nn.Module, args: Any) -> None:
-            weight = module._parameters["weight"]
-            assert weight is not None
-            # Passes without gradient and the second pass of activation checkpointing call this hook too.
-            if not any(weight is other for other in watched):
-                watched.append(weight)
-                self._handles.append(weight.register_hook(self._adding(i)))
+    def load_reference(self, tensors: dict[str, Tensor]) -> None:
+        """Restore the probe; gradients are not measured in runs of earlier versions, which had none."""
+        self.probe = GradientProbe.from_tensors(tensors)
+        if self.probe is None:
+            logger.warning(
+                "gradients are not measured any more: this run was started by an earlier version, which measured them "
+                "on the training batch of the step, and the values do not compare"
+            )
 
-        return hook
 
-    def _adding(self, i: int) -> Any:
-        def hook(gradient: Tensor) -> None:
-            if self.objective is None:
-                return  # the separate backward pass of the query loss calls this hook too
-            query = self.apart[i] if self.apart else None
-            self._add(self.objective, i, gradient.detach() if query is None else gradient.detach() - query)
-
-        return hook
-
-    def _add(self, objective: str, i: int, gradient: Tensor) -> None:
-        sums = self.sums.setdefault(objective, {})
-        sums[i] = sums[i].add_(gradient) if i in sums else gradient.clone()
+def relation_rows(gradients: dict[str, Gradients], decoder: str) -> list[Row]:
+    """Return `gradient_norm` of each objective and `gradient_cosine`, over the parameters under the name `decoder`."""
+    shared = {
+        objective: {name: gradient for name, gradient in own.items() if name.startswith(f"{decoder}.")}
+        for objective, own in gradients.items()
+    }
+    norms, cosines = norms_and_cosines(shared)
+    rows = [Row("gradient_norm", value, objective) for objective, value in norms.items()]
+    return rows + [Row("gradient_cosine", value) for value in cosines.values()]

@@ -93,8 +93,8 @@ def main(folder: Path, out: Path) -> None:
             model = sharded(model, args, out / name / "start")
         run = MAMLTrainer(model, args, blocks, tokenizer)
         if name in settings["watched"]:
-            probe = torch.as_tensor(blocks[-3:]["input_ids"]).long()
-            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), probe, None)
+            text = torch.as_tensor(blocks[-40:]["input_ids"]).long()
+            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), text, None)
         run.source = Recording(run.source, die=settings["kill_rank"] == args.process_index)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}

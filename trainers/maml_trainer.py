@@ -9,7 +9,7 @@
 """
 
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ..modeling_pico import PicoForCausalLM
-from .compute_clock import OTHER, TRAINING, ComputeClock
+from .compute_clock import TRAINING, ComputeClock
 from .corpus import WordTable, collate_blocks, first_blocks
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
@@ -40,7 +40,8 @@ class MAMLTrainer(SafeTrainer):
       which `EpisodeOutput` defines;
     - running counts: `episodes`, `episodes_skipped` (too few words in the pool), `updates_skipped` (see
       `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
-    - `tokens_per_second` since the last log;
+    - `tokens_per_second` since the last log, and `clipped_steps`: the share of steps since then whose gradient was
+      longer than `max_grad_norm`;
     - `training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs, since the start (see `ComputeClock`).
 
     It resumes exactly, saves on preemption and skips updates that are not finite: see `SafeTrainer`.
@@ -82,7 +83,11 @@ class MAMLTrainer(SafeTrainer):
         if args.compile_backbone:
             model.pico_decoder.compile(dynamic=False)
         # Evaluation reads these from a checkpoint.
-        model.config.episode = {"hybrid_ratio": args.hybrid_ratio, **args.episode_settings()}
+        model.config.episode = {
+            "hybrid_ratio": args.hybrid_ratio,
+            "first_order": args.first_order,
+            **args.episode_settings(),
+        }
         self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size, args.held_out_rule)
         self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
@@ -93,8 +98,6 @@ class MAMLTrainer(SafeTrainer):
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
         self.checkpoint_writers.append(self.clock.save)
-        # Called before every backward pass with the terms of its loss, by objective.
-        self.loss_watchers: list[Callable[[dict[str, Tensor]], None]] = []
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
@@ -140,10 +143,9 @@ class MAMLTrainer(SafeTrainer):
         inputs.pop("document", None)  # episodes read it, the model does not
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
-            next_token, losses = loss.detach(), {"next_token": loss}
+            next_token = loss.detach()
             if isinstance(outputs, EpisodeOutput):
-                assert outputs.objectives is not None  # training always has a loss
-                next_token, losses = outputs.next_token_loss, outputs.objectives.losses
+                next_token = outputs.next_token_loss
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
                 if outputs.states is not None:
@@ -151,11 +153,13 @@ class MAMLTrainer(SafeTrainer):
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
                 self.guard.add_next_token(next_token)
-            part = self.clock.switch(OTHER)
-            for watch in self.loss_watchers:
-                watch({name: part / self.current_gradient_accumulation_steps for name, part in losses.items()})
-            self.clock.switch(part)
         return (loss, outputs) if return_outputs else loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        if self.args.max_grad_norm > 0:
+            self.meter.add("clipped_steps", norm > self.args.max_grad_norm)
+        return norm
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -17,9 +17,10 @@ from ...callbacks import (
     resume_dynamics,
     save_dynamics,
 )
-from ...callbacks.measures import Selected, select_modules
+from ...callbacks.measures import GradientProbe, QueryObjective, Selected, first_blocks, select_modules
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
+from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE
 from ...trainers.runs.learning_dynamics import DynamicsFile
@@ -44,6 +45,8 @@ class MeasureArguments:
         default=False, help="Measure o_proj times v_proj of each head. Both must be in dynamics_modules."
     )
 
+    dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of next-token and query loss separately.")
+
     def __post_init__(self) -> None:
         check_at_least(0, dynamics_probe_rows=self.dynamics_probe_rows)
         check_at_least(2, dynamics_probe_tokens=self.dynamics_probe_tokens)
@@ -64,8 +67,13 @@ class MeasureArguments:
             raise InputError(f"dynamics_ov_circuits needs {' and '.join(missing)} in dynamics_modules")
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
-    def callbacks(self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor) -> list[DynamicsCallback]:
-        """The callbacks of weights and, on the first held-out blocks (R, T + 1), of activations and attention."""
+    def callbacks(
+        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor, query: QueryObjective | None
+    ) -> list[DynamicsCallback]:
+        """The callbacks of weights and, on held-out blocks (R, T + 1), of activations, attention and gradients.
+
+        Without `query` there are no gradients of the query loss.
+        """
         modules = self.modules(model)
         ov_circuits = self.ov_circuits(modules)
         heads = model.config.num_attention_heads if ov_circuits else 1
@@ -74,6 +82,12 @@ class MeasureArguments:
             probe = held_out[: self.dynamics_probe_rows, :-1]
             callbacks.append(ActivationsCallback(dynamics, modules, probe, self.dynamics_probe_tokens))
             callbacks.append(AttentionEntropyCallback(dynamics, probe))
+        if self.dynamics_gradients:
+            width = model.config.hidden_size
+            episodes = query.draw(held_out, width) if query else []
+            inner = query.inner if query else InnerLoop()
+            gradient_probe = GradientProbe(first_blocks(held_out, width), episodes)
+            callbacks.append(GradientSpectraCallback(dynamics, modules, gradient_probe, inner))
         return callbacks
 
 
@@ -82,7 +96,6 @@ class DynamicsArguments(MeasureArguments):
     """Arguments of learning dynamics during training."""
 
     dynamics_steps: int = HfArg(default=100, help="Steps between two measurements of learning dynamics (0: never).")
-    dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of next-token and query loss separately.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,16 +114,10 @@ def add_dynamics(
 
     The first held-out blocks (R, T + 1) are the probe.
     """
-    args = trainer.args
-    file = DynamicsFile(Path(args.output_dir, DYNAMICS_FILE))
+    file = DynamicsFile(Path(trainer.args.output_dir, DYNAMICS_FILE))
     dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
-    callbacks = arguments.callbacks(dynamics, trainer.model, held_out)
-    if arguments.dynamics_gradients:
-        # A compiled backward pass runs only once, and fp16 scales the losses after the watcher has seen them.
-        separable = not (args.compile_backbone or args.fp16)
-        gradients = GradientSpectraCallback(dynamics, arguments.modules(trainer.model), separable)
-        trainer.loss_watchers.append(gradients.before_backward)
-        callbacks.append(gradients)
+    query = QueryObjective.of_model(trainer.model, trainer.processing_class)
+    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, query)
     for callback in callbacks:
         trainer.add_callback(callback)
     trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))

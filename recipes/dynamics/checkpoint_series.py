@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.loading import load_pretrained
+from ...trainers.meta.meta_model import PicoForMetaCausalLM
 from ...trainers.runs.checkpoints import numbered
 
 
@@ -90,8 +91,19 @@ class Checkpoint:
             options: dict[str, Any] = {"subfolder": self.subfolder, "dtype": torch.float32}
             if not keep_download:
                 options["cache_dir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="pico-maml-"))
-            model = load_pretrained(AutoModelForCausalLM, self.path, self.revision, **options)
-            yield model.to(PartialState().device)
+            yield self._load(options).to(PartialState().device)
+
+    def _load(self, options: dict[str, Any]) -> PreTrainedModel:
+        """Load the model, with the head for episodes if the checkpoint has one."""
+        config = load_pretrained(AutoConfig, self.path, self.revision, **options)
+        if "meta_head" in config.to_dict():
+            model, info = load_pretrained(
+                PicoForMetaCausalLM, self.path, self.revision, output_loading_info=True, **options
+            )
+            # An export has the head in its configuration, but not its weights.
+            if not info["missing_keys"]:
+                return model
+        return load_pretrained(AutoModelForCausalLM, self.path, self.revision, **options)
 
 
 def step_of(name: str, default: int | None = None) -> int:

@@ -13,11 +13,12 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel, TrainerState
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ...callbacks import Dynamics, DynamicsFile, Row, Source, load_dynamics, measure_source, perplexity_rows
+from ...callbacks.measures import QueryObjective
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import load_tokenizer
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> list[int]:
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
     print(f"text: {text}", flush=True)
-    series = Series(output, measures, texts, output_args.batch_size)
+    series = Series(output, measures, texts, output_args.batch_size, tokenizer)
     todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
@@ -104,8 +105,16 @@ class Series:
     `texts` holds held-out text by source; the first blocks of `""` are the probe.
     """
 
-    def __init__(self, output: Path, measures: MeasureArguments, texts: dict[str, Source], batch_size: int) -> None:
+    def __init__(
+        self,
+        output: Path,
+        measures: MeasureArguments,
+        texts: dict[str, Source],
+        batch_size: int,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
         self.output, self.measures, self.texts, self.batch_size = output, measures, texts, batch_size
+        self.tokenizer = tokenizer
         self.file = DynamicsFile(output / DYNAMICS_FILE)
         self.done: set[int] = set()
         if self.file.path.exists():
@@ -117,12 +126,14 @@ class Series:
     def measure(self, model: PreTrainedModel, step: int, tokens: int) -> list[Row]:
         """Measure a checkpoint and save the results; the curves come last, so that a step in them is complete."""
         dynamics = Dynamics(self.file, 1, lambda: tokens, lambda values: None)
-        callbacks = self.measures.callbacks(dynamics, model, self.texts[""].blocks)
+        query = QueryObjective.of_model(model, self.tokenizer)
+        callbacks = self.measures.callbacks(dynamics, model, self.texts[""].blocks, query)
         state = TrainerState(global_step=step)
         rows: list[Row] = []
         spectra: dict[str, Tensor] = {}
         for callback in callbacks:
-            callback.load_reference(dict(self.reference))
+            if self.reference:
+                callback.load_reference(dict(self.reference))
             rows += callback.measure(model, state)
             spectra |= callback.singular_values(step)
         for name, text in self.texts.items() if self.batch_size else ():

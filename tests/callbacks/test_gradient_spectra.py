@@ -1,109 +1,126 @@
-"""Gradients of each objective, compared with a backward pass of that loss alone."""
+"""Gradients of both objectives while a model trains: the same probe at every step, and no trace in the run."""
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_run import trainer
-from torch.nn import functional as F
 
-from pico_maml.callbacks import Dynamics, DynamicsFile, GradientSpectraCallback, load_dynamics
-from pico_maml.callbacks.measures import select_modules, singular_values
+from pico_maml.callbacks import GradientSpectraCallback, load_dynamics
+from pico_maml.callbacks.measures import objective_gradients, singular_values
+from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
 
-MODULES = ["attention.v_proj", "swiglu.w_2"]
-
-
-def plain_loss(hidden, head, targets, num_items_in_batch=None):
-    """Next-token loss that allows a second backward pass, unlike the fused one."""
-    return F.cross_entropy(head(hidden).flatten(0, 1), targets.flatten())
+RELATIONS = {"gradient_norm", "gradient_cosine"}
 
 
-class Losses:
-    """Computes the gradient of each loss with a backward pass of its own."""
-
-    def __init__(self, modules, callback) -> None:
-        self.callback = callback
-        self.weights = [selected.weight for selected in modules]
-        self.sums: dict[str, list] = {}
-
-    def __call__(self, losses) -> None:
-        self.callback.objective = None  # its hooks must ignore these passes
-        for name, loss in losses.items():
-            gradients = torch.autograd.grad(loss, self.weights, retain_graph=True, allow_unused=True)
-            before = self.sums.get(name, [0] * len(gradients))
-            self.sums[name] = [a + (0 if b is None else b) for a, b in zip(before, gradients, strict=True)]
+@pytest.fixture
+def rows(blocks):
+    return torch.as_tensor(blocks[-60:]["input_ids"]).long()
 
 
-def watched(model, blocks, tokenizer, tmp_path, separable=True, every=2, **changes):
-    run = trainer(model, blocks, tokenizer, tmp_path, gradient_accumulation_steps=4, **changes)
-    modules = select_modules(run.model, MODULES)
-    dynamics = Dynamics(DynamicsFile(tmp_path / "learning_dynamics.jsonl"), every, lambda: 7, run.record)
-    callback = GradientSpectraCallback(dynamics, modules, separable)
-    run.add_callback(callback)
-    run.loss_watchers.append(callback.before_backward)
-    return run, modules, callback
+def measured(model, blocks, tokenizer, folder, rows, every=2, checkpoint=None, **changes):
+    """A run that measures nothing but gradients and weights, and its callback."""
+    run = trainer(model, blocks, tokenizer, folder, **{"gradient_accumulation_steps": 4, **changes})
+    options = DynamicsArguments(
+        dynamics_steps=every, dynamics_probe_rows=0, dynamics_modules=["attention.v_proj", "swiglu.w_2"]
+    )
+    add_dynamics(run, options, rows, checkpoint)
+    (callback,) = (c for c in run.callback_handler.callbacks if isinstance(c, GradientSpectraCallback))
+    return run, callback
+
+
+def gradient_rows(folder):
+    frame = load_dynamics(folder)
+    return frame[(frame.objective != "") | frame.quantity.isin(RELATIONS)]
+
+
+def test_values_do_not_depend_on_what_a_step_drew(model, blocks, tokenizer, tmp_path, rows):
+    run, _ = measured(model, blocks, tokenizer, tmp_path, rows, every=1, learning_rate=0.0, max_steps=5)
+    run.train()
+    episodes = [entry["episodes"] for entry in run.state.log_history if "episodes" in entry]
+    assert len({after - before for before, after in zip([0, *episodes], episodes, strict=False)}) > 1
+    frame = gradient_rows(tmp_path)
+    keys = ["quantity", "objective", "module", "layer"]
+    counts = frame.groupby(keys).value.agg(["size", "nunique"])
+    assert (counts["size"] == 6).all(), "the untrained model and each of five steps"
+    assert (counts["nunique"] == 1).all(), "the weights do not change at a learning rate of 0"
+    assert len(counts) == 2 * 2 * 2 * 2 + 3  # objectives, quantities, modules, layers; norms and cosine
+
+
+def test_rows_are_of_the_gradients_on_the_probe(model, blocks, tokenizer, tmp_path, rows):
+    run, callback = measured(model, blocks, tokenizer, tmp_path, rows, max_steps=2)
+    run.train()
+    gradients = objective_gradients(run.model, callback.probe.losses(callback.inner))
+    spectra = callback.singular_values(2)
+    assert len(spectra) == 2 * 2 * 2
+    for objective, own in gradients.items():
+        for layer in (0, 1):
+            expected = singular_values(own[f"pico_decoder.layers.{layer}.swiglu.w_2.weight"])
+            torch.testing.assert_close(spectra[f"{objective}_gradient/{layer}/swiglu.w_2"], expected)
+    assert callback.singular_values(1) == {}
+    vectors = {
+        objective: torch.cat([own[name].flatten() for name, _ in run.model.named_parameters() if "decoder" in name])
+        for objective, own in gradients.items()
+    }
+    last = gradient_rows(tmp_path).query("step == 2").set_index(["quantity", "objective"]).value
+    for objective, vector in vectors.items():
+        assert last["gradient_norm", objective] == pytest.approx(float(vector.norm()), rel=1e-5)
+    cosine = torch.cosine_similarity(vectors["next_token"], vectors["query"], dim=0)
+    assert last["gradient_cosine", ""] == pytest.approx(float(cosine), abs=1e-5)
+    (log,) = (entry for entry in run.state.log_history if "gradient_cosine" in entry)
+    assert log["step"] == 2
+    assert log["gradient_norm/query"] == pytest.approx(last["gradient_norm", "query"], rel=1e-5)
+
+
+def test_run_without_episodes_has_no_query_gradient(model, blocks, tokenizer, tmp_path, rows):
+    run, _ = measured(model, blocks, tokenizer, tmp_path, rows, hybrid_ratio=0.0, max_steps=3)
+    run.train()
+    frame = gradient_rows(tmp_path)
+    assert set(frame.objective) == {"next_token"}
+    assert set(frame.quantity) == {"effective_rank", "proportional_effective_rank", "gradient_norm"}
+    assert sorted(set(frame.step)) == [0, 2, 3]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {},
-        {"hybrid_mode": "add"},
-        {"hybrid_mode": "add", "query_loss_weight": 0.01, "activation_checkpointing": True},
+        {"hybrid_mode": "add", "first_order": False},
         {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous"},
-        {"first_order": False, "hybrid_mode": "add"},
+        {"activation_checkpointing": True, "bf16": True},
+        pytest.param({"compile_backbone": True}, marks=pytest.mark.slow),
     ],
-    ids=["replaced", "added", "small weight, checkpointing", "stream", "second order"],
+    ids=["replaced", "added, second order", "stream", "checkpointing in bf16", "compiled"],
 )
-def test_each_objective_has_the_gradient_of_its_own_loss(model, blocks, tokenizer, tmp_path, changes, monkeypatch):
-    for module in ("modeling_pico.modeling_pico", "trainers.meta.meta_model"):
-        monkeypatch.setattr(f"pico_maml.{module}.next_token_loss", plain_loss)
-    run, modules, callback = watched(model, blocks, tokenizer, tmp_path, max_steps=1, every=1, **changes)
-    losses = Losses(modules, callback)
-    run.loss_watchers.insert(0, losses)
-    run.train()
-    assert set(losses.sums) == {"next_token", "query"}
-    spectra = callback.singular_values(1)
-    assert len(spectra) == 2 * len(modules)
-    for name, gradients in losses.sums.items():
-        for selected, gradient in zip(modules, gradients, strict=True):
-            separated = spectra[f"{name}_gradient/{selected.layer}/{selected.name}"]
-            expected = singular_values(gradient)
-            # A gradient separated from a sum has the rounding error of the larger part.
-            torch.testing.assert_close(separated, expected, rtol=1e-3, atol=2e-6 * float(expected[0].clamp(min=0.1)))
-    frame = load_dynamics(tmp_path)
-    assert set(frame.objective) == {"next_token", "query"}
-    assert set(frame.quantity) == {"effective_rank", "proportional_effective_rank"}
-    assert frame.step.eq(1).all()
-
-
-def test_an_objective_absent_from_the_step_has_no_rows(model, blocks, tokenizer, tmp_path):
-    run, _, callback = watched(model, blocks, tokenizer, tmp_path, hybrid_ratio=0.0, max_steps=3)
-    run.train()
-    frame = load_dynamics(tmp_path)
-    assert set(frame.objective) == {"next_token"}
-    assert sorted(set(frame.step)) == [2, 3], "none before the first step"
-    assert not callback.sums, "nothing is kept"
-    assert not any(p._backward_hooks for p in run.model.parameters())
-    logs = [entry for entry in run.state.log_history if "effective_rank/next_token/swiglu.w_2" in entry]
-    assert [entry["step"] for entry in logs] == [2, 3]
-
-
-def test_inseparable_losses_are_measured_as_a_sum(model, blocks, tokenizer, tmp_path):
-    run, *_ = watched(model, blocks, tokenizer, tmp_path, separable=False, max_steps=1, hybrid_mode="add")
-    run.train()
-    assert set(load_dynamics(tmp_path).objective) == {"next_token", "sum"}
-
-
-@pytest.mark.parametrize("mode", ["replace", "add"])
-def test_measuring_gradients_leaves_the_weights_bitwise_equal(model, blocks, tokenizer, tmp_path, mode):
+def test_measuring_gradients_leaves_the_weights_bitwise_equal(model, blocks, tokenizer, tmp_path, rows, changes):
     initial = {name: p.clone() for name, p in model.state_dict().items()}
-    run, *_ = watched(model, blocks, tokenizer, tmp_path / "with", max_steps=4, every=1, hybrid_mode=mode)
+    changes = {"max_steps": 3, "head_dropout": 0.1, **changes}
+    run, _ = measured(model, blocks, tokenizer, tmp_path / "with", rows, every=1, **changes)
     run.train()
     run.save_model(tmp_path / "with")
+    assert {"next_token", "query"} <= set(load_dynamics(tmp_path / "with").objective)
     model.load_state_dict(initial)
-    plain = trainer(model, blocks, tokenizer, tmp_path / "without", gradient_accumulation_steps=4, hybrid_mode=mode)
+    plain = trainer(model, blocks, tokenizer, tmp_path / "without", gradient_accumulation_steps=4, **changes)
     plain.train()
     plain.save_model(tmp_path / "without")
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("with", "without"))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_resumed_run_keeps_its_probe(model, blocks, tokenizer, tmp_path, rows, caplog):
+    changes = {"max_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    run, callback = measured(model, blocks, tokenizer, tmp_path, rows, **changes)
+    run.train()
+    checkpoint = tmp_path / "checkpoint-2"
+    _, resumed = measured(model, blocks, tokenizer, tmp_path, rows[20:], checkpoint=checkpoint, **changes)
+    assert torch.equal(resumed.probe.blocks, rows[:3])
+    assert resumed.probe.tensors().keys() == callback.probe.tensors().keys()
+    assert "earlier version" not in caplog.text
+
+
+def test_gradients_of_an_earlier_versions_run_are_not_continued(model, blocks, tokenizer, tmp_path, rows, caplog):
+    run, callback = measured(model, blocks, tokenizer, tmp_path, rows)
+    callback.load_reference({"0/attention.v_proj": torch.zeros(2, 2)})
+    assert callback.measure(run.model, run.state) == []
+    assert callback.reference() == {}
+    assert "gradients are not measured any more: this run was started by an earlier version" in caplog.text

@@ -56,6 +56,31 @@ def test_one_step_of_four_micro_batches_equals_one_of_the_same_rows(model, block
     assert loss == pytest.approx(same_loss, abs=1e-5)
 
 
+@pytest.mark.parametrize("max_grad_norm", [0.0, 1e-3, 1.2, 1e3])
+def test_clipped_steps_is_the_share_of_steps_whose_gradient_was_longer(
+    model, blocks, tokenizer, tmp_path, max_grad_norm
+):
+    for name, every in (("each", 1), ("all", 6)):
+        run = trainer(
+            copy.deepcopy(model),
+            blocks,
+            tokenizer,
+            tmp_path / name,
+            max_steps=6,
+            logging_steps=every,
+            max_grad_norm=max_grad_norm,
+        )
+        run.train()
+    (log,) = (entry for entry in metrics(tmp_path / "all") if "grad_norm" in entry)
+    if max_grad_norm == 0:
+        assert "clipped_steps" not in log
+        return
+    norms = [entry["grad_norm"] for entry in metrics(tmp_path / "each") if "grad_norm" in entry]
+    share = sum(norm > max_grad_norm for norm in norms) / 6
+    assert log["clipped_steps"] == pytest.approx(share)
+    assert (0 < share < 1) == (max_grad_norm == 1.2)
+
+
 def reference_gradient(model, head, micro_batches, tokenizer, words, args, pool_blocks):
     """Gradient of a mixed step by its definition: the mean of next-token and FOMAML query gradients."""
     model, head = copy.deepcopy(model), copy.deepcopy(head)

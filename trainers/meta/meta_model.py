@@ -22,16 +22,6 @@ from .inner_loop import MetaHead, MetaHeadLayer
 FOMAML = InnerLoop()
 
 
-class Objectives:
-    """The weighted terms of a loss by objective.
-
-    DDP searches dicts and dataclasses for tensors and would join their graphs, so this is a class of its own.
-    """
-
-    def __init__(self, losses: dict[str, Tensor]) -> None:
-        self.losses = losses
-
-
 @dataclass
 class EpisodeOutput(ModelOutput):
     """Losses and metrics of a micro-batch with an episode.
@@ -40,7 +30,6 @@ class EpisodeOutput(ModelOutput):
         loss: the next-token loss of this rank's rows, if any, plus the weighted query loss, which is the same on
             every rank.
         next_token_loss: mean cross-entropy in nats a token of this rank's rows, or None.
-        objectives: the terms of `loss`: `next_token`, `query` or both.
         states: (B, T, D) last hidden states of `input_ids`, detached, or None.
         metrics: a sum and a count for each name, the same on every rank: `query_loss`, `query_accuracy_before` (with
             phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their difference), `prototype_accuracy` (nearest
@@ -51,7 +40,6 @@ class EpisodeOutput(ModelOutput):
 
     loss: Tensor | None = None
     next_token_loss: Tensor | None = None
-    objectives: Objectives | None = None
     states: Tensor | None = None
     metrics: Metrics | None = None
 
@@ -142,13 +130,13 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         """
         if episode is None and not keep_states:
             return super().forward(input_ids, attention_mask, position_ids, shift_labels=shift_labels, **kwargs)
-        output, losses, states = EpisodeOutput(), {}, None
+        output, losses, states = EpisodeOutput(), [], None
         if input_ids is not None:
             states = self.pico_decoder(input_ids, attention_mask, position_ids, use_cache=False).last_hidden_state
             output.states = states.detach() if keep_states else None
             if shift_labels is not None:
-                losses["next_token"] = next_token_loss(states, self.de_embedding_proj, shift_labels)
-                output.next_token_loss = losses["next_token"].detach()
+                losses.append(next_token_loss(states, self.de_embedding_proj, shift_labels))
+                output.next_token_loss = losses[0].detach()
         if episode is not None:
             if support_features is None:
                 support, query = self.encode(episode, inner.needs_support_gradient)
@@ -158,9 +146,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
                 query = on_all_ranks(read_states(states, episode.query, rank() * len(states)))
                 support = support_features
             query_loss, output.metrics = self.query_loss(episode, support, query, inner, dropout_seed)
-            losses["query"] = query_weight * query_loss
+            losses.append(query_weight * query_loss)
         if losses:
-            output.objectives, output.loss = Objectives(losses), reduce(torch.add, losses.values())
+            output.loss = reduce(torch.add, losses)
         return output
 
     def query_loss(

@@ -107,6 +107,31 @@ CHARTS = (
     ),
     Chart("tokens_per_second", "Throughput", "tokens a second", "Tokens a second, with the time of evaluations."),
     Chart("grad_norm", "Gradient norm", "2-norm", "Outer gradient of both objectives, before clipping.", log=True),
+    Chart(
+        "clipped_steps",
+        "Clipped steps",
+        "share of steps",
+        "Steps since the last log whose gradient was longer than max_grad_norm and was shortened to it.",
+        percent=True,
+    ),
+    Chart(
+        "gradient_norm",
+        "Gradient norm of each objective",
+        "2-norm",
+        "Gradients of the decoder on the same held-out text at every step. Where both are added, the longer one "
+        "decides the direction, and clipping shortens both by the same factor.",
+        (
+            Series("gradient_norm/next_token", "next-token loss"),
+            Series("gradient_norm/query", "query loss of episodes", "dash"),
+        ),
+        log=True,
+    ),
+    Chart(
+        "gradient_cosine",
+        "Cosine of the gradients of both objectives",
+        "cosine",
+        "Above 0 a small step against one gradient lowers the other loss too, below 0 it raises it; at 0 neither.",
+    ),
 )
 
 
@@ -138,6 +163,8 @@ QUANTITIES = (
     Quantity("attention_entropy_normalised", "Attention entropy, normalised", "share of maximum", on_card=True),
     Quantity("attention_entropy", "Attention entropy (nats)", phases=True),
     Quantity("cka", "Linear CKA with an earlier checkpoint", phases=True, on_card=True),
+    Quantity("gradient_norm", "Norm"),
+    Quantity("gradient_cosine", "Cosine of the gradients of both objectives"),
     Quantity("perplexity", "Perplexity by source"),
     Quantity("mean_text_perplexity", "Mean perplexity of the texts, by source"),
     Quantity("bits_per_byte", "Bits per byte by source"),

@@ -1,5 +1,7 @@
 """Learning dynamics of checkpoint series that this package did not train."""
 
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
@@ -61,7 +63,9 @@ def test_decoders_of_transformers_are_measured(family, corpus, tmp_path, capsys)
     weight = model.get_submodule(name).weight.detach().double()
     p = torch.linalg.svdvals(weight)
     p = p / p.sum()
-    found = frame[(frame.quantity == "proportional_effective_rank") & (frame.step == 200) & (frame.layer == 1)]
+    ranks = frame[(frame.quantity == "proportional_effective_rank") & (frame.step == 200) & (frame.layer == 1)]
+    assert set(ranks.objective) == {"", "next_token"}
+    found = ranks[ranks.objective == ""]
     value = found.set_index("module").value[name.split(".", 3)[-1]]
     assert value == pytest.approx(float((-(p * p.log()).sum()).exp() / len(p)), rel=1e-5)
 
@@ -91,6 +95,20 @@ def test_interrupted_series_continues_with_the_same_result(family, corpus, tmp_p
     assert frame.query("quantity == 'cka' and step == 0").value.max() < 0.99
 
 
+def test_series_of_an_earlier_version_continues_without_gradients(family, corpus, tmp_path):
+    folder, modules = family
+    series = ["--tokenizer", str(folder / "step0"), "--subfolders", "step0"]
+    old, new = tmp_path / "old", tmp_path / "new"
+    dynamics.main(arguments(folder, old, corpus, modules, *series, "--dynamics_gradients", "false"))
+    recorded = json.loads((old / "arguments.json").read_text())
+    del recorded["dynamics_gradients"]  # which earlier versions did not have
+    (old / "arguments.json").write_text(json.dumps(recorded))
+    for output in (old, new):
+        dynamics.main(arguments(folder, output, corpus, modules, *series, "step200"))
+    assert set(load_dynamics(old).objective) == {""}
+    assert set(load_dynamics(new).objective) == {"", "next_token"}
+
+
 def test_folder_of_a_run_is_no_output_folder(pretrained, held_out):
     before = (pretrained / "learning_dynamics.jsonl").read_bytes()
     with pytest.raises(InputError, match="was started with other arguments"):
@@ -102,11 +120,13 @@ def test_checkpoints_of_a_run_give_the_values_of_the_run(pretrained, held_out, t
     argv = ["--model", str(pretrained), "--output_dir", str(tmp_path / "out"), *held_out, "--dynamics_ov_circuits"]
     assert dynamics.main(argv) == [2, 4]
     frame, own = load_dynamics(tmp_path / "out"), load_dynamics(pretrained)
-    keys = ["quantity", "module", "layer", "head"]
+    keys = ["quantity", "objective", "module", "layer", "head"]
     last = frame[frame.step == 4].set_index(keys).value
-    own = own[(own.step == 4) & (own.objective == "")].set_index(keys).value
+    own = own[own.step == 4].set_index(keys).value
     shared = own.index.intersection(last.index)
-    assert {"perplexity", "bits_per_byte", "effective_rank", "attention_entropy"} <= set(shared.get_level_values(0))
+    quantities = {"perplexity", "bits_per_byte", "effective_rank", "attention_entropy", "gradient_cosine"}
+    assert quantities <= set(shared.get_level_values(0))
+    assert {("gradient_norm", "query"), ("effective_rank", "query")} <= {key[:2] for key in shared}
     compared = [key for key in shared if key[0] != "cka"]  # whose references differ
     assert last[compared].tolist() == pytest.approx(own[compared].tolist(), rel=1e-4)
 

@@ -30,7 +30,9 @@ def test_run_measures_every_quantity_at_its_steps(measured):
     ranks = {f"{kind}{share}effective_rank" for kind in ("", "activation_") for share in ("", "proportional_")}
     head = {f"head_weight_{name}" for name in ("mean", "std", "norm", "norm_adapted")}
     entropies = {"attention_entropy", "attention_entropy_normalised"}
-    assert set(frame.quantity) == {*ranks, *head, *entropies, "cka", "perplexity", "bits_per_byte"}
+    relations = {"gradient_norm", "gradient_cosine"}
+    assert set(frame.quantity) == {*ranks, *head, *entropies, *relations, "cka", "perplexity", "bits_per_byte"}
+    assert set(frame[frame.objective == "query"].step) == {0, 2, 4, 6}
     assert set(frame[frame.quantity == "cka"].step) == {0, 2, 4, 6}
     assert set(frame[frame.quantity == "perplexity"].step) == {0, 3, 6}
     assert set(frame.module) == {

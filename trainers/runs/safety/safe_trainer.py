@@ -141,7 +141,7 @@ class SafeTrainer(Trainer):
             self.metrics_file.append(self.state.log_history[-1])
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """The gradient norm; here all processes decide together whether to update and whether to stop."""
+        """The gradient norm, as a tensor; here all processes decide together whether to update and whether to stop."""
         norm = super()._get_grad_norm(model, grad_norm)
         whole = norm.full_tensor() if isinstance(norm, DTensor) else torch.as_tensor(norm, device=self.args.device)
         *judged, asked = sums([*self.guard.on_this_process(whole), float(self.preemption.asked)])
@@ -156,7 +156,7 @@ class SafeTrainer(Trainer):
         if asked and self.state.global_step + 1 < self.state.max_steps:
             self.preempted = True
             self.control.should_save = self.control.should_training_stop = True
-        return norm
+        return whole
 
     def _stop(self, why: str) -> None:
         """Save the batch, log, and raise InputError, because too many updates were skipped."""
