@@ -36,12 +36,23 @@ class Source(NamedTuple):
     blocks: Tensor  #: (R, T + 1) token ids, of which T are predicted
     text_bytes: int  #: UTF-8 bytes of the predicted text
     texts: Sequence[Tensor] = ()  #: (L,) token ids of each text, for `mean_text_perplexity`
+    documents: Tensor | None = None  #: (R, T + 1) document of each token id, for episodes
 
     @classmethod
-    def from_blocks(cls, blocks: Tensor, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Tensor] = ()) -> "Source":
+    def from_blocks(
+        cls,
+        blocks: Tensor,
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[Tensor] = (),
+        documents: Tensor | None = None,
+    ) -> "Source":
         """Count the bytes; a character split between two blocks is counted approximately."""
         decoded = tokenizer.batch_decode(blocks[:, 1:].tolist(), skip_special_tokens=True)
-        return cls(blocks, sum(len(text.encode(errors="replace")) for text in decoded), texts)
+        return cls(blocks, sum(len(text.encode(errors="replace")) for text in decoded), texts, documents)
+
+    def for_episodes(self) -> tuple[Tensor, Tensor | None]:
+        """The (R, T) token ids that a model reads, and the document of each."""
+        return self.blocks[:, :-1], None if self.documents is None else self.documents[:, :-1]
 
 
 def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> HeldOut:

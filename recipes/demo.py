@@ -65,11 +65,14 @@ def summary(
     if adapted is not None:
         curve = adapted["trained"] or adapted["fresh"]
         head = "trained head" if adapted["trained"] else "fresh head"
+        any_documents = pretrained["adaptation_any_documents"]
+        any_document = (any_documents["trained"] or any_documents["fresh"])[-1]["mean"]
         lines += [
             "On episodes of held-out words, before and after the inner loop",
             f"  query accuracy         {curve[0]['mean']:>8.1%}  ->  {curve[-1]['mean']:.1%} ({head})",
             f"    for comparison: chance {adapted['chance']:.1%}, fresh head {adapted['fresh'][-1]['mean']:.1%}, "
             f"class prototypes {adapted['prototypes']['mean']:.1%}",
+            f"    {head} with support from any document, the query's own too: {any_document:.1%}",
         ]
     lines += [
         f"NER on invented sentences, test F1 {entities['f1']:.2f} ({entities['support']} entities)",

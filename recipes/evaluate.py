@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.hf_argparser import HfArg
@@ -21,7 +20,7 @@ from ..trainers.checks import check_at_least, check_choice
 from ..trainers.corpus import WordTable, load_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
-from ..trainers.meta.episode_config import EpisodeConfig
+from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.json_files import write_json
@@ -59,6 +58,11 @@ class EvaluateArguments:
     )
     held_out_rule: str | None = HfArg(
         default=None, help="What is held out: form, stem:LANGUAGE or id (unset: as in training; id without a record)."
+    )
+    episode_documents: str | None = HfArg(
+        default=None,
+        help="Support and query of a word come from different documents, any, or blocks apart "
+        "(unset: different, with the figures of any beside them).",
     )
     meta_algorithm: str | None = HfArg(default=None, help="maml, proto-maml or protonet.")
     inner_steps: int | None = HfArg(default=None, help="SGD steps of the inner loop.")
@@ -106,13 +110,12 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     results["text"] = asdict(text) | {"blocks": len(blocks), "all_blocks": every}
     results |= measure_perplexity(model, held_out, sources, args.batch_size)
     if args.episodes > 0:
-        adaptations = [evaluate_shape(args, model, blocks[:, :-1], tokenizer, shape, trained_head) for shape in shapes]
-        print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
-        available = ", ".join(map(str, sorted({adaptation.words_available for adaptation in adaptations})))
-        print(f"words that can be classes: {available}; words held out by: {shapes[0].held_out_rule}")
-        print(adaptation_table(adaptations))
-        results |= {"words": args.words, "adaptation": [asdict(adaptation) for adaptation in adaptations]}
-        results["episode"] = shapes[0].episode_settings()
+        results |= {"words": args.words, "episode": shapes[0].episode_settings()}
+        results["adaptation"] = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
+        if args.episode_documents is None:
+            shapes = [shape.with_documents("any") for shape in shapes]
+            any_documents = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
+            results["adaptation_any_documents"] = any_documents
     if args.output_file is not None:
         write_json(Path(args.output_file), results)
     return results
@@ -135,12 +138,31 @@ def measure_perplexity(
     return results | ({"sources": by_source} if by_source else {})
 
 
+def measure_adaptation(
+    args: EvaluateArguments,
+    model: PicoForMetaCausalLM,
+    held_out: Source,
+    tokenizer: PreTrainedTokenizerBase,
+    shapes: list[EpisodeConfig],
+    trained_head: bool,
+) -> list[dict[str, Any]]:
+    """Measure and print the accuracy of adaptation to episodes of each shape, drawn from held-out text."""
+    adaptations = [evaluate_shape(args, model, held_out, tokenizer, shape, trained_head) for shape in shapes]
+    print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
+    print(f"support and query of a word come from: {SEPARATION[shapes[0].episode_documents]}")
+    available = ", ".join(map(str, sorted({adaptation.words_available for adaptation in adaptations})))
+    print(f"words that can be classes: {available}; words held out by: {shapes[0].held_out_rule}")
+    print(adaptation_table(adaptations))
+    return [asdict(adaptation) for adaptation in adaptations]
+
+
 def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeConfig]:
     """Each shape of episode to run: the given settings, for unset ones those of the checkpoint's training."""
     known = {f.name for f in fields(EpisodeConfig)}
     # A model that was trained without episodes may have no mask token, which the other readouts need.
     # Checkpoints without a rule were saved when words were held out by their ids.
     own = {"held_out_rule": "id"} | (config.to_dict().get("episode") or {"readout": "previous"})
+    own["episode_documents"] = "different"  # also for episodes that training drew otherwise
     given = {name: value for name, value in asdict(args).items() if name in known and value not in (None, [])}
     trained_on_words = own.get("hybrid_ratio", 0) > 0 and args.words != "all"
     if trained_on_words and given.get("held_out_rule", own["held_out_rule"]) != own["held_out_rule"]:
@@ -162,12 +184,12 @@ def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeC
 def evaluate_shape(
     args: EvaluateArguments,
     model: PicoForMetaCausalLM,
-    pool: torch.Tensor,
+    held_out: Source,
     tokenizer: PreTrainedTokenizerBase,
     shape: EpisodeConfig,
     trained_head: bool,
 ) -> Adaptation:
-    """Run the episodes of one shape on windows of the held-out text `pool` (R, T)."""
+    """Run the episodes of one shape on windows of held-out text."""
     mask_id = tokenizer.mask_token_id
     if mask_id >= model.config.vocab_size and shape.readout != "previous":
         raise InputError(f"the model has no embedding of a mask, which readout {shape.readout} needs: give previous")
@@ -175,7 +197,10 @@ def evaluate_shape(
     if args.words != "all":
         words = words.split(shape.held_out_words)[args.words == "held_out"]
     try:
-        return evaluate_adaptation(model, pool, words, mask_id, shape, args.episodes, args.seed, trained_head)
+        blocks, documents = held_out.for_episodes()
+        return evaluate_adaptation(
+            model, blocks, words, mask_id, shape, args.episodes, args.seed, trained_head, documents
+        )
     except InputError as error:
         hint = "; or raise eval_blocks or eval_fraction, give --words all, or set episodes to 0"
         raise InputError(f"{args.words} words of held-out text: {error}{hint}") from error

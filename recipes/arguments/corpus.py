@@ -7,8 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from datasets import Dataset
 from huggingface_hub import snapshot_download
 from torch import Tensor
@@ -18,7 +16,7 @@ from transformers.hf_argparser import HfArg
 from ...callbacks import Source
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
-from ...trainers.corpus import BlockStream, first_texts, load_documents, make_blocks, split_held_out
+from ...trainers.corpus import BlockStream, first_blocks, first_texts, load_documents, make_blocks, split_held_out
 from ...trainers.corpus.documents import Documents
 
 MAX_SOURCES = 200
@@ -126,23 +124,26 @@ class CorpusArguments(SourceArguments):
         """Blocks to train on; the seed decides the order of a shuffled stream."""
         return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
 
-    def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> Tensor:
-        """Up to `eval_blocks` blocks of held-out text (0: all), (R, T + 1) int64; raise InputError without any."""
+    def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[Tensor, Tensor]:
+        """Up to `eval_blocks` blocks of held-out text (0: all), and the document of each id; both (R, T + 1) int64.
+
+        Raises InputError if there is none.
+        """
         try:
             blocks = make_blocks(documents, tokenizer, self.block_size, self.num_workers, repeat=False)
-            rows = [row["input_ids"] for row in islice(iter(blocks), self.eval_blocks or None)]
+            rows = list(islice(iter(blocks), self.eval_blocks or None))
         except InputError as error:
             raise InputError(f"held-out text: {error}, or raise eval_fraction") from error
         if not rows:
             raise InputError(f"eval_fraction {self.eval_fraction} holds out no document: raise it or add documents")
-        return torch.as_tensor(np.stack(rows), dtype=torch.long)
+        return first_blocks(rows, len(rows))
 
     def held_out(self, documents: Documents, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> Source:
         """Up to `eval_blocks` blocks of held-out documents, and up to `eval_texts` of them (unset: `texts`)."""
         count = texts if self.eval_texts is None else self.eval_texts
-        blocks = self.held_out_blocks(documents, tokenizer)
+        blocks, numbers = self.held_out_blocks(documents, tokenizer)
         first = first_texts(documents, tokenizer, count, self.block_size) if count else []
-        return Source.from_blocks(blocks, tokenizer, first)
+        return Source.from_blocks(blocks, tokenizer, first, numbers)
 
     def sources(self, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> dict[str, Source]:
         """Each source whose perplexity is measured by itself, by its name (see `held_out`).

@@ -41,7 +41,8 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         _, words = words.split(training.held_out_words)
     if args.run.eval_episodes > 0:
         try:
-            training.check_pool(held_out.blocks[:, :-1], tokenizer.mask_token_id, words)
+            pool, numbers = held_out.for_episodes()
+            training.with_documents("different").check_pool(pool, tokenizer.mask_token_id, words, numbers)
         except InputError as error:
             hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
             raise InputError(f"held-out words of held-out text: {error}; {hint}") from error

@@ -12,26 +12,42 @@ from .corpus import Corpus
 
 def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
     """Results of the trained model, beside the adaptation of the untrained one."""
-    before = after = None
+    before = after = any_documents = None
     if args.run.eval_episodes > 0:
         # The untrained model is made again here, so that training need not wait for its evaluation.
         untrained = args.model.model(corpus.tokenizer, args.training.seed)
         untrained = PicoForMetaCausalLM.from_causal_lm(untrained, args.training.seed, **args.training.head())
         before = adaptation(untrained.to(args.training.device), args, corpus)
         after = adaptation(trainer.model, args, corpus)
+        any_documents = adaptation(trainer.model, args, corpus, "any")
     return {
         "steps": trainer.state.global_step,
         **trainer.counts,
         "held_out": [entry for entry in trainer.state.log_history if "eval_perplexity" in entry],
         "adaptation_before_training": before,
         "adaptation": after,
+        "adaptation_any_documents": any_documents,
     }
 
 
-def adaptation(model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
-    """Accuracies on held-out episodes; those of the trained head only if episodes trained it."""
-    training, blocks, mask_id = args.training, corpus.held_out.blocks[:, :-1], corpus.tokenizer.mask_token_id
-    episodes, has_trained_head = args.run.eval_episodes, training.hybrid_ratio > 0
+def adaptation(
+    model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corpus, rule: str = "different"
+) -> dict[str, Any]:
+    """Accuracies on held-out episodes by a rule of `episode_documents`, whichever training drew them by.
+
+    Those of the trained head are measured only if episodes trained it.
+    """
+    training, (blocks, documents) = args.training, corpus.held_out.for_episodes()
     return asdict(
-        evaluate_adaptation(model, blocks, corpus.words, mask_id, training, episodes, training.seed, has_trained_head)
+        evaluate_adaptation(
+            model,
+            blocks,
+            corpus.words,
+            corpus.tokenizer.mask_token_id,
+            training.with_documents(rule),
+            args.run.eval_episodes,
+            training.seed,
+            training.hybrid_ratio > 0,
+            documents,
+        )
     )

@@ -27,11 +27,12 @@ def watch(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus, checkpo
     if args.dynamics.dynamics_steps:
         dynamics = add_dynamics(trainer, args.dynamics, corpus.held_out.blocks, checkpoint)
     trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
-    every = int(trainer.args.eval_steps or trainer.args.logging_steps)
+    held_out, every = corpus.held_out, int(trainer.args.eval_steps or trainer.args.logging_steps)
     rows = trainer.args.per_device_eval_batch_size
-    blocks, text_bytes, texts = corpus.held_out
     trainer.add_callback(
-        PerplexityCallback(blocks, rows, every, trainer.log, text_bytes, corpus.sources, dynamics, texts)
+        PerplexityCallback(
+            held_out.blocks, rows, every, trainer.log, held_out.text_bytes, corpus.sources, dynamics, held_out.texts
+        )
     )
 
 

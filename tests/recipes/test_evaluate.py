@@ -23,6 +23,8 @@ def test_results_equal_those_of_the_run(pretrained, held_out, tmp_path, capsys):
     run = json.loads((pretrained / "results.json").read_text())
     assert results["perplexity"] == pytest.approx(run["held_out"][-1]["eval_perplexity"], rel=1e-5)
     assert results["adaptation"] == [run["adaptation"]]
+    assert results["adaptation_any_documents"] == [run["adaptation_any_documents"]]
+    assert results["episode"]["episode_documents"] == "different"
     assert json.loads(out.read_text()) == results
     without = evaluate.main([*common, "--episodes=0", "--eval_texts=0"])
     assert "mean_text_perplexity" not in without
@@ -51,6 +53,26 @@ def test_the_rule_of_held_out_words_and_their_number_are_printed_and_stored(pret
     assert f"words that can be classes: {available}; words held out by: form" in capsys.readouterr().out
     everything = evaluate.main([*arguments, "--words=all", "--held_out_rule=id"])
     assert 0.15 < available / everything["adaptation"][0]["words_available"] < 0.45, "a share of 0.3"
+
+
+def test_figures_of_different_documents_have_those_of_any_beside_them(pretrained, held_out, tmp_path, capsys):
+    # A checkpoint that was trained on episodes from any document, or has no record of it, is evaluated alike.
+    earlier = tmp_path / "earlier"
+    shutil.copytree(pretrained, earlier)
+    config = json.loads((earlier / "config.json").read_text())
+    del config["episode"]["episode_documents"]
+    (earlier / "config.json").write_text(json.dumps(config))
+    arguments = [*held_out, "--episodes=4", "--seed=42"]
+    results, of_earlier = (evaluate.main(["--model", str(model), *arguments]) for model in (pretrained, earlier))
+    printed = capsys.readouterr().out
+    assert printed.index("come from: different documents") < printed.index("come from: any documents")
+    for name in ("adaptation", "adaptation_any_documents"):
+        assert results[name] == of_earlier[name]
+    assert results["adaptation"] != results["adaptation_any_documents"]
+    alone = evaluate.main(["--model", str(pretrained), *arguments, "--episode_documents=any"])
+    assert alone["adaptation"] == results["adaptation_any_documents"]
+    assert "adaptation_any_documents" not in alone
+    assert "come from: different documents" not in capsys.readouterr().out
 
 
 def test_a_checkpoint_without_a_rule_is_evaluated_by_ids(pretrained, held_out, tmp_path):
@@ -107,6 +129,7 @@ def test_model_trained_without_episodes_has_no_trained_head(corpus, held_out, tm
         (["--held_out_words=0.6"], "training held out 0.3: the other words were classes in training"),
         (["--held_out_rule=id"], "held_out_rule is id, but training held out words by form"),
         (["--seed=-1"], "seed must be at least 0, got -1"),
+        (["--episode_documents=same"], "episode_documents must be one of different, apart, any, got 'same'"),
         (["--readout=first"], "readout must be one of mask, previous, last, got 'first'"),
     ],
 )

@@ -14,8 +14,8 @@ from ..episodes import READOUTS, RULES, Episode, count_words, sample_episode
 from ..errors import InputError
 from .episode_loss import ALGORITHMS, InnerLoop
 
-# How the windows of a word are kept apart, for messages.
-SEPARATION = {"different": " in different documents", "apart": " in pieces of the text", "any": ""}
+# Where support and query of a word come from, for messages.
+SEPARATION = {"different": "different documents", "apart": "pieces of the text", "any": "any documents"}
 
 
 @dataclass
@@ -74,6 +74,10 @@ class EpisodeConfig:
         names = {f.name for f in fields(EpisodeConfig)}
         return {name: value for name, value in vars(self).items() if name in names}
 
+    def with_documents(self, rule: str) -> "EpisodeConfig":
+        """Return these episodes with another rule `episode_documents`."""
+        return EpisodeConfig(**(self.episode_settings() | {"episode_documents": rule}))
+
     def inner_loop(self) -> InnerLoop:
         """Return the inner loop, first order."""
         return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr)
@@ -104,8 +108,8 @@ class EpisodeConfig:
         if available < self.n_way:
             raise InputError(
                 f"n_way is {self.n_way}, but a pool of {len(blocks)} blocks holds {available} words with k_shot + "
-                f"n_query = {self.k_shot + self.n_query} windows{SEPARATION[self.episode_documents]}: lower n_way or "
-                "k_shot, or use more text, a larger episode_pool or a larger word_max_frequency"
+                f"n_query = {self.k_shot + self.n_query} windows in {SEPARATION[self.episode_documents]}: lower "
+                "n_way or k_shot, or use more text, a larger episode_pool or a larger word_max_frequency"
             )
         return available
 

@@ -19,9 +19,9 @@ def meta(model) -> PicoForMetaCausalLM:
     return PicoForMetaCausalLM.from_causal_lm(model, 0, ways=5, layers=2, hidden_dim=16)
 
 
-def evaluate(meta, pool, words, episodes=12, trained_head=True, **changes):
+def evaluate(meta, pool, words, episodes=12, trained_head=True, documents=None, **changes):
     config = EpisodeConfig(**{**SHAPE, **changes})
-    return evaluate_adaptation(meta, pool, words, 2, config, episodes, seed=1, trained_head=trained_head)
+    return evaluate_adaptation(meta, pool, words, 2, config, episodes, 1, trained_head, documents)
 
 
 def test_evaluation_changes_nothing_and_repeats_with_the_same_seed(meta, pool, words):
@@ -47,6 +47,17 @@ def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, wo
     assert 3 <= adaptation.words <= 12 * 3
     assert 2 <= adaptation.documents <= len(pool)
     assert "3      2   33.3%" in adaptation_table([adaptation])
+
+
+def test_intervals_and_counts_go_by_document(meta, pool, words):
+    rows = evaluate(meta, pool, words)
+    documents = (torch.arange(len(pool)) // 12)[:, None].expand_as(pool)
+    by_document = evaluate(meta, pool, words, documents=documents)
+    assert by_document.documents <= 5 < rows.documents
+    anywhere = evaluate(meta, pool, words, documents=documents, episode_documents="any")
+    by_row = evaluate(meta, pool, words, episode_documents="any")
+    assert anywhere.prototypes.mean == by_row.prototypes.mean, "the same episodes"
+    assert anywhere.prototypes != by_row.prototypes
 
 
 def test_untrained_heads_and_heads_with_too_few_classes_are_not_evaluated(meta, pool, words):
