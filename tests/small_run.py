@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
+from pico_maml.callbacks import Source
 from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
 from pico_maml.trainers.corpus import WordTable
@@ -94,7 +95,7 @@ def main(folder: Path, out: Path) -> None:
         run = MAMLTrainer(model, args, blocks, tokenizer)
         if name in settings["watched"]:
             text = torch.as_tensor(blocks[-40:]["input_ids"]).long()
-            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), text, None)
+            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), Source(text, 0), None)
         run.source = Recording(run.source, die=settings["kill_rank"] == args.process_index)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}

@@ -50,18 +50,18 @@ class QueryObjective:
         words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size, config.held_out_rule)
         return cls(config, inner, tokenizer.mask_token_id, words.split(config.held_out_words)[0])
 
-    def draw(self, held_out: Tensor, width: int) -> list[Episode]:
-        """Draw the same episodes from the same blocks (R, T + 1); none if they have too few words.
+    def draw(self, width: int, blocks: Tensor, documents: Tensor | None = None) -> list[Episode]:
+        """Draw the same episodes from the same blocks (R, T) and document numbers (R, T); none with too few words.
 
         The query windows hold at least four tokens for each of `width` dimensions.
         """
         episodes: list[Episode] = []
         while sum(episode.query.ids.numel() for episode in episodes) < TOKENS_PER_DIMENSION * width:
             generator = episode_generator(0, len(episodes), 0)
-            episode = self.config.sample(held_out[:, :-1], self.mask_id, self.words, generator)
+            episode = self.config.sample(blocks, self.mask_id, self.words, generator, documents)
             if episode is None:
                 logger.warning(
-                    f"{len(held_out)} blocks of held-out text have too few words for episodes with n_way "
+                    f"{len(blocks)} blocks of held-out text have too few words for episodes with n_way "
                     f"{self.config.n_way} and k_shot {self.config.k_shot}: gradients of the query loss are not "
                     "measured; raise eval_blocks or eval_fraction"
                 )

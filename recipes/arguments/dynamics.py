@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.hf_argparser import HfArg
 
@@ -13,6 +13,7 @@ from ...callbacks import (
     Dynamics,
     DynamicsCallback,
     GradientSpectraCallback,
+    Source,
     WeightSpectraCallback,
     resume_dynamics,
     save_dynamics,
@@ -68,9 +69,9 @@ class MeasureArguments:
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
     def callbacks(
-        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Tensor, query: QueryObjective | None
+        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Source, query: QueryObjective | None
     ) -> list[DynamicsCallback]:
-        """The callbacks of weights and, on held-out blocks (R, T + 1), of activations, attention and gradients.
+        """The callbacks of weights and, on held-out text, of activations, attention and gradients.
 
         Without `query` there are no gradients of the query loss.
         """
@@ -79,14 +80,14 @@ class MeasureArguments:
         heads = model.config.num_attention_heads if ov_circuits else 1
         callbacks: list[DynamicsCallback] = [WeightSpectraCallback(dynamics, modules, ov_circuits, heads)]
         if self.dynamics_probe_rows:
-            probe = held_out[: self.dynamics_probe_rows, :-1]
+            probe = held_out.blocks[: self.dynamics_probe_rows, :-1]
             callbacks.append(ActivationsCallback(dynamics, modules, probe, self.dynamics_probe_tokens))
             callbacks.append(AttentionEntropyCallback(dynamics, probe))
         if self.dynamics_gradients:
             width = model.config.hidden_size
-            episodes = query.draw(held_out, width) if query else []
+            episodes = query.draw(width, *held_out.for_episodes()) if query else []
             inner = query.inner if query else InnerLoop()
-            gradient_probe = GradientProbe(first_blocks(held_out, width), episodes)
+            gradient_probe = GradientProbe(first_blocks(held_out.blocks, width), episodes)
             callbacks.append(GradientSpectraCallback(dynamics, modules, gradient_probe, inner))
         return callbacks
 
@@ -108,11 +109,11 @@ class DynamicsArguments(MeasureArguments):
 
 
 def add_dynamics(
-    trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Tensor, checkpoint: Path | None
+    trainer: MAMLTrainer, arguments: DynamicsArguments, held_out: Source, checkpoint: Path | None
 ) -> Dynamics:
     """Attach the callbacks that log learning dynamics; checkpoints save their state, which a resumed run loads.
 
-    The first held-out blocks (R, T + 1) are the probe.
+    The first held-out blocks are the probe.
     """
     file = DynamicsFile(Path(trainer.args.output_dir, DYNAMICS_FILE))
     dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from transformers import PrinterCallback
 
+from ...callbacks import Source
 from ...modeling_pico import PicoForCausalLM
 from ...trainers import MAMLConfig, MAMLTrainer
 from ...trainers.corpus import train_tokenizer
@@ -70,7 +71,7 @@ def _train(shape: Shape, vocab_size: int, dynamics: bool) -> dict[str, float]:
         trainer = TimedTrainer(PicoForCausalLM(shape.config(vocab_size)), args, blocks, tokenizer)
         trainer.remove_callback(PrinterCallback)
         if dynamics:
-            add_dynamics(trainer, DynamicsArguments(dynamics_steps=MEASURED_EVERY), rows, None)
+            add_dynamics(trainer, DynamicsArguments(dynamics_steps=MEASURED_EVERY), Source(rows, 0), None)
         cpu, clock = time.process_time(), time.perf_counter()
         trainer.train()
         spent = {"train": time.process_time() - cpu, "clock": time.perf_counter() - clock}

@@ -127,7 +127,7 @@ class Series:
         """Measure a checkpoint and save the results; the curves come last, so that a step in them is complete."""
         dynamics = Dynamics(self.file, 1, lambda: tokens, lambda values: None)
         query = QueryObjective.of_model(model, self.tokenizer)
-        callbacks = self.measures.callbacks(dynamics, model, self.texts[""].blocks, query)
+        callbacks = self.measures.callbacks(dynamics, model, self.texts[""], query)
         state = TrainerState(global_step=step)
         rows: list[Row] = []
         spectra: dict[str, Tensor] = {}

@@ -25,7 +25,7 @@ def watch(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus, checkpo
     set_console(trainer, args.run.console)
     dynamics = None
     if args.dynamics.dynamics_steps:
-        dynamics = add_dynamics(trainer, args.dynamics, corpus.held_out.blocks, checkpoint)
+        dynamics = add_dynamics(trainer, args.dynamics, corpus.held_out, checkpoint)
     trainer.add_callback(HeadStatisticsCallback(trainer.record, dynamics))
     held_out, every = corpus.held_out, int(trainer.args.eval_steps or trainer.args.logging_steps)
     rows = trainer.args.per_device_eval_batch_size

@@ -5,9 +5,10 @@ import torch
 from safetensors.torch import load_file
 from small_run import trainer
 
-from pico_maml.callbacks import GradientSpectraCallback, load_dynamics
+from pico_maml.callbacks import GradientSpectraCallback, Source, load_dynamics
 from pico_maml.callbacks.measures import objective_gradients, singular_values
 from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
+from pico_maml.trainers.runs.charts import CHARTS
 
 RELATIONS = {"gradient_norm", "gradient_cosine"}
 
@@ -23,7 +24,7 @@ def measured(model, blocks, tokenizer, folder, rows, every=2, checkpoint=None, *
     options = DynamicsArguments(
         dynamics_steps=every, dynamics_probe_rows=0, dynamics_modules=["attention.v_proj", "swiglu.w_2"]
     )
-    add_dynamics(run, options, rows, checkpoint)
+    add_dynamics(run, options, Source(rows, 0), checkpoint)
     (callback,) = (c for c in run.callback_handler.callbacks if isinstance(c, GradientSpectraCallback))
     return run, callback
 
@@ -68,6 +69,9 @@ def test_rows_are_of_the_gradients_on_the_probe(model, blocks, tokenizer, tmp_pa
     assert last["gradient_cosine", ""] == pytest.approx(float(cosine), abs=1e-5)
     (log,) = (entry for entry in run.state.log_history if "gradient_cosine" in entry)
     assert log["step"] == 2
+    drawn = {line.metric for chart in CHARTS if chart.key in {*RELATIONS, "clipped_steps"} for line in chart.lines}
+    assert drawn == {"clipped_steps", "gradient_norm/next_token", "gradient_norm/query", "gradient_cosine"}
+    assert drawn <= set(log), "the page finds what it draws"
     assert log["gradient_norm/query"] == pytest.approx(last["gradient_norm", "query"], rel=1e-5)
 
 

@@ -31,7 +31,7 @@ def meta_model(model, tmp_path):
 def draw(meta_model, rows, tokenizer) -> tuple[QueryObjective, GradientProbe]:
     query = QueryObjective.of_model(meta_model, tokenizer)
     assert query is not None
-    return query, GradientProbe(first_blocks(rows, 32), query.draw(rows, 32))
+    return query, GradientProbe(first_blocks(rows, 32), query.draw(32, rows[:, :-1]))
 
 
 def assert_same(gradients, expected) -> None:
@@ -153,6 +153,13 @@ def test_probe_episodes_follow_the_training_of_the_model(meta_model, rows, token
     trained = query.words.is_word
     assert all(trained[episode.words].all() for episode in probe.episodes)
     assert len({tuple(episode.words.tolist()) for episode in probe.episodes}) == 4
+    documents = torch.arange(len(rows))[:, None].expand(-1, 48) // 5
+    for episode in query.draw(32, rows[:, :-1], documents):
+        support, other = (
+            {(int(label), int(document)) for label, document in zip(part.labels, part.documents, strict=True)}
+            for part in (episode.support, episode.query)
+        )
+        assert not support & other, "support and query of a word come from different documents"
     meta_model.config.episode |= {"first_order": False}
     second_order = QueryObjective.of_model(meta_model, tokenizer)
     assert second_order is not None
@@ -163,7 +170,7 @@ def test_probe_episodes_follow_the_training_of_the_model(meta_model, rows, token
 
 def test_too_little_held_out_text_is_reported(meta_model, rows, tokenizer, caplog):
     query, _ = draw(meta_model, rows, tokenizer)
-    assert query.draw(rows[:1], 32) == []
+    assert query.draw(32, rows[:1, :-1]) == []
     assert "gradients of the query loss are not measured; raise eval_blocks or eval_fraction" in caplog.text
     assert len(first_blocks(rows[:2], 32)) == 2
     assert "96 tokens, fewer than 4 times the width 32" in caplog.text
