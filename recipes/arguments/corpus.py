@@ -3,7 +3,6 @@
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +64,7 @@ class CorpusArguments(SourceArguments):
         default_factory=list, help="Files, folders or Hub data sets whose perplexity is logged one by one."
     )
     eval_fraction: float = HfArg(default=0.05, help="Share of the documents that is held out, without eval_dataset.")
+    split_by: str = HfArg(default="document", help="`row` holds out paragraphs of .txt files, not whole files.")
     eval_blocks: int = HfArg(
         default=256, help="Held-out blocks to evaluate on, at most (0: all, as evaluate does unless it is given)."
     )
@@ -82,6 +82,8 @@ class CorpusArguments(SourceArguments):
         check_at_least(2, block_size=self.block_size)
         if self.eval_blocks != 0:
             check_at_least(2, eval_blocks=self.eval_blocks)
+        if self.split_by not in ("document", "row"):
+            raise InputError(f"split_by must be document or row, got {self.split_by!r}")
         if self.eval_texts is not None:
             check_at_least(0, eval_texts=self.eval_texts)
         check_at_least(1, shuffle_blocks=self.shuffle_blocks)
@@ -97,7 +99,7 @@ class CorpusArguments(SourceArguments):
         """Training and held-out documents."""
         documents = self.load(self.skip_bad_files)
         if self.eval_dataset is None:
-            return split_held_out(documents, self.eval_fraction)
+            return split_held_out(documents, self.eval_fraction, self.split_by)
         return documents, self.held_out_documents()
 
     def held_out_documents(self) -> Documents:

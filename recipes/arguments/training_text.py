@@ -24,7 +24,7 @@ OF_DATASET = {"dataset", "dataset_config", "dataset_split", "dataset_revision", 
 OF_EVAL_DATASET = {"eval_dataset", "eval_split"}
 OF_ANY_TEXT = ("block_size", "eval_fraction", "eval_blocks", "eval_texts")
 # A corpus with the same of these holds out the same documents at the same eval_fraction.
-OF_SPLIT = ("dataset_revision", "text_column")
+OF_SPLIT = ("dataset_revision", "text_column", "split_by")
 
 
 class Text(NamedTuple):

@@ -27,7 +27,8 @@ class PrepareArguments(SourceArguments):
     block_size: int = HfArg(default=2048, help="Tokens that a block predicts, T; it holds T + 1.")
     held_out_fraction: float = HfArg(default=0.005, help="Share of the documents in the split `validation`.")
     documents_per_shard: int = HfArg(
-        default=10_000, help="Documents per shard (with streaming: one shard per source file)."
+        default=10_000,
+        help="Documents per shard, or paragraphs of .txt files (with streaming: one shard per source file).",
     )
     workers: int = HfArg(default=1, help="Processes that tokenize; each writes one shard at a time.")
     push_to: str | None = HfArg(default=None, help="Data set repository on the Hub, user/name (unset: no upload).")
@@ -54,5 +55,6 @@ class PrepareArguments(SourceArguments):
         return documents
 
     def decisive(self) -> dict[str, Any]:
-        """The arguments that decide the content of the files."""
-        return {name: value for name, value in asdict(self).items() if name not in FREE}
+        """What decides the content of the files: arguments, and the columns that this version writes."""
+        decisive = {name: value for name, value in asdict(self).items() if name not in FREE}
+        return decisive | {"columns": ["input_ids", "document"]}

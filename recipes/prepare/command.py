@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ...trainers.corpus import load_tokenizer, train_tokenizer
 from ...trainers.corpus.documents import Documents
-from ...trainers.errors import PublishError
+from ...trainers.corpus.held_out import HeldOut
+from ...trainers.errors import InputError, PublishError
 from ...trainers.hub import explain
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same
@@ -53,12 +54,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def prepare(args: PrepareArguments, folder: Path) -> None:
     """Write the missing shards, and last the manifest."""
     check_free_or_same(folder, args.decisive(), (), ARGUMENTS)
+    if (folder / ARGUMENTS).exists() and "columns" not in read_json(folder / ARGUMENTS):
+        raise InputError(
+            f"an earlier version began {folder}, whose shards do not hold the document of each token: choose another "
+            "output_dir"
+        )
     documents = args.documents()
     tokenizer = choose_tokenizer(args, folder, documents)
     write_json(folder / ARGUMENTS, args.decisive())
     tokenizer.save_pretrained(folder / TOKENIZER)
     streamed = isinstance(documents, IterableDataset)
-    plan = Plan(args, folder, documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard))
+    parts = documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard)
+    plan = Plan(args, folder, parts, HeldOut.of(documents, args.held_out_fraction))
     write_parts(plan)
     validation = pack_held_out(plan)
     records = plan.records()

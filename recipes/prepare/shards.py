@@ -10,15 +10,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from datasets import logging as datasets_logging
 from transformers import PreTrainedTokenizerBase
 
 from ...trainers import InputError
-from ...trainers.corpus import load_tokenizer, split_held_out
+from ...trainers.corpus import load_tokenizer
 from ...trainers.corpus.blocks import tokenize_documents
 from ...trainers.corpus.document_numbers import Tokens, with_documents
 from ...trainers.corpus.documents import Documents
+from ...trainers.corpus.held_out import HeldOut
 from ...trainers.corpus.packing import pack_blocks
 from ...trainers.runs.json_files import read_json, write_json
 from .arguments import PrepareArguments
@@ -31,17 +32,24 @@ ROW_GROUP = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments, the output folder and the number of parts."""
+    """The arguments, the output folder, the number of parts and the rule by which documents are held out."""
 
     args: PrepareArguments
     folder: Path
     parts: int
+    held_out: HeldOut
 
-    def part(self, index: int) -> IterableDataset:
-        """The documents of one part, streamed so that no copy of them is cached."""
+    def part(self, index: int) -> tuple[Documents, Documents]:
+        """The documents of one part to train on, and its held-out ones, streamed so that no copy of them is cached."""
         documents = self.args.documents()
         if isinstance(documents, IterableDataset):
-            return documents.shard(self.parts, index)
+            return self.held_out.split(documents.shard(self.parts, index))
+        if self.held_out.rows_before_tail is None:
+            return self.held_out.split(self._shard(documents, index))
+        train, held_out = self.held_out.split(documents)  # the tail is that of the whole corpus
+        return self._shard(train, index), self._shard(held_out, index)
+
+    def _shard(self, documents: Dataset, index: int) -> IterableDataset:
         return documents.shard(self.parts, index, contiguous=True).to_iterable_dataset()
 
     def progress_path(self, index: int, suffix: str) -> Path:
@@ -65,7 +73,7 @@ def write_part(plan: Plan, index: int) -> None:
     datasets_logging.set_verbosity_error()
     tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
     counts = {"documents": 0, "tokens": 0, "held_out_documents": 0, "held_out_tokens": 0}
-    train, held_out = split_held_out(plan.part(index), plan.args.held_out_fraction)
+    train, held_out = plan.part(index)
     write_rows(plan.progress_path(index, HELD_OUT), tokenized(held_out, tokenizer, counts, "held_out_"))
     name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
     try:

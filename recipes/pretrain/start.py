@@ -33,7 +33,7 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
             checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
             check_same_run(output_dir, saved, step_of(checkpoint) if checkpoint else 0)
             for name, value in earlier_values(output_dir).items():
-                setattr(training, name, value)
+                setattr(args.corpus if name == "split_by" else training, name, value)
                 saved[name] = value  # arguments.json of a run that starts again
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
                 for name in (METRICS_FILE, DYNAMICS_FILE):

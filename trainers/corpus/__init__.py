@@ -1,7 +1,8 @@
 """The corpus: documents, tokenizer, packed blocks and the table of whole words."""
 
 from .blocks import make_blocks
-from .documents import load_documents, split_held_out
+from .documents import load_documents
+from .held_out import split_held_out
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts

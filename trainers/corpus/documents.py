@@ -1,6 +1,5 @@
 """Open a corpus: the built-in prose, files on disk, or a data set of the Hub."""
 
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
@@ -8,7 +7,7 @@ from datasets import Dataset, IterableDataset, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
 from ..errors import InputError
-from .files import READ_ERRORS, corpus_files, open_files
+from .files import FORMATS, READ_ERRORS, corpus_files, open_files
 from .python_prose import python_prose
 
 BUILT_IN = "python-prose"
@@ -26,11 +25,11 @@ def load_documents(
     beside: str | None = None,
     skip_bad_files: bool = False,
 ) -> Documents:
-    """Open a corpus whose rows are documents.
+    """Open a corpus whose rows are documents, or paragraphs of text files, each of which is a document.
 
     Args:
         name: `python-prose` (no download), a .txt, .jsonl, .parquet or .arrow file, a folder of them, or a Hub data
-            set. Each paragraph of a text file (text between empty lines) is a document.
+            set. Each paragraph of a text file (text between empty lines) is a row.
         config_name, split, revision: part of a Hub data set.
         text_column: column of the text; a corpus with a column `input_ids` is read as token ids instead.
         streaming: read while iterating; otherwise a memory-mapped copy is made first.
@@ -38,8 +37,8 @@ def load_documents(
         skip_bad_files: skip local files that cannot be read (see `corpus_files`); otherwise they are an error.
 
     Returns:
-        A data set with the column `text` or `input_ids`, the column `beside`, and beside `input_ids` the column
-        `document` if there is one (see `with_documents`).
+        A data set with the column `text` or `input_ids`, and the column `beside`. Rows of a text file, and of
+        `input_ids` if they have it, also have the column `document` (see `with_documents`).
 
     Raises:
         InputError: there is no such corpus, file or column, or a file is damaged.
@@ -47,9 +46,11 @@ def load_documents(
     if name == BUILT_IN:
         prose = Dataset.from_list([{"text": text} for text in python_prose()])
         return prose.to_iterable_dataset() if streaming else prose
+    has_text_files = False
     try:
         if Path(name).exists():
-            documents = open_files(corpus_files(Path(name), skip_bad_files), streaming)
+            files = corpus_files(Path(name), skip_bad_files)
+            documents, has_text_files = open_files(files, streaming), FORMATS[files[0].suffix] == "text"
         else:
             documents = load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
         columns = column_names(documents)
@@ -65,7 +66,7 @@ def load_documents(
     if beside is not None and beside not in columns:
         raise InputError(f"{name!r} has no column {beside!r}: its columns are {', '.join(columns)}")
     chosen = [content] if beside is None else [content, beside]
-    if content == "input_ids" and "document" in columns:
+    if "document" in columns and (content == "input_ids" or has_text_files):
         chosen.append("document")
     documents = documents.select_columns(list(dict.fromkeys(chosen)))
     return documents if content in ("input_ids", "text") else documents.rename_column(content, "text")
@@ -80,19 +81,3 @@ def check_document(content: str | list[int] | None) -> None:
     """Raise InputError if the text or the ids of a row are missing."""
     if content is None:
         raise InputError("a row of the corpus is empty (null): remove such rows")
-
-
-def split_held_out(documents: Documents, fraction: float) -> tuple[Documents, Documents]:
-    """Split documents into training and held-out ones by a hash of their content.
-
-    A document is on the same side in every run, streamed or not, and so are its duplicates. `fraction` is the share
-    held out, between 0 and 1.
-    """
-
-    def held_out(row: dict) -> bool:
-        content = next(iter(row.values()))
-        check_document(content)
-        data = content.encode() if isinstance(content, str) else repr(list(content)).encode()
-        return int.from_bytes(blake2b(data, digest_size=8).digest()) < fraction * 2**64
-
-    return documents.filter(lambda row: not held_out(row)), documents.filter(held_out)

@@ -7,6 +7,7 @@ from datasets import Dataset, IterableDataset, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 from ..errors import InputError
+from .text_files import TextFiles
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,15 @@ def corpus_files(path: Path, skip_bad_files: bool = False) -> list[Path]:
 
 
 def open_files(files: list[Path], streaming: bool) -> Dataset | IterableDataset:
-    """Open files of one format; each paragraph of a text file is a row."""
-    kind = FORMATS[files[0].suffix]
-    options = {"sample_by": "paragraph"} if kind == "text" else {}
-    return load_dataset(kind, data_files=[str(file) for file in files], split="train", streaming=streaming, **options)
+    """Open files of one format; each paragraph of a text file is a row (see `TextFiles`)."""
+    kind, paths = FORMATS[files[0].suffix], [str(file) for file in files]
+    if kind != "text":
+        return load_dataset(kind, data_files=paths, split="train", streaming=streaming)
+    builder = TextFiles(data_files=paths, sample_by="paragraph")
+    if streaming:
+        return builder.as_streaming_dataset("train")
+    builder.download_and_prepare()
+    return builder.as_dataset("train")
 
 
 def check_utf8(path: Path) -> None:

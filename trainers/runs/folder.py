@@ -42,7 +42,7 @@ FREE_ON_RESUME = {
     "use_cpu",
 }
 # What earlier versions did, which had no such argument.
-EARLIER = {"held_out_rule": "id", "episode_documents": "any"}
+EARLIER = {"held_out_rule": "id", "episode_documents": "any", "split_by": "row"}
 
 
 @contextmanager

@@ -36,6 +36,13 @@ def test_a_model_in_a_run_that_is_none_of_its_checkpoints_has_no_record(tmp_path
         assert find_record(str(tmp_path / "run" / name)) is None
 
 
+def test_a_run_of_an_earlier_version_held_out_rows(tmp_path):
+    for changes, rule in (({}, "row"), ({"split_by": "document"}, "document")):
+        record = find_record(write(tmp_path / rule, **changes))
+        assert record is not None
+        assert record.corpus.split_by == rule
+
+
 def test_arguments_of_another_command_are_no_record(tmp_path):
     (tmp_path / "arguments.json").write_text('{"model": "a", "dataset": "b", "block_size": 3, "eval_fraction": 0.1}')
     assert find_record(str(tmp_path)) is None

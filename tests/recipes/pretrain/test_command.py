@@ -53,13 +53,13 @@ def test_starting_again_is_an_error_and_resume_after_kill_gives_same_weights(pre
     assert (half / "model.safetensors").read_bytes() == (pretrained / "model.safetensors").read_bytes()
 
 
-def test_a_run_of_an_earlier_version_goes_on_with_its_rules_of_episodes(corpus, tmp_path):
+def test_a_run_of_an_earlier_version_goes_on_with_its_rules_of_episodes_and_its_split(corpus, tmp_path):
     whole, part = tmp_path / "whole", tmp_path / "part"
     rules = {"held_out_rule": "id", "episode_documents": "any"}
-    pretrain.main(argv(whole, corpus, **rules))
-    pretrain.main(argv(part, corpus, **rules))
+    pretrain.main(argv(whole, corpus, **rules, split_by="row"))
+    pretrain.main(argv(part, corpus, **rules, split_by="row"))
     recorded = json.loads((part / "arguments.json").read_text())
-    for name in rules:
+    for name in (*rules, "split_by"):
         del recorded[name]
     (part / "arguments.json").write_text(json.dumps(recorded))
     for name in ("results.json", "model.safetensors", "config.json"):

@@ -68,7 +68,7 @@ def test_claimed_folder_that_stays_empty_is_deleted(tmp_path):
 
 def test_arguments_that_an_earlier_version_did_not_record_get_its_values(tmp_path, caplog):
     write_json(tmp_path / ARGUMENTS_FILE, {"max_steps": 4})
-    assert earlier_values(tmp_path) == {"held_out_rule": "id", "episode_documents": "any"}
+    assert earlier_values(tmp_path) == {"held_out_rule": "id", "episode_documents": "any", "split_by": "row"}
     assert "started by an earlier version: it goes on with held_out_rule id" in caplog.text
-    write_json(tmp_path / ARGUMENTS_FILE, {"max_steps": 4, "held_out_rule": "stem:german"})
+    write_json(tmp_path / ARGUMENTS_FILE, {"max_steps": 4, "held_out_rule": "stem:german", "split_by": "row"})
     assert earlier_values(tmp_path) == {"episode_documents": "any"}
