@@ -78,7 +78,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
         "corpus": {**args.decisive(), "dataset": dataset},
         "vocab_size": len(tokenizer),
         "counts": counts,
-        "files": [record["shard"] for record in records] + ([validation] if validation else []),
+        "files": [file for file in (*(record["shard"] for record in records), validation) if file],
     }
     (folder / "README.md").write_text(dataset_card(manifest, args.license), encoding="utf-8")
     write_json(folder / MANIFEST, manifest)

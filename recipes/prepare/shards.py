@@ -65,7 +65,7 @@ def write_part(plan: Plan, index: int) -> None:
     """Write the held-out documents of a part, its shard and last its record; a part with a record is finished.
 
     Raises:
-        InputError: the part has fewer tokens than one block.
+        InputError: the part has text to train on, but fewer tokens than one block.
     """
     record = plan.progress_path(index, COUNTS)
     if record.exists():
@@ -76,10 +76,12 @@ def write_part(plan: Plan, index: int) -> None:
     train, held_out = plan.part(index)
     write_rows(plan.progress_path(index, HELD_OUT), tokenized(held_out, tokenizer, counts, "held_out_"))
     name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
+    shard = None
     try:
         shard = write_shard(plan, name, tokenized(train, tokenizer, counts, ""))
     except InputError as error:
-        raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
+        if counts["documents"] > 0:  # without, the part is held out as a whole and has no shard
+            raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
     write_json(record, {**counts, "shard": shard})
 
 

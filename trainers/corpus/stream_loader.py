@@ -55,9 +55,8 @@ class StreamLoader:
                 if batch is None:
                     raise InputError("the streamed corpus has ended: make it repeat")
                 tokens = torch.stack([batch["input_ids"], batch["shift_labels"], batch["document"]])
-            ids, labels, documents = broadcast(tokens.to(self.device))[:, rank() * self.batch_size :][
-                :, : self.batch_size
-            ]
+            first = rank() * self.batch_size
+            ids, labels, documents = broadcast(tokens.to(self.device))[:, first : first + self.batch_size]
             yield {"input_ids": ids, "shift_labels": labels, "document": documents}
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pico_maml.recipes.prepare import shards
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
 from pico_maml.trainers.corpus import load_documents, split_held_out
+from pico_maml.trainers.corpus.document_numbers import document_number
 from pico_maml.trainers.errors import PublishError
 
 SMALL = ["--vocab_size=400", "--block_size=48", "--documents_per_shard=20", "--held_out_fraction=0.1"]
@@ -48,6 +50,44 @@ def test_shards_hold_every_token_of_their_split_once(packed, corpus):
         texts = [row["text"] for row in documents]
         expected = [i for ids in tokenizer(texts)["input_ids"] for i in [*ids, tokenizer.eos_token_id]]
         assert stream(packed, split) == expected
+
+
+@pytest.mark.parametrize("options", [[], ["--streaming=true"]])
+def test_shards_hold_the_document_of_each_token_and_no_file_is_in_both_splits(text, tmp_path, options):
+    (tmp_path / "files").mkdir()
+    for i in range(8):
+        (tmp_path / "files" / f"{i}.txt").write_text("\n\n".join(text[10 * i : 10 * i + 10]))
+    command = [f"--dataset={tmp_path / 'files'}", f"--output_dir={tmp_path / 'out'}", *SMALL, *options]
+    prepare.main([*command, "--documents_per_shard=27", "--held_out_fraction=0.3"])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
+    sides = split_held_out(load_documents(str(tmp_path / "files")), 0.3)
+    files = [{row["document"] for row in side} for side in sides]
+    assert len(files[0] | files[1]) == 8 == len(files[0]) + len(files[1])
+    expected = {}
+    for row in chain(*sides):
+        number = document_number(str(row["document"]))
+        expected |= {tuple(tokenizer(row["text"])["input_ids"][:9]): number}
+    seen, found = [], 0
+    for split in ("train", "validation"):
+        tables = [pq.read_table(path) for path in sorted((tmp_path / "out" / split).iterdir())]
+        rows = [row for table in tables for row in table.to_pylist()]
+        seen.append({number for row in rows for number in row["document"]})
+        for row in rows:
+            for i in range(40):
+                number = expected.get(tuple(row["input_ids"][i : i + 9]))
+                assert number in (None, row["document"][i])
+                found += number is not None
+    assert found >= 60, "beginnings of paragraphs, of 80"
+    assert seen == [{document_number(str(name)) for name in side} for side in files]
+
+
+def test_an_interrupted_preparation_of_an_earlier_version_is_an_error(corpus, tmp_path):
+    progress = tmp_path / "out" / ".progress"
+    progress.mkdir(parents=True)
+    arguments = {"dataset": corpus, "tokenizer": None, "vocab_size": 400, "block_size": 48}
+    (progress / "arguments.json").write_text(json.dumps(arguments))
+    with pytest.raises(InputError, match="shards do not hold the document of each token: choose another output_dir"):
+        prepare.main([f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL])
 
 
 def test_manifest_has_the_hashes_and_counts_of_the_files(packed):
