@@ -26,7 +26,7 @@ class GradientSpectraCallback(DynamicsCallback):
     """
 
     def __init__(
-        self, dynamics: Dynamics, modules: Sequence[Selected], probe: GradientProbe, inner: InnerLoop
+        self, dynamics: Dynamics, modules: Sequence[Selected], probe: GradientProbe, inner: InnerLoop | None
     ) -> None:
         super().__init__(dynamics)
         self.modules = modules

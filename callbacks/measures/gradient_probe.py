@@ -39,11 +39,10 @@ class QueryObjective:
     @classmethod
     def of_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "QueryObjective | None":
         """Return the query loss by the configuration of a model; None if it has no head or saw no episode."""
-        own = model.config.to_dict().get("episode") or {"hybrid_ratio": 0}
-        if own["hybrid_ratio"] == 0 or not isinstance(model, PicoForMetaCausalLM):
+        own = EARLIER | (model.config.to_dict().get("episode") or {})
+        if not own.get("hybrid_ratio") or not isinstance(model, PicoForMetaCausalLM):
             return None
         known = {f.name for f in fields(EpisodeConfig)}
-        own = EARLIER | own
         config = EpisodeConfig(**{name: value for name, value in own.items() if name in known})
         # Checkpoints of earlier versions do not say whether gradients were exact.
         inner = replace(config.inner_loop(), first_order=own.get("first_order", True))
@@ -77,8 +76,11 @@ class GradientProbe:
     blocks: Tensor  #: (R, T + 1) token ids
     episodes: Sequence[Episode] = ()
 
-    def losses(self, inner: InnerLoop) -> dict[str, list[Loss]]:
-        """Return functions of the model by objective; their sum is the mean loss (nats), without dropout."""
+    def losses(self, inner: InnerLoop | None) -> dict[str, list[Loss]]:
+        """Return functions of the model by objective; their sum is the mean loss (nats), without dropout.
+
+        `inner` is the inner loop of the query loss; None for next-token loss alone.
+        """
         rows = max(1, TOKENS_PER_PASS // (self.blocks.shape[1] - 1))
         losses: dict[str, list[Loss]] = {
             "next_token": [
@@ -86,7 +88,7 @@ class GradientProbe:
                 for part in self.blocks.split(rows)
             ]
         }
-        if self.episodes:
+        if self.episodes and inner is not None:
             share = 1 / len(self.episodes)
             losses["query"] = [partial(_query_loss, episode=e, inner=inner, share=share) for e in self.episodes]
         return losses

@@ -55,7 +55,7 @@ def objective_gradients(model: PreTrainedModel, losses: Mapping[str, Sequence[Lo
             gradients = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
             for name, gradient in zip(weights, gradients, strict=True):
                 if gradient is not None:
-                    total[name] = total[name].add_(gradient) if name in total else gradient
+                    total[name] = total[name] + gradient if name in total else gradient
         found[objective] = total
     return found
 

@@ -21,7 +21,6 @@ from ...callbacks import (
 from ...callbacks.measures import GradientProbe, QueryObjective, Selected, first_blocks, select_modules
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
-from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE
 from ...trainers.runs.learning_dynamics import DynamicsFile
@@ -86,8 +85,8 @@ class MeasureArguments:
         if self.dynamics_gradients:
             width = model.config.hidden_size
             episodes = query.draw(width, *held_out.for_episodes()) if query else []
-            inner = query.inner if query else InnerLoop()
             gradient_probe = GradientProbe(first_blocks(held_out.blocks, width), episodes)
+            inner = query.inner if query else None
             callbacks.append(GradientSpectraCallback(dynamics, modules, gradient_probe, inner))
         return callbacks
 

@@ -70,10 +70,10 @@ def test_gradients_are_those_of_the_mean_loss_of_the_trained_model(meta_model, r
 
 def test_gradient_does_not_depend_on_the_number_of_passes(meta_model, rows, monkeypatch):
     probe = GradientProbe(rows[:7])
-    (one,) = probe.losses(InnerLoop())["next_token"]
+    (one,) = probe.losses(None)["next_token"]
     whole = objective_gradients(meta_model, {"next_token": [one]})["next_token"]
     monkeypatch.setattr("pico_maml.callbacks.measures.gradient_probe.TOKENS_PER_PASS", 2 * 48)
-    losses = probe.losses(InnerLoop())
+    losses = probe.losses(None)
     assert len(losses["next_token"]) == 4
     assert_same(objective_gradients(meta_model, losses)["next_token"], whole)
 
@@ -91,7 +91,7 @@ def test_tied_weights_of_any_decoder_get_one_gradient_without_dropout(rows):
         attention_dropout=0.5,
     )
     llama = LlamaForCausalLM(config).train()
-    found = objective_gradients(llama, GradientProbe(rows[:3]).losses(InnerLoop()))["next_token"]
+    found = objective_gradients(llama, GradientProbe(rows[:3]).losses(None))["next_token"]
     logits = llama.eval()(rows[:3, :-1]).logits
     expected = backward(llama, F.cross_entropy(logits.flatten(0, 1), rows[:3, 1:].flatten()))
     assert "lm_head.weight" not in found
@@ -116,7 +116,7 @@ def test_measuring_leaves_gradients_mode_weights_and_random_state_alone(meta_mod
 
 
 def test_frozen_and_half_precision_weights_are_measured_in_fp32(meta_model, rows):
-    losses = GradientProbe(rows[:3]).losses(InnerLoop())
+    losses = GradientProbe(rows[:3]).losses(None)
     meta_model.bfloat16()
     rounded = objective_gradients(meta_model, losses)["next_token"]
     meta_model.float()  # the same values
@@ -168,6 +168,7 @@ def test_probe_episodes_follow_the_training_of_the_model(meta_model, rows, token
     assert second_order.inner == replace(query.inner, first_order=False)
     meta_model.config.episode |= {"hybrid_ratio": 0}
     assert QueryObjective.of_model(meta_model, tokenizer) is None
+    assert set(probe.losses(None)) == {"next_token"}
 
 
 def test_too_little_held_out_text_is_reported(meta_model, rows, tokenizer, caplog):
