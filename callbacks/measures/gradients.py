@@ -74,4 +74,5 @@ def norms_and_cosines(gradients: Mapping[str, Gradients]) -> tuple[dict[str, flo
 
 
 def _dot(one: Gradients, other: Gradients) -> float:
-    return float(torch.stack([(one[name].double() * other[name].double()).sum() for name in one]).sum())
+    products = [torch.dot(one[name].flatten(), other[name].flatten()) for name in one]
+    return float(torch.stack(products).double().sum())
