@@ -283,7 +283,8 @@ def test_the_document_of_each_token_reaches_the_step_and_not_the_model(
     for name, corpus in (("mapped", numbered), ("streamed", stream)):
         options = {"max_steps": 2, "hybrid_ratio": 0.5, "episode_documents": "any"}
         run = trainer(copy.deepcopy(model), corpus, tokenizer, tmp_path / name, **options)
-        step, seen = run.training_step, []
+        step, seen, read = run.training_step, [], set()
+        run.model.register_forward_pre_hook(lambda _, args, given, read=read: read.update(given), with_kwargs=True)
 
         def record(model, inputs, num_items_in_batch=None, step=step, seen=seen):
             seen.append(torch.equal(inputs["input_ids"], inputs["document"]))
@@ -293,3 +294,5 @@ def test_the_document_of_each_token_reaches_the_step_and_not_the_model(
         run.train()
         assert seen
         assert all(seen)
+        assert "input_ids" in read
+        assert "document" not in read
