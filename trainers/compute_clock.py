@@ -35,13 +35,12 @@ class ComputeClock(TrainerCallback):
         self._part: str | None = None
         self._since = 0.0
 
-    def switch(self, part: str | None) -> str | None:
-        """Count for `part` from now on, or stop with None; return the part that was counted for."""
-        now, before = self.now(), self._part
-        if before is not None:
-            self._seconds[before] += now - self._since
+    def switch(self, part: str | None) -> None:
+        """Count for `part` from now on; None stops the clock."""
+        now = self.now()
+        if self._part is not None:
+            self._seconds[self._part] += now - self._since
         self._part, self._since = part, now
-        return before
 
     def totals(self) -> dict[str, float]:
         """`training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs; called on every process.

@@ -60,9 +60,8 @@ def test_evaluations_measurements_logs_and_saving_count_as_other(model, blocks, 
     run = machine.trainer(model, blocks, tokenizer, tmp_path, max_steps=2, save_strategy="steps", save_steps=1)
     for event, seconds in (("on_train_begin", 1e3), ("on_step_end", 1e2), ("on_save", 10)):
         run.add_callback(Work(machine, event, seconds))
-    run.loss_watchers.append(lambda losses: machine.work(1e4))
     run.train()
-    assert logs(tmp_path) == [(2, 1e3 + 1e2 + 2e4), (4, 1e3 + 2e2 + 4e4 + 10)], "a step is logged before it is saved"
+    assert logs(tmp_path) == [(2, 1e3 + 1e2), (4, 1e3 + 2e2 + 10)], "a step is logged before it is saved"
 
 
 def test_fetching_batches_counts_as_training(model, blocks, tokenizer, tmp_path, machine):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ....trainers.runs.reader import RunData
 from .cost import cost_table
+from .equal_flops import at_equal_flops
 from .phases import AnalysedCurve, analyse_run, false_alarms, layer_orders
 from .statements import order_statements, phase_statements, run_statements
 from .tables import layer_table, phase_table, relation_table, relations, summary_table
@@ -28,16 +29,18 @@ def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
     analysed = [curve for run in runs for curve in analyse_run(run)]
     orders = layer_orders(analysed)
     related = relations(summary, analysed, downstream)
+    equal = at_equal_flops(runs)
     return Findings(
         analysed=analysed,
         tables={
             "summary": summary,
             "cost": cost_table(runs),
+            **({"equal_flops": equal.table} if equal else {}),
             "phases": phase_table(analysed),
             "layers": layer_table(orders),
             "relations": relation_table(related),
         },
-        run_statements=run_statements(runs, summary),
+        run_statements=run_statements(runs, summary, equal),
         phase_statements=phase_statements(runs, analysed, false_alarms(analysed), related),
         order_statements=order_statements(orders),
     )

@@ -8,45 +8,24 @@ from ....callbacks.phases.layer_order import LayerOrder
 from ....trainers.runs.charts import RANKED
 from ....trainers.runs.reader import RunData
 from ..formats import interval, join, plural
+from .equal_flops import EqualFLOPs
+from .loss_statements import loss_statements
 from .phases import AnalysedCurve, LayerOrders
 from .tables import Relations
 
 
-def run_statements(runs: list[RunData], summary: pd.DataFrame) -> list[str]:
+def run_statements(runs: list[RunData], summary: pd.DataFrame, equal: EqualFLOPs | None) -> list[str]:
     """Held-out loss, adaptation and NER, and how far the comparison goes."""
     compared = f"{len(runs)} runs are compared: a difference between them is not yet a difference between methods."
+    end = compared if len(runs) > 1 else "This is one run."
+    seeds = "" if equal and equal.differences else " How much another seed would change was not measured here."
     sentences = [
-        held_out_statement(runs),
+        *loss_statements(runs, equal),
         *(adaptation_statement(row) for _, row in summary.iterrows()),
         ner_statement(summary),
-        compared if len(runs) > 1 else "This is one run.",
+        end + seeds,
     ]
-    sentences[-1] += " How much another seed would change was not measured here."
     return [sentence for sentence in sentences if sentence]
-
-
-def held_out_statement(runs: list[RunData]) -> str:
-    """The run with the lowest held-out loss at the last step at which all were evaluated."""
-    curves = {run.label: run.curve("eval_next_token_loss").set_index("step")["value"] for run in runs}
-    # A run that was only evaluated before training has nothing to compare.
-    curves = {label: curve for label, curve in curves.items() if len(curve) and curve.index.max() > 0}
-    if not curves:
-        return ""
-    common = sorted(set.intersection(*(set(curve.index) for curve in curves.values())))
-    if len(curves) < 2 or not common:
-        label, curve = next(iter(curves.items()))
-        return (
-            f"{label}: held-out next-token loss {curve.iloc[0]:.3f} nats a token at step {curve.index[0]:,.0f}, "
-            f"{curve.iloc[-1]:.3f} at step {curve.index[-1]:,.0f}."
-        )
-    at = {label: curve[common[-1]] for label, curve in curves.items()}
-    best = min(at, key=lambda label: at[label])
-    others = ", ".join(f"{label} {at[label] - at[best]:+.3f}" for label in at if label != best)
-    return (
-        f"Lowest held-out next-token loss at step {common[-1]:,.0f}, the last step at which all runs were evaluated: "
-        f"{best}, {at[best]:.3f} nats a token. Compared with it: {others}. Only runs on the same corpus have the same "
-        "held-out text."
-    )
 
 
 def adaptation_statement(row: pd.Series) -> str:

@@ -48,6 +48,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         phases=phases,
         ner=ner_section(ner),
         cost_table=html_table(findings.tables["cost"].set_index("run").T),
+        equal_table=html_table(findings.tables["equal_flops"]) if "equal_flops" in findings.tables else None,
         summary_table=html_table(summary.set_index("run").T),
         files=files,
         formula=FORMULA,
