@@ -45,7 +45,9 @@ class MeasureArguments:
         default=False, help="Measure o_proj times v_proj of each head. Both must be in dynamics_modules."
     )
 
-    dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of next-token and query loss separately.")
+    dynamics_gradients: bool = HfArg(
+        default=True, help="Measure the gradients of next-token and query loss on a fixed text."
+    )
 
     def __post_init__(self) -> None:
         check_at_least(0, dynamics_probe_rows=self.dynamics_probe_rows)
