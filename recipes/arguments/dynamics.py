@@ -44,10 +44,7 @@ class MeasureArguments:
     dynamics_ov_circuits: bool = HfArg(
         default=False, help="Measure o_proj times v_proj of each head. Both must be in dynamics_modules."
     )
-
-    dynamics_gradients: bool = HfArg(
-        default=True, help="Measure the gradients of next-token and query loss on a fixed text."
-    )
+    dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of both losses on a fixed text.")
 
     def __post_init__(self) -> None:
         check_at_least(0, dynamics_probe_rows=self.dynamics_probe_rows)
