@@ -25,7 +25,6 @@ COMMON = {
     "bf16": "Train in bfloat16 mixed precision.",
     "save_steps": "Steps between two checkpoints (save_strategy no: none).",
     "logging_steps": "Steps between two logs.",
-    "report_to": "Trackers, separated by commas: wandb, tensorboard, trackio.",
 }
 
 
