@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from transformers.hf_argparser import HfArg
 
 from ..trainers.ner.analysis import tables
+from ..trainers.ner.analysis.differences import difference_statements
 from ..trainers.ner.analysis.error_analysis import error_tables
 from ..trainers.ner.analysis.figures import class_bars, heat_map
 from ..trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
@@ -40,24 +41,27 @@ def main(argv: list[str] | None = None) -> dict[str, pd.DataFrame]:
     check_free(output_dir)
     results = load_results([Path(folder) for folder in args.sweeps])
     scores = tables.scores_of(results)
+    arms = comparison.arms(results)
     named = all_tables(results, scores, comparison)
     if args.errors:
         named |= error_tables(results, args.uner_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     for name, table in named.items():
         write_table(output_dir, name, table, "{:.1f}" if name in PERCENT else "{:.3f}")
-    for name, figure in figures(scores, comparison).items():
+    for name, figure in figures(scores, *arms).items():
         figure.savefig(output_dir / f"{name}.png", dpi=150)
+    for statement in difference_statements(named["differences"], *arms):
+        print(statement)
     print(f"{len(results)} runs: {len(named)} tables and the figures are in {output_dir}")
     return named
 
 
-def figures(scores: pd.DataFrame, comparison: Comparison) -> dict[str, Figure]:
+def figures(scores: pd.DataFrame, baseline: str, treatment: str) -> dict[str, Figure]:
     """Figure 3 of the paper, if both ways of pretraining have runs, and a heat map a model and mode, by file name."""
     named = {}
-    bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
+    bars = tables.class_difference(scores, baseline, treatment)
     if len(bars):
-        named["figure_3"] = class_bars(bars, f"{comparison.treatment} minus {comparison.baseline}, in language")
+        named["figure_3"] = class_bars(bars, f"{treatment} minus {baseline}, in language")
     for (size, pretraining, mode), table in tables.cross_f1(scores).items():
         named[f"heat_map-{size}-{pretraining}-{mode}"] = heat_map(table, f"{size} {pretraining}, {mode} fine-tuning")
     return named

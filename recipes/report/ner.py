@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 
 from ...trainers import InputError
 from ...trainers.ner.analysis import tables
+from ...trainers.ner.analysis.differences import difference_statements
 from ...trainers.ner.analysis.error_analysis import error_tables
 from ...trainers.ner.analysis.figures import class_bars, heat_map
 from ...trainers.ner.analysis.sweep_tables import Comparison, all_tables, load_results
 from ...trainers.runs.reader import RunData
 
 TITLES = {
-    "seeds": "F1 over seeds",
-    "differences": "Differences, with a paired bootstrap over sentences",
+    "differences": "Differences: t test over pretraining runs crossed with sentences, Holm-corrected",
+    "seeds": "F1 over pretraining runs and fine-tuning seeds",
     "table_3": "Table 3: relative improvement (%), by group of test sets",
     "table_4": "Table 4: relative improvement (%), head-only fine-tuning",
     "table_5": "Table 5: relative improvement (%), full fine-tuning",
@@ -40,6 +41,7 @@ class NERPart:
 
     Attributes:
         count: finished runs.
+        statements: what the differences show, with test, number of runs and intervals.
         note: why there is no error analysis; empty when there is one.
         f1: mean in-language F1 of the runs of the report that were fine-tuned, by label.
     """
@@ -48,6 +50,7 @@ class NERPart:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     heat_maps: dict[str, pd.DataFrame] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    statements: list[str] = field(default_factory=list)
     note: str = ""
     f1: dict[str, float] = field(default_factory=dict)
 
@@ -60,15 +63,16 @@ def ner_part(sweeps: list[str], comparison: Comparison, uner_dir: str | None, ru
     """
     results = load_results([Path(folder) for folder in sweeps])
     scores = tables.scores_of(results)
+    arms = comparison.arms(results)
     part = NERPart(len(results), all_tables(results, scores, comparison), f1=_downstream_f1(results, runs))
+    part.statements = difference_statements(part.tables["differences"], *arms)
     try:
         part.tables |= error_tables(results, uner_dir)
     except InputError as error:
         part.note = f"No error analysis, because the treebanks could not be read: {error}"
-    bars = tables.class_difference(scores, comparison.baseline, comparison.treatment)
+    bars = tables.class_difference(scores, *arms)
     if len(bars):
-        title = f"{comparison.treatment} minus {comparison.baseline}"
-        part.figures["figure_03-difference_by_class"] = class_bars(bars, title)
+        part.figures["figure_03-difference_by_class"] = class_bars(bars, f"{arms[1]} minus {arms[0]}")
     for (size, pretraining, mode), table in tables.cross_f1(scores).items():
         title = f"{size} {pretraining}, {mode} fine-tuning"
         part.heat_maps[title] = table

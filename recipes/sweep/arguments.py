@@ -17,7 +17,11 @@ from ..arguments.launcher import LauncherArguments
 class SweepArguments(LauncherArguments):
     """A sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
-    models: list[str] = HfArg(help="SIZE/PRETRAINING=MODEL, a folder or user/name@revision: tiny/maml=runs/maml ...")
+    models: list[str] = HfArg(
+        default_factory=list,
+        help="SIZE/PRETRAINING[/SEED]=MODEL, a folder or user/name@revision: tiny/maml/1=runs/maml-1 ... "
+        "SEED is that of pretraining, by which runs are paired (default: 0).",
+    )
     modes: list[str] = HfArg(default_factory=lambda: list(MODES), help="head, full, or both.")
     train_on: list[str] = HfArg(
         default_factory=lambda: [*SEEN, ALL], help="Treebanks to train on; `all` is the nine together."
@@ -35,6 +39,11 @@ class SweepArguments(LauncherArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.models:
+            raise InputError(
+                "no models: give every pretraining run that is compared as --models SIZE/PRETRAINING/SEED=MODEL, for "
+                "example tiny/vanilla/1=runs/vanilla-1 tiny/maml/1=runs/maml-1"
+            )
         if wrong := [mode for mode in self.modes if mode not in MODES]:
             raise InputError(f"modes are {' and '.join(MODES)}, got {', '.join(wrong)}")
         if self.delete_downloads and self.launcher == "slurm":

@@ -78,7 +78,7 @@ def estimate(left: list[Run], costs: dict[str, float], results: list[dict[str, A
     """
     pace: dict[str, list[float]] = {}
     for result in results:
-        model = Model(result["size"], result["pretraining"], result["path"])
+        model = Model(result["size"], result["pretraining"], result["path"], None, result["pretraining_seed"])
         name = Run(model, result["mode"], result["train_on"], result["seed"]).name
         if name in costs:
             pace.setdefault(result["mode"], []).append(result["seconds"] / costs[name])

@@ -110,8 +110,8 @@ class Worker:
 def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) -> dict[str, Any]:
     """Fine-tune and evaluate; returns the content of the result file.
 
-    Of every test set it holds `counts`, the entities of each sentence that are correct, predicted and in gold, for the
-    bootstrap, and `entities`, the predicted ones as (sentence, first word, word behind the last, class).
+    Of every test set it holds `counts`, the entities of each sentence that are correct, predicted and in gold, for
+    resamples of sentences, and `entities`, the predicted ones as (sentence, first word, word behind the last, class).
     """
     args = copy.copy(args)
     args.mode, args.seed, args.output_dir = run.mode, run.seed, str(folder.work_path(run))

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +11,7 @@ from pico_maml.trainers import InputError
 SENTENCES = 12
 
 
-def write_run(folder: Path, pretraining: str, mode: str, correct: int, size: str = "tiny") -> None:
+def write_run(folder: Path, pretraining: str, mode: str, correct: int, size: str = "tiny", **fields: int) -> None:
     """Write a run as a sweep does, on sentences of one entity each, of which `correct` are predicted."""
     counts = [[int(i < correct), int(i < correct), 1] for i in range(SENTENCES)]
     f1 = 2 * correct / (correct + SENTENCES)
@@ -24,11 +25,13 @@ def write_run(folder: Path, pretraining: str, mode: str, correct: int, size: str
         "mode": mode,
         "train_on": "xx_a",
         "seed": 1,
+        **fields,
         "scores": scores,
         "counts": {"xx_a": counts},
         "entities": {"xx_a": [[i, 1, 2, "PER"] for i in range(correct)]},
     }
-    path = folder / "results" / f"{size}-{pretraining}-{mode}-xx_a-1.json"
+    name = "-".join([size, pretraining, mode, *map(str, fields.values())])
+    path = folder / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result))
 
@@ -70,7 +73,39 @@ def test_writes_tables_figures_and_error_analysis(sweep, capsys):
     assert errors.loc[("maml", "full"), "recall, unseen"] == 0.5
     confusions = pd.read_csv("out/confusions.csv")
     assert confusions[(confusions["pretraining"] == "vanilla") & (confusions["mode"] == "head")]["count"].sum() == 12
-    assert "4 runs" in capsys.readouterr().out
+    assert np.isnan(differences.loc["full", "p"]), "one run an arm has no test"
+    assert differences.loc["full", "sentences_low"] < differences.loc["full", "sentences_high"]
+    out = capsys.readouterr().out
+    assert "4 runs" in out
+    assert "not enough runs to say which method is better" in out
+
+
+def test_two_pretraining_seeds_of_one_size_and_method_are_tested_over_runs(sweep, capsys):
+    for mode in ("head", "full"):
+        for pretraining, correct in (("vanilla", 5), ("maml", 8)):
+            write_run(Path("sweep"), pretraining, mode, correct, pretraining_seed=1)
+    made = ner_results.main(sweep)
+    differences = made["differences"].set_index("mode")
+    # Results without a pretraining seed are of earlier versions, and are run 0.
+    assert differences["runs"].tolist() == [2, 2]
+    mean = ((18 / 21 - 12 / 18) + (16 / 20 - 10 / 17)) / 2
+    assert differences.loc["full", "difference"] == pytest.approx(mean)
+    assert set(made["runs"].index.get_level_values("pretraining_seed")) == {0, 1}
+    assert "2 pretraining runs an arm, t test" in capsys.readouterr().out
+
+
+def test_arms_follow_from_two_pretrainings_and_must_be_named_among_more(sweep):
+    assert ner_results.main([*sweep, "--baseline", "maml"])["differences"]["difference"].lt(0).all()
+    write_run(Path("sweep"), "llama", "head", 1)
+    with pytest.raises(InputError, match="the results hold llama, maml, vanilla: name two of them as --baseline"):
+        ner_results.main(["--sweeps", "sweep", "--output_dir", "more"])
+    with pytest.raises(InputError, match="no result has the pretraining 'mamml': name two of llama, maml, vanilla"):
+        ner_results.main(["--sweeps", "sweep", "--output_dir", "more", "--treatment", "mamml"])
+    assert not Path("more").exists()
+    made = ner_results.main(
+        ["--sweeps", "sweep", "--output_dir", "more", "--baseline", "vanilla", "--treatment", "llama"]
+    )
+    assert made["differences"]["mode"].tolist() == ["head"]
 
 
 def test_one_pretraining_alone_has_tables_without_comparison(sweep):
@@ -87,7 +122,7 @@ def test_wrong_arguments_are_errors(sweep):
     with pytest.raises(InputError, match="is in two folders"):
         ner_results.main(["--sweeps", "sweep", "sweep", "--output_dir", "out"])
     with pytest.raises(InputError, match="baseline and treatment are both 'maml'"):
-        ner_results.main([*sweep, "--baseline", "maml"])
+        ner_results.main([*sweep, "--baseline", "maml", "--treatment", "maml"])
     with pytest.raises(InputError, match="bootstrap_samples must be at least 1"):
         ner_results.main([*sweep, "--bootstrap_samples", "0"])
     Path("out").mkdir()

@@ -11,25 +11,38 @@ from ..errors import InputError
 from .claim import acquire
 from .json_files import read_json, write_json
 
-MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
+MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)(/(?P<seed>\d+))?=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A pretrained model: size and pretraining (vanilla, maml, ...) name it; `path` is a folder or Hub repository."""
+    """A pretrained model: size, pretraining (vanilla, maml, ...) and pretraining seed name it.
+
+    Attributes:
+        path: a folder or Hub repository.
+        pretraining_seed: tells runs of one size and pretraining apart; comparisons pair runs by it.
+    """
 
     size: str
     pretraining: str
     path: str
     revision: str | None = None
+    pretraining_seed: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Model":
-        """Parse SIZE/PRETRAINING=PATH[@REVISION]; raise InputError for another form."""
+        """Parse SIZE/PRETRAINING[/SEED]=PATH[@REVISION]; raise InputError for another form."""
         match = MODEL.fullmatch(text)
         if match is None:
-            raise InputError(f"a model is SIZE/PRETRAINING=PATH or ...=PATH@REVISION, got {text!r}")
-        return cls(**match.groupdict())
+            raise InputError(f"a model is SIZE/PRETRAINING[/SEED]=PATH or ...=PATH@REVISION, got {text!r}")
+        size, pretraining, path, revision, seed = match.group("size", "pretraining", "path", "revision", "seed")
+        return cls(size, pretraining, path, revision, int(seed or 0))
+
+    @property
+    def name(self) -> str:
+        """Name of the model in files and messages; without the pretraining seed when that is 0."""
+        seed = f"-run{self.pretraining_seed}" if self.pretraining_seed else ""
+        return f"{self.size}-{self.pretraining}{seed}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Run:
     @property
     def name(self) -> str:
         """Name of its files."""
-        return f"{self.model.size}-{self.model.pretraining}-{self.mode}-{Path(self.train_on).name}-{self.seed}"
+        return f"{self.model.name}-{self.mode}-{Path(self.train_on).name}-{self.seed}"
 
     def describe(self) -> dict[str, Any]:
         """The first entries of its result file."""
@@ -52,11 +65,20 @@ class Run:
 
 
 def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list[int]) -> list[Run]:
-    """Runs of every combination, those of a model together; raise InputError if two have the same name."""
+    """Runs of every combination, those of a model together.
+
+    Raises:
+        InputError: two runs of one name, or one model under two names.
+    """
     runs = [Run(*combination) for combination in product(models, modes, train_on, seeds)]
     names = [run.name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"two runs would be {twice[0]}: give every model its own SIZE/PRETRAINING, and nothing twice")
+        raise InputError(
+            f"two runs would be {twice[0]}: give every model its own SIZE/PRETRAINING/SEED, and nothing twice"
+        )
+    places = [(model.path, model.revision) for model in models]
+    if again := [model.path for model, place in zip(models, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"{again[0]} is given as two models: a pretraining run counts once, so give each its own")
     return runs
 
 
@@ -114,5 +136,5 @@ class SweepFolder:
         self.failure_path(run).write_text(trace)
 
     def results(self) -> list[dict[str, Any]]:
-        """The results of all finished runs, sorted by name."""
-        return [read_json(path) for path in sorted((self.path / "results").glob("*.json"))]
+        """The results of all finished runs, sorted by name; those of earlier versions have the pretraining seed 0."""
+        return [{"pretraining_seed": 0, **read_json(path)} for path in sorted((self.path / "results").glob("*.json"))]

@@ -82,6 +82,7 @@ def ner_section(ner: NERPart) -> dict[str, Any]:
     """Heat maps and tables of the NER sweeps."""
     return {
         "count": ner.count,
+        "statements": ner.statements,
         "note": ner.note,
         "heat_maps": [heat_map(title, table) for title, table in ner.heat_maps.items()],
         "tables": _titled(ner, TITLES),

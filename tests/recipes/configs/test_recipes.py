@@ -12,6 +12,7 @@ from pico_maml.recipes import finetune
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
+from pico_maml.trainers import InputError
 from pico_maml.trainers.episodes import READOUTS
 from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
@@ -85,11 +86,13 @@ def test_every_variant_of_the_method_is_in_a_shipped_file():
 
 
 def test_the_sweep_has_the_160_runs_of_the_paper():
-    sweep, args = parse(SWEEP_TYPES, ["--config", str(SWEEP)])
+    models = [f"{size}/{arm}={arm}-{size}" for size, arm in product(PARAMETERS, ("vanilla", "maml"))]
+    sweep, args = parse(SWEEP_TYPES, ["--config", str(SWEEP), "--models", *models])
     runs = sweep.runs()
     assert len(runs) == 160
     assert {run.train_on for run in runs} == {*SEEN, ALL}
-    assert {(run.model.size, run.model.pretraining) for run in runs} == set(product(PARAMETERS, ("vanilla", "maml")))
+    with pytest.raises(InputError, match="no models: give every pretraining run that is compared as --models"):
+        parse(SWEEP_TYPES, ["--config", str(SWEEP)])
     assert (args.learning_rate, args.num_train_epochs) == (3e-5, 10)
 
 
@@ -108,7 +111,7 @@ def test_ner_as_the_published_code_does_it_is_a_recipe_of_finetune_and_of_sweep(
     _, alone = parse(
         FINETUNE_TYPES, ["--config", str(NER_AS_PUBLISHED), "--model=m", "--treebank=da_ddt", "--output_dir=o"]
     )
-    _, swept = parse(SWEEP_TYPES, ["--config", str(SWEEP), str(NER_AS_PUBLISHED)])
+    _, swept = parse(SWEEP_TYPES, ["--config", str(SWEEP), str(NER_AS_PUBLISHED), "--models=tiny/maml=m"])
     for args in (alone, swept):
         assert (args.space_before_words, args.classifier_dropout, args.max_sentence_tokens) == (False, 0.0, 128)
         assert (args.chosen_epoch, args.batch_by_length, args.num_train_epochs) == ("last", False, 10)

@@ -66,7 +66,7 @@ TABLE = [
     (sweep, {"launcher": "pbs"}, "launcher must be one of"),
     (sweep, {"modes": "half"}, "half"),
     (ner_results, {"bootstrap_samples": 0}, "bootstrap_samples must be at least 1"),
-    (ner_results, {"baseline": "maml"}, "baseline and treatment are both 'maml'"),
+    (ner_results, {"baseline": "maml", "treatment": "maml"}, "baseline and treatment are both 'maml'"),
     (benchmark, {"shapes": "huge:4x256"}, "with SIZE one of tiny, small, medium, large"),
     (demo, {"stepz": 3}, "--stepz is not an argument"),
     # YAML

@@ -108,6 +108,7 @@ def test_report_of_ner_sweeps(tmp_path, monkeypatch):
     assert "Table 9" in page
     assert "tiny maml, full fine-tuning" in page
     assert "No error analysis" in page
+    assert "never two methods: not enough runs to say which method is better" in page
     names = {path.name for path in Path("out/tables").iterdir()} | {
         path.name for path in Path("out/figures").iterdir()
     }
@@ -129,7 +130,7 @@ def test_wrong_arguments_raise_input_errors_and_write_nothing(tmp_path, capsys):
         ([str(folder), "--output", str(folder)], "holds other files than a report"),
         ([str(folder), "--output", str(foreign / "thesis.tex")], "holds other files than a report"),
         ([str(folder), "--formats", "bmp"], "formats must be one of png, pdf, svg, none, got 'bmp'"),
-        ([str(folder), "--treatment", "vanilla"], "baseline and treatment are both 'vanilla'"),
+        ([str(folder), "--baseline", "m", "--treatment", "m"], "baseline and treatment are both 'm'"),
         (["--output", str(tmp_path / "out"), str(folder)], "no argument takes"),
         ([str(folder), "--sweeps", str(foreign), "--output", str(tmp_path / "out")], "no finished run in"),
     ]

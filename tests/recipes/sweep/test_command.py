@@ -62,6 +62,7 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert set(written) == {f"tiny-{kind}-{mode}-xx_a-42" for kind in ("vanilla", "maml") for mode in ("head", "full")}
     full = written["tiny-vanilla-full-xx_a-42"]
     assert full["scores"]["xx_a"]["f1"] == 1.0
+    assert (full["pretraining"], full["pretraining_seed"]) == ("vanilla", 0)
     assert set(full["scores"]) == {"validation", "xx_a", "xx_b"}
     assert len(full["counts"]["xx_b"]) == 24
     assert full["entities"]["xx_a"][1] == [1, 1, 2, "PER"]
@@ -118,7 +119,11 @@ def test_wrong_arguments_are_errors_before_anything_runs(inputs):
             sweep.main([*inputs, *changes])
         assert not Path("out").exists()
 
-    check_error(r"a model is SIZE/PRETRAINING=PATH", "--models", "vanilla")
+    with pytest.raises(InputError, match="no models: give every pretraining run"):
+        sweep.main(inputs[inputs.index("--modes") :])
+    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=PATH", "--models", "vanilla")
+    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=PATH", "--models", "tiny/maml/one=vanilla")
+    check_error("maml is given as two models", "--models", "tiny/maml/1=maml", "tiny/maml/2=maml")
     check_error("two runs would be tiny-maml-full-xx_a-42", "--models", "tiny/maml=maml", "tiny/maml=vanilla")
     check_error("no tokenizer at 'nowhere'", "--models", "tiny/maml=nowhere")
     check_error("no file xx_c-ud-.*did you mean 'xx_", "--train_on", "xx_c")
@@ -150,6 +155,8 @@ def test_sweep_resumes_only_with_the_same_arguments(inputs):
 def test_runs_are_named_by_size_and_pretraining():
     assert Model.parse("tiny/maml=me/model@main") == Model("tiny", "maml", "me/model", "main")
     assert Model.parse("tiny/vanilla=/a/b.c-d") == Model("tiny", "vanilla", "/a/b.c-d")
+    assert Model.parse("tiny/maml/3=me/model") == Model("tiny", "maml", "me/model", pretraining_seed=3)
+    assert Model.parse("tiny/maml/3=me/model").name == "tiny-maml-run3"
     runs = plan([Model("t", "m", "p")], ["head"], ["da_ddt", "all"], [1, 2])
     assert [run.name for run in runs] == ["t-m-head-da_ddt-1", "t-m-head-da_ddt-2", "t-m-head-all-1", "t-m-head-all-2"]
 

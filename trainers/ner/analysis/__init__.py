@@ -1,1 +1,1 @@
-"""Analysis of NER results: baselines, bootstrap, errors, and the tables and figures of the paper."""
+"""Analysis of NER results: baselines, significance, errors, and the tables and figures of the paper."""

@@ -8,13 +8,12 @@ import pandas as pd
 
 from ..iob2 import CLASSES
 from ..universal_ner import GROUPS, OTHER, TREEBANKS
-from .bootstrap import paired_bootstrap
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published_ner.csv"
 # Below this F1 of the baseline there is no relative improvement.
 MINIMUM_BASELINE = 0.01
 SIZES = ("tiny", "small", "medium", "large")
-RUN = ["size", "pretraining", "mode", "train_on", "seed"]
+RUN = ["size", "pretraining", "pretraining_seed", "mode", "train_on", "seed"]
 CELL = ["size", "pretraining", "mode", "train_on", "test"]
 
 
@@ -31,9 +30,21 @@ def scores_of(results: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row for each pretraining run and cell: means over its fine-tuning seeds."""
+    return scores.groupby([*CELL, "pretraining_seed"], sort=False)[["f1", *CLASSES]].mean().reset_index()
+
+
 def seeds(scores: pd.DataFrame) -> pd.DataFrame:
-    """F1 over seeds of each model, mode, treebank and test set: mean, standard deviation (n - 1) and count."""
-    return scores.groupby(CELL)["f1"].agg(["mean", "std", "count"])
+    """F1 of each cell: mean and standard deviation (n - 1) over pretraining runs, and that of fine-tuning in a run."""
+    runs = scores.groupby([*CELL, "pretraining_seed"])["f1"].agg(["mean", "std", "count"])
+    return runs.groupby(CELL).agg(
+        mean=("mean", "mean"),
+        std=("mean", "std"),
+        runs=("mean", "count"),
+        std_of_fine_tuning=("std", "mean"),
+        fine_tunings=("count", "sum"),
+    )
 
 
 def relative(baseline: Any, value: Any) -> Any:
@@ -43,13 +54,14 @@ def relative(baseline: Any, value: Any) -> Any:
 
 def in_language(scores: pd.DataFrame, mode: str) -> pd.DataFrame:
     """Table 7: F1 on the training treebank's own test set, by size and pretraining."""
-    own = scores[(scores["train_on"] == scores["test"]) & (scores["mode"] == mode)]
+    runs = over_seeds(scores)
+    own = runs[(runs["train_on"] == runs["test"]) & (runs["mode"] == mode)]
     return _ordered(_ordered(own.pivot_table(index=["size", "pretraining"], columns="test", values="f1")), axis=1)
 
 
 def in_language_improvement(scores: pd.DataFrame, mode: str, baseline: str, treatment: str) -> pd.DataFrame:
     """Tables 4, 5, 8 and 9: relative improvement on the training treebank's own test set, in per cent, by size."""
-    return _improvement(in_language(scores, mode), baseline, treatment)
+    return _improvement(in_language(_paired(scores, baseline, treatment), mode), baseline, treatment)
 
 
 def group_improvement(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
@@ -90,26 +102,8 @@ def cross_f1(scores: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Appendix C.3: F1 by training treebank (rows) and test set (columns), for each size, pretraining and mode."""
     return {
         model: _ordered(_ordered(rows.pivot_table(index="train_on", columns="test", values="f1")), axis=1)
-        for model, rows in scores.groupby(["size", "pretraining", "mode"], sort=False)
+        for model, rows in over_seeds(scores).groupby(["size", "pretraining", "mode"], sort=False)
     }
-
-
-def differences(results: list[dict[str, Any]], baseline: str, treatment: str, samples: int = 1000) -> pd.DataFrame:
-    """Differences between the pretrainings in each cell, summed over the seeds that both have (`paired_bootstrap`)."""
-    cells: dict[tuple, dict[tuple, np.ndarray]] = {}
-    for result in results:
-        for test, counts in result["counts"].items():
-            cell = (result["size"], result["mode"], result["train_on"], test)
-            cells.setdefault(cell, {})[result["pretraining"], result["seed"]] = np.array(counts)
-    rows = []
-    for cell, runs in cells.items():
-        both = [seed for pretraining, seed in runs if pretraining == baseline and (treatment, seed) in runs]
-        if both:
-            first, second = (sum(runs[name, seed] for seed in both) for name in (baseline, treatment))
-            difference = paired_bootstrap(np.asarray(first), np.asarray(second), samples)
-            named = dict(zip(("size", "mode", "train_on", "test"), cell, strict=True))
-            rows.append({**named, "seeds": len(both), **difference._asdict()})
-    return pd.DataFrame(rows)
 
 
 def published(number: int) -> pd.DataFrame:
@@ -138,11 +132,11 @@ def beside(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
 
 
 def _paired(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """Means over seeds of the cells that both pretrainings have, so that averages compare the same cells."""
-    means = scores.groupby(CELL)[["f1", *CLASSES]].mean().reset_index()
-    means = means[means["pretraining"].isin([baseline, treatment])]
-    both = means.groupby(["size", "mode", "train_on", "test"])["pretraining"].transform("nunique") == 2
-    return means[both]
+    """The cells and pretraining seeds that both pretrainings have, so that averages compare the same ones."""
+    runs = over_seeds(scores)
+    runs = runs[runs["pretraining"].isin([baseline, treatment])]
+    names = ["size", "mode", "train_on", "test", "pretraining_seed"]
+    return runs[runs.groupby(names)["pretraining"].transform("nunique") == 2]
 
 
 def _improvement(table: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
