@@ -22,8 +22,9 @@ from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
+from ..trainers.meta.query_outcomes import compare_outcomes, comparison_line
 from ..trainers.model_name import deleted_afterwards
-from ..trainers.runs.json_files import write_json
+from ..trainers.runs.json_files import read_json, write_json
 from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
 from .arguments.training_text import arguments_of_run, held_out_documents, measured_text
@@ -42,6 +43,9 @@ class EvaluateArguments:
     subfolder: str = HfArg(default="", help="Folder of the checkpoint inside the model, such as checkpoints/step_100.")
     tokenizer: str | None = HfArg(default=None, help="Folder or Hub name of the tokenizer (unset: the model's own).")
     output_file: str | None = HfArg(default=None, help="JSON file for the results (unset: they are only printed).")
+    compare: str | None = HfArg(
+        default=None, help="Output file of another model's evaluation: paired differences on the same episodes."
+    )
     batch_size: int = HfArg(default=32, help="Blocks of a forward pass.")
     episodes: int = HfArg(default=200, help="Held-out episodes of each shape (0: none).")
     words: str = HfArg(default="held_out", help="Words of the episodes: held_out (from training), training or all.")
@@ -74,6 +78,8 @@ class EvaluateArguments:
         check_choice("words", self.words, WORDS)
         check_at_least(1, batch_size=self.batch_size)
         check_at_least(0, episodes=self.episodes, seed=self.seed)
+        if self.compare is not None and self.episodes == 0:
+            raise InputError("compare goes by the queries of episodes: set episodes above 0")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -93,6 +99,7 @@ def defaults(given: set[str], values: Namespace) -> dict[str, Any]:
 def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]:
     """Measure, print and save perplexity and the accuracy of episodes."""
     text = measured_text(corpus, args.model, args.revision, args.subfolder)
+    other = read_json(queries_file(args.compare))["adaptation"] if args.compare is not None else None
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
@@ -111,11 +118,17 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     results |= measure_perplexity(model, held_out, sources, args.batch_size)
     if args.episodes > 0:
         results |= {"words": args.words, "episode": shapes[0].episode_settings()}
-        results["adaptation"] = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
+        adaptations = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
+        results["adaptation"] = [adaptation.figures() for adaptation in adaptations]
+        queries = [adaptation.queries for adaptation in adaptations]
+        if other is not None:
+            results["compared"] = {"with": args.compare, "differences": compare(results["adaptation"], queries, other)}
+        if args.output_file is not None:
+            write_json(queries_file(args.output_file), {"adaptation": queries}, indent=None)
         if args.episode_documents is None:
             shapes = [shape.with_documents("any") for shape in shapes]
             any_documents = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
-            results["adaptation_any_documents"] = any_documents
+            results["adaptation_any_documents"] = [adaptation.figures() for adaptation in any_documents]
     if args.output_file is not None:
         write_json(Path(args.output_file), results)
     return results
@@ -145,7 +158,7 @@ def measure_adaptation(
     tokenizer: PreTrainedTokenizerBase,
     shapes: list[EpisodeConfig],
     trained_head: bool,
-) -> list[dict[str, Any]]:
+) -> list[Adaptation]:
     """Measure and print the accuracy of adaptation to episodes of each shape, drawn from held-out text."""
     adaptations = [evaluate_shape(args, model, held_out, tokenizer, shape, trained_head) for shape in shapes]
     print(f"\nQuery accuracy on {args.words} words, 95 % intervals over {args.episodes} episodes")
@@ -153,7 +166,28 @@ def measure_adaptation(
     available = ", ".join(map(str, sorted({adaptation.words_available for adaptation in adaptations})))
     print(f"words that can be classes: {available}; words held out by: {shapes[0].held_out_rule}")
     print(adaptation_table(adaptations))
-    return [asdict(adaptation) for adaptation in adaptations]
+    return adaptations
+
+
+def queries_file(output_file: str) -> Path:
+    """The file beside the results that holds the answer to each query of their episodes."""
+    return Path(output_file).with_suffix(".queries.json")
+
+
+def compare(
+    shapes: list[dict[str, Any]], queries: list[dict[str, list[int]]], other: list[dict[str, list[int]]]
+) -> list[dict[str, Any]]:
+    """Compare and print the answers of this model and another one to the same queries, shape by shape."""
+    if len(queries) != len(other):
+        raise InputError(f"compare: {len(queries)} episode shapes here and {len(other)} there: give the same ones")
+    print("\nThis checkpoint minus the other on the same queries, in points, 95 % intervals over words and documents")
+    compared = []
+    for shape, own, others in zip(shapes, queries, other, strict=True):
+        differences = compare_outcomes(own, others)
+        print(comparison_line(shape, differences))
+        compared.append({name: asdict(difference) for name, difference in differences.items()})
+    print("Two checkpoints, one run each: not enough runs to say which method is better.")
+    return compared
 
 
 def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeConfig]:

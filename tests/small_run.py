@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -105,7 +104,7 @@ def main(folder: Path, out: Path) -> None:
         held_out = torch.as_tensor(blocks[-40:]["input_ids"])[:, :-1].long()
         adaptation = evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, args, 7, seed=1)
         if run.is_world_process_zero():
-            (out / name / "adaptation.json").write_text(json.dumps(asdict(adaptation)))
+            (out / name / "adaptation.json").write_text(json.dumps(adaptation.figures()))
             save_file({name: p.clone() for name, p in weights.items()}, out / name / "weights.safetensors")
     run.end()
 

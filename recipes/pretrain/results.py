@@ -1,6 +1,5 @@
 """The results of a finished run: counts, held-out perplexity and the accuracy of adaptation."""
 
-from dataclasses import asdict
 from typing import Any
 
 from ...trainers import MAMLTrainer
@@ -38,16 +37,14 @@ def adaptation(
     Those of the trained head are measured only if episodes trained it.
     """
     training, (blocks, documents) = args.training, corpus.held_out.for_episodes()
-    return asdict(
-        evaluate_adaptation(
-            model,
-            blocks,
-            corpus.words,
-            corpus.tokenizer.mask_token_id,
-            training.with_documents(rule),
-            args.run.eval_episodes,
-            training.seed,
-            training.hybrid_ratio > 0,
-            documents,
-        )
-    )
+    return evaluate_adaptation(
+        model,
+        blocks,
+        corpus.words,
+        corpus.tokenizer.mask_token_id,
+        training.with_documents(rule),
+        args.run.eval_episodes,
+        training.seed,
+        training.hybrid_ratio > 0,
+        documents,
+    ).figures()

@@ -45,6 +45,30 @@ def test_sweep_over_ways_and_shots(pretrained, held_out, capsys):
     assert "Query accuracy on all words, 95 % intervals over 8 episodes" in capsys.readouterr().out
 
 
+def test_two_models_are_compared_on_the_same_queries(pretrained, held_out, tmp_path, capsys):
+    checkpoint, one = sorted(pretrained.glob("checkpoint-*"))[0], tmp_path / "one.json"
+    shape = [*held_out, "--episodes=8", "--n_way", "2", "4", "--k_shot=1", "--words=all"]
+    base = evaluate.main(["--model", str(checkpoint), *shape, "--output_file", str(one)])
+    assert "queries" not in base["adaptation"][0]
+    capsys.readouterr()
+    results = evaluate.main(["--model", str(pretrained), *shape, "--compare", str(one)])
+    for own, other, difference in zip(
+        results["adaptation"], base["adaptation"], results["compared"]["differences"], strict=True
+    ):
+        gain = own["trained"][-1]["mean"] - other["trained"][-1]["mean"]
+        assert difference["trained"]["mean"] == pytest.approx(gain)
+        assert difference["trained"]["low"] <= gain <= difference["trained"]["high"]
+    out = capsys.readouterr().out
+    assert "2-way 1-shot: prototypes" in out
+    assert "Two checkpoints, one run each: not enough runs to say which method is better." in out
+    with pytest.raises(InputError, match="of other queries"):
+        evaluate.main(["--model", str(pretrained), *shape, "--seed=9", "--compare", str(one)])
+    with pytest.raises(InputError, match=r"nothing.queries.json is missing"):
+        evaluate.main(["--model", str(pretrained), *shape, "--compare", str(tmp_path / "nothing.json")])
+    with pytest.raises(InputError, match="set episodes above 0"):
+        evaluate.main(["--model", str(pretrained), *held_out, "--episodes=0", "--compare", str(one)])
+
+
 def test_the_rule_of_held_out_words_and_their_number_are_printed_and_stored(pretrained, held_out, capsys):
     arguments = ["--model", str(pretrained), *held_out, "--episodes=2"]
     results = evaluate.main(arguments)

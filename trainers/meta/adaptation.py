@@ -1,7 +1,8 @@
 """Query accuracy on episodes of held-out words and text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,14 @@ class Adaptation:
     words_available: int  #: words of the text with enough windows to be a class
     words: int  #: different words among the queries
     documents: int  #: different documents among the queries
+    #: of each query its word, its document, and 1 for a right answer of each classifier after the inner loop, else 0
+    queries: dict[str, list[int]] = field(repr=False)
+
+    def figures(self) -> dict[str, Any]:
+        """Everything but the queries, as a dictionary."""
+        figures = asdict(self)
+        del figures["queries"]
+        return figures
 
 
 def evaluate_adaptation(
@@ -111,6 +120,8 @@ def _summary(
         words_available=available,
         words=len(np.unique(word)),
         documents=len(np.unique(document)),
+        queries={"word": word.tolist(), "document": document.tolist()}
+        | {name: correct[row].tolist() for name, row in last.items()},
     )
 
 

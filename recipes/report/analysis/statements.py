@@ -48,7 +48,7 @@ def adaptation_statement(row: pd.Series) -> str:
         f"{row['run']}: after the inner loop its {head} classifies {row[name]:.1%} [{low:.1%}, {high:.1%}] of the "
         f"queries on held-out words correctly, {verdict} ({row['prototypes']:.1%} [{row['prototypes, low']:.1%}, "
         f"{row['prototypes, high']:.1%}]{paired}); chance is {row['chance']:.1%}. {row['held-out episodes']:.0f} "
-        "episodes, 95 % intervals over words and blocks of text."
+        "episodes of 1 run, 95 % intervals (t, two-way clustered) over words and documents."
     )
 
 

@@ -49,6 +49,17 @@ def test_curves_have_a_point_a_step_and_intervals_hold_their_mean(meta, pool, wo
     assert "3      2   33.3%" in adaptation_table([adaptation])
 
 
+def test_queries_have_the_answers_behind_the_accuracies(meta, pool, words):
+    adaptation = evaluate(meta, pool, words)
+    queries = adaptation.queries
+    assert list(queries) == ["word", "document", "prototypes", "fresh", "trained"]
+    for name, accuracy in (("prototypes", adaptation.prototypes), ("trained", adaptation.trained[-1])):
+        assert sum(queries[name]) / len(queries[name]) == pytest.approx(accuracy.mean)
+    assert len(set(queries["word"])) == adaptation.words
+    assert "queries" not in adaptation.figures()
+    assert adaptation.figures()["prototypes"]["mean"] == adaptation.prototypes.mean
+
+
 def test_intervals_and_counts_go_by_document(meta, pool, words):
     rows = evaluate(meta, pool, words)
     documents = (torch.arange(len(pool)) // 12)[:, None].expand_as(pool)
