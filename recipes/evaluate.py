@@ -17,7 +17,7 @@ from ..callbacks import Source, measure_source
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
-from ..trainers.corpus import WordTable, load_tokenizer
+from ..trainers.corpus import load_tokenizer, load_words
 from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig
@@ -227,7 +227,7 @@ def evaluate_shape(
     mask_id = tokenizer.mask_token_id
     if mask_id >= model.config.vocab_size and shape.readout != "previous":
         raise InputError(f"the model has no embedding of a mask, which readout {shape.readout} needs: give previous")
-    words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size, shape.held_out_rule)
+    words = load_words(tokenizer, model.config.vocab_size, shape.held_out_rule)
     if args.words != "all":
         words = words.split(shape.held_out_words)[args.words == "held_out"]
     try:

@@ -5,6 +5,7 @@ from accelerate.utils import gather
 from torch import Tensor
 
 from .corpus.document_numbers import own_numbers
+from .corpus.form_table import Words
 from .corpus.words import WordTable
 from .episode_pool import EpisodePool
 from .episodes import Episode, sample_stream_episode
@@ -16,10 +17,12 @@ from .maml_config import MAMLConfig
 class EpisodeSource:
     """Draws the same episode on every process; the share `args.held_out_words` of the words is never a class."""
 
-    def __init__(self, args: MAMLConfig, words: WordTable, mask_id: int) -> None:
+    def __init__(self, args: MAMLConfig, words: Words, mask_id: int) -> None:
         self.args = args
-        self.words, held_out = words.split(args.held_out_words)
-        self.held_out = held_out.is_word
+        training, held_out = words.split(args.held_out_words)
+        self.words: Words = training
+        # Random positions hide single tokens.
+        self.held_out = held_out.is_word if isinstance(held_out, WordTable) else None
         self.mask_id = mask_id
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.streams = args.episode_states == "stream"

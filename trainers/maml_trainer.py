@@ -20,7 +20,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ..modeling_pico import PicoForCausalLM
 from .compute_clock import TRAINING, ComputeClock
-from .corpus import WordTable, collate_blocks, first_blocks
+from .corpus import collate_blocks, first_blocks, load_words
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
 from .errors import InputError
@@ -88,7 +88,7 @@ class MAMLTrainer(SafeTrainer):
             "first_order": args.first_order,
             **args.episode_settings(),
         }
-        self.words = WordTable.from_tokenizer(processing_class, model.config.vocab_size, args.held_out_rule)
+        self.words = load_words(processing_class, model.config.vocab_size, args.held_out_rule)
         self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...trainers.corpus import WordTable
+from ...trainers.corpus import Words, load_words
 from ...trainers.episodes import Episode, Examples, episode_generator
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
@@ -34,7 +34,7 @@ class QueryObjective:
     config: EpisodeConfig
     inner: InnerLoop
     mask_id: int
-    words: WordTable  #: the classes of training episodes
+    words: Words  #: the classes of training episodes
 
     @classmethod
     def of_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "QueryObjective | None":
@@ -46,7 +46,7 @@ class QueryObjective:
         config = EpisodeConfig(**{name: value for name, value in own.items() if name in known})
         # Checkpoints of earlier versions do not say whether gradients were exact.
         inner = replace(config.inner_loop(), first_order=own.get("first_order", True))
-        words = WordTable.from_tokenizer(tokenizer, model.config.vocab_size, config.held_out_rule)
+        words = load_words(tokenizer, model.config.vocab_size, config.held_out_rule)
         return cls(config, inner, tokenizer.mask_token_id, words.split(config.held_out_words)[0])
 
     def draw(self, width: int, blocks: Tensor, documents: Tensor | None = None) -> list[Episode]:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...callbacks import Source
 from ...trainers import InputError
-from ...trainers.corpus import BlockStream, WordTable, load_tokenizer, train_tokenizer
+from ...trainers.corpus import BlockStream, Words, load_tokenizer, load_words, train_tokenizer
 from ...trainers.corpus.documents import column_names
 from .arguments import PretrainArguments
 
@@ -21,7 +21,7 @@ class Corpus:
     blocks: Dataset | BlockStream
     held_out: Source
     sources: dict[str, Source]  #: held-out text of which perplexity is measured separately, by name
-    words: WordTable  #: the classes of evaluation episodes: held-out words, or all where none are held out
+    words: Words  #: the classes of evaluation episodes: held-out words, or all where none are held out
 
 
 def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
@@ -36,7 +36,7 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
         sources = args.corpus.sources(tokenizer)
-    words = WordTable.from_tokenizer(tokenizer, args.model.config().vocab_size, training.held_out_rule)
+    words = load_words(tokenizer, args.model.config().vocab_size, training.held_out_rule)
     if training.held_out_words:
         _, words = words.split(training.held_out_words)
     if args.run.eval_episodes > 0:

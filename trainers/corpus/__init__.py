@@ -1,7 +1,8 @@
-"""The corpus: documents, tokenizer, packed blocks and the table of whole words."""
+"""The corpus: documents, tokenizer, packed blocks and the words in them."""
 
 from .blocks import make_blocks
 from .documents import load_documents
+from .form_table import FormTable, Words, load_words
 from .held_out import split_held_out
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
@@ -11,12 +12,15 @@ from .words import WordTable
 
 __all__ = [
     "BlockStream",
+    "FormTable",
     "WordTable",
+    "Words",
     "collate_blocks",
     "first_blocks",
     "first_texts",
     "load_documents",
     "load_tokenizer",
+    "load_words",
     "make_blocks",
     "pack_blocks",
     "split_held_out",

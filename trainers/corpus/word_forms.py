@@ -16,8 +16,13 @@ STEM = "stem:"
 
 
 def casefolded(text: str) -> str:
-    """Return the form of a word, which its case variants and all encodings of its accents share."""
-    return normalize("NFC", normalize("NFD", text).casefold())
+    """Return the form of a word, which its case variants and all encodings of its accents and apostrophes share."""
+    return normalize("NFC", normalize("NFD", text).casefold()).replace("\u2019", "'")
+
+
+def form_number(form: str) -> int:
+    """Return a number from 0 to 2^63 - 1 that tells forms apart."""
+    return _digest(form) >> 1
 
 
 def check_held_out_rule(rule: str) -> None:
@@ -34,7 +39,7 @@ def check_held_out_rule(rule: str) -> None:
 
 
 def held_out_places(rule: str) -> Callable[[str], float]:
-    """Return the function from a form to its place in [0, 1]; a share s holds out the forms whose place is below s.
+    """Return the function from a form to its place in [0, 1); a share s holds out the forms whose place is below s.
 
     Args:
         rule: `form`, or `stem:LANGUAGE`, which gives all forms with the same stem one place.
@@ -46,4 +51,8 @@ def held_out_places(rule: str) -> Callable[[str], float]:
 
 
 def _place(text: str) -> float:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) / 2**64
+    return (_digest(text) >> 11) / 2**53
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -1,12 +1,12 @@
-"""Table of the token ids that are whole words: the candidates for classes of an SMLMT episode."""
+"""Words that are single tokens: a table of the token ids that are whole words."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .word_forms import casefolded, held_out_places
+from .word_places import WordPlaces
 
 # How byte-level BPE and SentencePiece mark a token that starts a word.
 WORD_STARTS = ("Ġ", "▁")
@@ -21,31 +21,36 @@ class WordTable:
     Attributes:
         is_word: (V,) bool, the token starts a word and consists of letters.
         continues: (V,) bool, the token continues the word before it, which therefore is more than one token.
-        places: (V,) float64, a share s of held-out words is those with a place below s; None: go by ids.
     """
 
     is_word: Tensor
     continues: Tensor
-    places: Tensor | None = None
 
     def split(self, held_out: float) -> tuple["WordTable", "WordTable"]:
         """The table of training words, and the table of held-out words (never a class in a training episode).
 
-        `held_out` is the share of held-out words.
+        `held_out` is the share of held-out words; which words depends only on their ids.
         """
-        places = self.places
-        if places is None:
-            # Multiples of the golden ratio hold out the same share of frequent and rare words (ids go by frequency).
-            places = torch.arange(len(self.is_word), dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1
-        chosen = places < held_out
-        return replace(self, is_word=self.is_word & ~chosen), replace(self, is_word=self.is_word & chosen)
+        # Multiples of the golden ratio hold out the same share of frequent and of rare words (ids go by frequency).
+        place = torch.arange(len(self.is_word), dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1
+        chosen = place < held_out
+        return (
+            WordTable(self.is_word & ~chosen, self.continues),
+            WordTable(self.is_word & chosen, self.continues),
+        )
+
+    def find(self, token_ids: Tensor) -> WordPlaces:
+        """Return the places of the table's words in (R, T) token ids, on the CPU, by their ids."""
+        flat = token_ids.reshape(-1)
+        whole = torch.zeros_like(token_ids, dtype=torch.bool)
+        whole[:, :-1] = ~self.continues[token_ids[:, 1:]]
+        starts = torch.nonzero(self.is_word[flat]).flatten()
+        # A place whose word goes on is listed too, because it must not stand in a window of that word.
+        return WordPlaces(starts, starts + 1, flat[starts], whole.reshape(-1)[starts])
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int, rule: str = "id") -> "WordTable":
-        """The table of a tokenizer; ids beyond its vocabulary (padding rows of the embedding) are neither.
-
-        `rule` says which words are held out: see `held_out_places`, and `id`.
-        """
+    def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> "WordTable":
+        """The table of a tokenizer; ids beyond its vocabulary (padding rows of the embedding) are neither."""
         is_word = torch.zeros(vocab_size, dtype=torch.bool)
         continues = torch.zeros(vocab_size, dtype=torch.bool)
         ids = range(min(len(tokenizer), vocab_size))
@@ -59,8 +64,4 @@ class WordTable:
             # "don" before "'t", "foo" before "_bar" and "non" before "-empty" are no words; part of the bytes of a
             # character is a letter of some script more often than not.
             continues[i] = not starts and (text[:1].isalnum() or text[:1] in JOINERS or "\ufffd" in text)
-        if rule == "id":
-            return cls(is_word, continues)
-        place = held_out_places(rule)
-        places = [place(casefolded(texts[i].strip())) if is_word[i] else 1.0 for i in ids]
-        return cls(is_word, continues, torch.tensor(places + [1.0] * (vocab_size - len(ids)), dtype=torch.float64))
+        return cls(is_word, continues)

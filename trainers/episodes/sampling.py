@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..checks import check_at_least, check_choice
-from ..corpus.words import WordTable
+from ..corpus.form_table import Words
 from ..errors import InputError
-from .occurrences import Occurrences, find_occurrences, first_of_each
+from .occurrences import Occurrences, find_occurrences
 from .sides import RULES, AnyPlaces, PlacesApart, document_numbers, keep_apart
 
 READOUTS = ("mask", "previous", "last")
@@ -43,7 +43,7 @@ class Episode:
 
     support: Examples  #: N * K
     query: Examples  #: N * Q
-    words: Tensor  #: (N,) token ids of the classes
+    words: Tensor  #: (N,) numbers of the classes' words: token ids, or hashes of forms
 
     def to(self, device: torch.device) -> "Episode":
         """Move the episode to a device."""
@@ -64,7 +64,7 @@ def sample_episode(
     queries: int,
     generator: torch.Generator,
     *,
-    words: WordTable | None = None,
+    words: Words | None = None,
     documents: Tensor | None = None,
     rule: str = "different",
     window: int = 32,
@@ -82,7 +82,7 @@ def sample_episode(
         shots: K, support windows of a class.
         queries: Q, query windows of a class.
         generator: a CPU generator; the same state gives the same episode.
-        words: which ids may be hidden; None for all but the mask.
+        words: the words that may be hidden; None for all token ids but the mask.
         documents: (R, T) number of each token's document; None if each row is a document of its own.
         rule: `different`: a window lies in one document, support and query windows of a class lie in different ones,
             and the four tokens before a word are never the same in two windows of its class. `apart`: the same for
@@ -91,7 +91,7 @@ def sample_episode(
         window: L, tokens in a window.
         readout: the state that is classified: `mask` of the mask in the word's place, with the window to its left
             (the paper's); `previous` of the token before the word, without a mask; `last` of the window's last
-            token, with the masked word in the middle.
+            token, with the masked word, of one token, in the middle.
         max_frequency: words that make up a larger share of the pool (function words) are never a class.
 
     Returns:
@@ -107,11 +107,10 @@ def sample_episode(
     if classes is None:
         return None
     support, query = pool.draw(classes, shots, queries, generator)
-    hidden = token_ids.reshape(-1)[support[:, 0]]
     return Episode(
         _windows(token_ids, support, numbers, mask_id, window, readout),
         _windows(token_ids, query, numbers, mask_id, window, readout),
-        hidden,
+        pool.places.numbers[classes],
     )
 
 
@@ -124,7 +123,7 @@ def sample_stream_episode(
     queries: int,
     generator: torch.Generator,
     *,
-    words: WordTable | None = None,
+    words: Words | None = None,
     documents: Tensor | None = None,
     rule: str = "different",
     window: int = 32,
@@ -150,21 +149,25 @@ def sample_stream_episode(
     past_ids, batch_ids = past_ids.cpu().long(), batch_ids.cpu().long()
     both, border = torch.cat([past_ids, batch_ids]), past_ids.numel()
     numbers = document_numbers(documents, both.shape, rule)
-    least, apart = shots + queries, (0, 0)
     places = find_occurrences(
-        both, least, -window, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
+        both,
+        shots + queries,
+        -window,
+        window,
+        mask_id=mask_id,
+        words=words,
+        max_frequency=max_frequency,
+        first_in_row=True,
     )
-    places = places.where(_first_in_row(both, places.positions))
     pool = _pool(places, both, numbers, -window, window, rule, border)
     classes = _draw_classes(pool.enough(shots, queries), ways, generator)
     if classes is None:
         return None
     support, query = pool.draw(classes, shots, queries, generator)
-    hidden = both.reshape(-1)[support[:, 0]]
     return Episode(
         _states(past_ids, support - 1, numbers[: len(past_ids)]),
         _states(batch_ids, query - 1 - border, numbers[len(past_ids) :]),
-        hidden,
+        places.numbers[classes],
     )
 
 
@@ -174,7 +177,7 @@ def count_words(
     shots: int,
     queries: int,
     *,
-    words: WordTable | None = None,
+    words: Words | None = None,
     documents: Tensor | None = None,
     rule: str = "different",
     window: int = 32,
@@ -202,17 +205,15 @@ def _find(
     numbers: Tensor,
     mask_id: int,
     least: int,
-    words: WordTable | None,
+    words: Words | None,
     window: int,
     readout: str,
     rule: str,
     max_frequency: float,
 ) -> AnyPlaces | PlacesApart:
     start = _window_start(window, readout)
-    # With `last` a window reaches to both sides of its word: places of a word must lie a whole window apart.
-    apart = (window - 1, window - 1) if readout == "last" else (-start, start + window - 1)
     places = find_occurrences(
-        token_ids, least, start, window, apart, mask_id=mask_id, words=words, max_frequency=max_frequency
+        token_ids, least, start, window, mask_id=mask_id, words=words, max_frequency=max_frequency
     )
     return _pool(places, token_ids, numbers, start, window, rule, None)
 
@@ -259,9 +260,3 @@ def _states(token_ids: Tensor, read: Tensor, documents: Tensor) -> Examples:
 
 def _labels(places: Tensor) -> Tensor:
     return torch.arange(len(places)).repeat_interleave(places.shape[1])
-
-
-def _first_in_row(token_ids: Tensor, positions: Tensor) -> Tensor:
-    """(P,) bool: the token's first place in its row."""
-    key = token_ids * len(token_ids) + torch.arange(len(token_ids))[:, None]  # one number for each token and row
-    return first_of_each(key.reshape(-1))[positions]

@@ -10,7 +10,7 @@ from accelerate.utils import gather
 from torch import Tensor
 from torch.func import functional_call
 
-from ..corpus import WordTable
+from ..corpus.form_table import Words
 from ..episodes import Episode, episode_generator
 from ..errors import InputError
 from ..process_group import rank, whole, world_size
@@ -49,7 +49,7 @@ class Adaptation:
 def evaluate_adaptation(
     model: PicoForMetaCausalLM,
     blocks: Tensor,
-    words: WordTable,
+    words: Words,
     mask_id: int,
     config: EpisodeConfig,
     episodes: int,
@@ -63,7 +63,7 @@ def evaluate_adaptation(
         model: its mode is restored. A head with more classes than `config.n_way` is cut to its first ones (the order
             of classes is random in SMLMT episodes); one with fewer is not evaluated.
         blocks: (R, T) held-out token ids; every episode is drawn from all of them.
-        words: which ids may be classes, usually the held-out words.
+        words: which words may be classes, usually the held-out words.
         mask_id: mask token of the tokenizer.
         config: the episodes and the inner loop.
         episodes: number of episodes over all processes.

@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers.hf_argparser import HfArg
 
 from ..checks import check_at_least, check_choice
+from ..corpus.form_table import Words
 from ..corpus.word_forms import check_held_out_rule
-from ..corpus.words import WordTable
 from ..episodes import READOUTS, RULES, Episode, count_words, sample_episode
 from ..errors import InputError
 from .episode_loss import ALGORITHMS, InnerLoop
@@ -86,7 +86,7 @@ class EpisodeConfig:
         self,
         blocks: Tensor,
         mask_id: int,
-        words: WordTable,
+        words: Words,
         generator: torch.Generator,
         documents: Tensor | None = None,
     ) -> Episode | None:
@@ -97,7 +97,7 @@ class EpisodeConfig:
         shape = self.n_way, self.k_shot, self.n_query
         return sample_episode(blocks, mask_id, *shape, generator, words=words, documents=documents, **self._windows())
 
-    def check_pool(self, blocks: Tensor, mask_id: int, words: WordTable, documents: Tensor | None = None) -> int:
+    def check_pool(self, blocks: Tensor, mask_id: int, words: Words, documents: Tensor | None = None) -> int:
         """Return how many words of blocks (R, T) with document numbers (R, T) can be classes.
 
         Raises:

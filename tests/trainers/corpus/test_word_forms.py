@@ -1,22 +1,19 @@
 import pytest
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import WordTable, train_tokenizer
 from pico_maml.trainers.corpus.word_forms import casefolded, check_held_out_rule, held_out_places
-
-SENTENCE = "The cat walks, the dog walked and THE bird was walking; Élan, élan and ÉLAN; die Straße und STRASSE"
-RUSSIAN = "Кошка и кошка идёт, КОШКА идёт домой и Домой"
-
-
-def single_tokens(tokenizer, table) -> dict[str, float]:
-    """The place of every word that is one token, by its text without the space."""
-    ids = table.is_word.nonzero().flatten().tolist()
-    return {tokenizer.decode([i]).strip(): float(table.places[i]) for i in ids}
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("The", "the"), ("Straße", "STRASSE"), ("ÉLAN", "e\u0301lan"), ("КОШКА", "кошка"), ("ΟΔΟΣ", "οδος")],
+    [
+        ("The", "the"),
+        ("Straße", "STRASSE"),
+        ("ÉLAN", "e\u0301lan"),
+        ("КОШКА", "кошка"),
+        ("ΟΔΟΣ", "οδος"),
+        ("don\u2019t", "don't"),
+    ],
 )
 def test_case_variants_and_encodings_of_accents_are_one_form(one, other):
     assert casefolded(one) == casefolded(other)
@@ -40,35 +37,6 @@ def test_stems_put_inflections_on_one_side():
     assert place("walk") != place("talk")
     assert len({held_out_places("form")(word) for word in ("walks", "walked", "walking")}) == 3
     assert held_out_places("stem:german")("häuser") == held_out_places("stem:german")("haus")
-
-
-def test_two_tokenizers_hold_out_the_same_words():
-    text = [f" {SENTENCE} {RUSSIAN}"] * 50
-    small = train_tokenizer(text, 330)
-    large = train_tokenizer([line.lower() for line in text] + text, 900)
-    for rule in ("form", "stem:english"):
-        places, others = (
-            single_tokens(tokenizer, WordTable.from_tokenizer(tokenizer, len(tokenizer), rule))
-            for tokenizer in (small, large)
-        )
-        shared = set(places) & set(others)
-        assert len(shared) >= 5
-        assert all(places[word] == others[word] for word in shared)
-        assert others["The"] == others["the"] == others["THE"]
-        assert others["Кошка"] == others["кошка"] == others["КОШКА"]
-
-
-def test_no_word_of_the_olmo_tokenizer_is_held_out_while_its_case_variant_is_trained(shared):
-    from transformers import PreTrainedTokenizerFast
-
-    olmo = PreTrainedTokenizerFast(tokenizer_file=str(next((shared / "tokenizer").glob("*.json"))))
-    training, held_out = WordTable.from_tokenizer(olmo, 50304, "form").split(0.1)
-    trained, unseen = (
-        {casefolded(olmo.decode([i]).strip()) for i in table.is_word.nonzero().flatten()}
-        for table in (training, held_out)
-    )
-    assert not trained & unseen
-    assert 0.08 < len(unseen) / len(trained | unseen) < 0.12
 
 
 @pytest.mark.parametrize(
