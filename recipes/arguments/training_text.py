@@ -20,9 +20,9 @@ RELATIONS = (HELD_OUT, EVALUATION, OTHER, UNKNOWN)  # from the strongest stateme
 # Not taken from a run: how it read its corpus, and further texts that may be elsewhere by now.
 NOT_OF_RUN = ("shuffle_blocks", "num_workers", "eval_sources", "eval_source_column")
 # What decides on which text a model is measured, and what does not.
-OF_DATASET = {"dataset", "dataset_config", "dataset_split", "dataset_revision", "eval_fraction"}
+OF_DATASET = {"dataset", "dataset_config", "dataset_split", "dataset_revision", "eval_fraction", "split_by"}
 OF_EVAL_DATASET = {"eval_dataset", "eval_split"}
-OF_ANY_TEXT = ("block_size", "eval_fraction", "eval_blocks", "eval_texts")
+OF_ANY_TEXT = ("block_size", "eval_fraction", "split_by", "eval_blocks", "eval_texts")
 # A corpus with the same of these holds out the same documents at the same eval_fraction.
 OF_SPLIT = ("dataset_revision", "text_column", "split_by")
 

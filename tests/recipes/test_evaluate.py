@@ -147,7 +147,7 @@ def test_model_trained_without_episodes_has_no_trained_head(corpus, held_out, tm
         (["--words=some"], "words must be one of held_out, training, all, got 'some'"),
         (["--episodes=-1"], "episodes must be at least 0, got -1"),
         (["--batch_size=0"], "batch_size must be at least 1, got 0"),
-        (["--n_way", "90"], "held_out words of held-out text: n_way is 90, but a pool of 20 blocks holds"),
+        (["--n_way", "90"], "held_out words of held-out text: n_way is 90, but a pool of 24 blocks holds"),
         (["--n_way", "1"], "n_way must be at least 2, got 1"),
         (["--held_out_words=0"], "holds 0 words with"),
         (["--held_out_words=0.6"], "training held out 0.3: the other words were classes in training"),

@@ -15,6 +15,7 @@ from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
+from pico_maml.trainers.corpus import load_documents, split_held_out
 
 
 @pytest.fixture
@@ -175,6 +176,19 @@ def test_dynamics_measure_what_the_run_held_out(pretrained, corpus, held_out, do
     assert not (tmp_path / "wrong").exists()
 
 
+def test_run_of_an_earlier_version_is_measured_on_the_documents_it_held_out(pretrained, documents_read, tmp_path):
+    shutil.copytree(pretrained, tmp_path / "run")
+    record = tmp_path / "run" / "arguments.json"
+    arguments = json.loads(record.read_text())
+    del arguments["split_by"]
+    record.write_text(json.dumps(arguments))
+    assert measure(tmp_path / "run")["text"]["relation"] == HELD_OUT
+    rows = load_documents(arguments["dataset"])
+    _, by_row = split_held_out(rows, 0.1, "row")
+    _, by_document = split_held_out(rows, 0.1)
+    assert documents_read == [set(by_row["text"])] != [set(by_document["text"])]
+
+
 BOOKS = {"dataset": "user/books"}
 
 
@@ -186,6 +200,7 @@ BOOKS = {"dataset": "user/books"}
         (BOOKS, BOOKS | {"eval_fraction": 0.06}, "eval_fraction is 0.06"),
         (BOOKS, BOOKS | {"dataset_revision": "v2"}, "dataset_revision None -> v2"),
         (BOOKS, BOOKS | {"text_column": "title"}, "text_column text -> title"),
+        (BOOKS, BOOKS | {"split_by": "row"}, "split_by document -> row"),
         (BOOKS, BOOKS | {"dataset_split": "validation"}, OTHER),
         (BOOKS, BOOKS | {"dataset_split": "train[90%:]+validation"}, "dataset_split train -> "),
         (BOOKS | {"dataset_config": "en"}, BOOKS | {"dataset_config": "hr"}, OTHER),
