@@ -22,6 +22,25 @@ def test_correlation_equals_scipys_and_lies_in_its_interval():
     assert -1 <= relation.correlation.low < relation.correlation.value < relation.correlation.high <= 1
 
 
+@pytest.mark.parametrize(("runs", "rho"), [(5, 0.0), (8, 0.8), (15, 0.5)])
+def test_interval_covers_the_correlation_of_normal_values(runs, rho, monkeypatch):
+    monkeypatch.setattr("pico_maml.callbacks.phases.across_runs.PERMUTATIONS", 1)
+    rng = np.random.default_rng(runs)
+    true = 6 / np.pi * np.arcsin(rho / 2)
+    tries, covered = 600, 0
+    for _ in range(tries):
+        first, noise = rng.normal(size=(2, runs))
+        correlation = relate(first, rho * first + np.sqrt(1 - rho**2) * noise).correlation
+        covered += correlation.low <= true <= correlation.high
+    assert covered / tries >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / tries)
+
+
+def test_equal_order_of_five_runs_leaves_the_correlation_uncertain():
+    correlation = relate(np.arange(5.0), np.arange(5.0)).correlation
+    assert correlation.low < 0.5
+    assert correlation.high == 1
+
+
 def test_permutation_of_five_runs_is_exact():
     relation = relate(np.arange(5.0), np.arange(5.0))
     assert relation.p_value == pytest.approx(2 / 120)
