@@ -29,7 +29,12 @@ VARIANTS = {
         "query_loss_warmup_steps": 5,
     },
     "unwatched": {},
-    "prototypes": {"meta_algorithm": "proto-maml", "head_layers": 1, "activation_checkpointing": True},
+    "prototypes": {
+        "meta_algorithm": "proto-maml",
+        "head_layers": 1,
+        "activation_checkpointing": True,
+        "episode_documents": "any",
+    },
     "stream": {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3},
     "protonet": {"meta_algorithm": "protonet", "readout": "last"},
     "random-positions": {"episode_sampler": "random_positions"},
