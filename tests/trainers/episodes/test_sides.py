@@ -208,3 +208,13 @@ def test_many_support_places_in_the_documents_of_a_batch_leave_other_documents()
         )
         assert set(episode.query.documents.tolist()) == {1}
         assert set(episode.support.documents.tolist()) == {0}
+
+
+def test_the_same_four_tokens_before_a_word_count_once():
+    ids, documents = one_word_a_row([0, 1, 2, 3, 4])
+    ids[1, 6:10] = ids[0, 6:10]  # before the word 1, at column 10
+    options = {"window": 6, "max_frequency": 1.0}
+    assert count_words(ids, MASK, 4, 1, documents=documents, **options) == 3
+    assert count_words(ids, MASK, 3, 1, documents=documents, **options) == 4
+    ids[1, 6] = 9999  # three are not four
+    assert count_words(ids, MASK, 4, 1, documents=documents, **options) == 4
