@@ -78,7 +78,7 @@ TABLE = [
     # corpora
     (pretrain, {"dataset": "nowhere.txt"}, "nowhere.txt"),
     (pretrain, {"dataset": "FILE:a.txt:"}, "a.txt"),
-    (pretrain, {"dataset": "FILE:a.txt:too short"}, "the corpus holds 3 tokens, fewer than one block of 49"),
+    (pretrain, {"dataset": "FILE:a.txt:too short"}, "the corpus holds 2 tokens, fewer than one block of 49"),
     (pretrain, {"dataset": "FILE:a.txt:\udcff"}, "a.txt, line 1: not UTF-8"),
     (pretrain, {"dataset": "FILE:a.jsonl:{broken"}, "cannot read the corpus"),
     (pretrain, {"dataset": "FILE:a.parquet:no parquet"}, "cannot read the corpus"),
