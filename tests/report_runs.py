@@ -45,6 +45,7 @@ def write_run(
         log = {
             "next_token_loss": loss + rng.normal() * 0.02,
             "grad_norm": 1.0,
+            "learning_rate": 1e-3 * (1 - step / steps),
             "head_weight_mean": 0.0,
             "head_weight_std": 0.1,
             "tokens_seen": step * TOKENS_A_STEP,
@@ -69,14 +70,14 @@ def write_run(
     return folder
 
 
-def write_dynamics(folder: Path, steps: int, rng: np.random.Generator) -> None:
+def write_dynamics(folder: Path, steps: int, rng: np.random.Generator, rise: float = 0.2) -> None:
     """Write effective ranks that rise and then fall, the first layer first, and attention entropies of two heads."""
     file = DynamicsFile(folder / "learning_dynamics.jsonl")
     for step in range(0, steps + 1, 10):
         rows = []
         for layer, knee in enumerate((0.3, 0.6)):
             t = step / steps
-            rank = 0.8 + 0.2 * min(t, knee) - 0.4 * max(0, t - knee) + rng.normal() * 0.002
+            rank = 0.8 + rise * min(t, knee) - 0.4 * max(0, t - knee) + rng.normal() * 0.002
             for module in ("attention.v_proj", "attention.o_proj"):
                 rows += [
                     Row("proportional_effective_rank", rank, "", module, layer),

@@ -1,25 +1,23 @@
-"""Where one curve rises and falls, with change points and a knee."""
+"""Where one curve turns or steps, which a smooth monotone curve would not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .piecewise import Array, autocorrelation, coefficients, design, gains, noise
+from .departure_test import Model, find_departures
+from .piecewise import Array, autocorrelation, noise
+from .smooth import Fit, departures, fit, gains
+from .turns import Turn, measure, turns
 
 # Shorter curves are not analysed.
 MINIMUM_POINTS = 10
 # Longer curves are averaged over neighbours to this many points.
 MAXIMUM_POINTS = 100
-MAXIMUM_KNOTS = 4
-# A knee rises before and falls after by at least this share of the fit's range.
-MINIMUM_PROMINENCE = 0.05
-ALPHA = 0.05
-ALPHA_OF_A_PAIR = 0.01
 RESAMPLES = 199
-# Places at which the first of two knots is tried.
-PAIRS = 6
+# A phase is the same with and without the learning rate when it moves by less than this share of the run.
+SAME_PLACE = 0.15
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Estimate:
     high: float
 
     @classmethod
-    def from_draws(cls, value: float, draws: Array) -> "Estimate":
+    def from_draws(cls, value: float | np.float64, draws: Array) -> "Estimate":
         """The percentiles of bootstrap draws, widened to hold the value."""
         low, high = np.quantile(draws, (0.025, 0.975))
         return cls(float(value), float(min(low, value)), float(max(high, value)))
@@ -39,15 +37,28 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A position at which the slope changes, and the p-value of the test for it beside all other change points."""
+    """A place where a curve does what a smooth monotone curve with its noise would not.
 
+    Attributes:
+        kind: `peak`, `dip` or `step`.
+        at: its position.
+        before, after: how far the fit moves towards the turn and away from it; of a step, both are its size.
+        p_value: of the test against smooth monotone curves.
+        rate_p_value: of the test against smooth monotone curves that also follow the learning rate, at least
+            `p_value`; None when the learning rate is not known.
+    """
+
+    kind: str
     at: Estimate
+    before: Estimate
+    after: Estimate
     p_value: float
+    rate_p_value: float | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece of the fit from `start` to `end`; `slope` is the change of y for one unit of x."""
+    """A piece of the fit from `start` to `end`; `slope` is the mean change of y for one unit of x."""
 
     start: float
     end: float
@@ -76,7 +87,7 @@ class CurvePhases:
         points: number of finite values, after averaging to `MAXIMUM_POINTS`.
         note: why the curve was not analysed; empty when it was.
         autocorrelation: of the noise, at lag 1.
-        x, fitted: (n,) the piecewise-linear fit.
+        x, fitted: (n,) the fit.
         draws: (RESAMPLES, n) fits to bootstrap samples of the curve.
     """
 
@@ -84,158 +95,135 @@ class CurvePhases:
     note: str = ""
     autocorrelation: float = 0.0
     change_points: list[ChangePoint] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    knee: Knee | None = None
     x: Array = field(default_factory=lambda: np.empty(0))
     fitted: Array = field(default_factory=lambda: np.empty(0))
     draws: Array = field(default_factory=lambda: np.empty((0, 0)))
 
+    @property
+    def segments(self) -> list[Segment]:
+        """The pieces of the fit between its change points; without any, the whole fit."""
+        if not len(self.x):
+            return []
+        ends = [float(self.x[0]), *(point.at.value for point in self.change_points), float(self.x[-1])]
+        pieces = []
+        for start, end in pairwise(ends):
+            i, j = np.searchsorted(self.x, (start, end))
+            slope = (self.fitted[j] - self.fitted[i]) / (end - start)
+            slopes = (self.draws[:, j] - self.draws[:, i]) / (end - start)
+            pieces.append(Segment(start, end, Estimate.from_draws(slope, slopes)))
+        return pieces
 
-def analyse(x: Array, y: Array, seed: int = 0) -> CurvePhases:
-    """Fit a continuous piecewise-linear curve with as many change points as a test finds in it.
+    @property
+    def knee(self) -> Knee | None:
+        """The most prominent peak; None when there is none."""
+        peaks = [point for point in self.change_points if point.kind == "peak"]
+        best = max(peaks, key=lambda peak: min(peak.before.value, peak.after.value), default=None)
+        return Knee(best.at, best.before, best.after) if best else None
 
-    Change points are added one at a time where they lower the residual sum of squares most; the first two together
-    when a single one is not significant, as on an S-shaped curve. Each is tested against a bootstrap of the curve
-    without it (sup-F test, Andrews 1993) with noise of the curve's own autocorrelation (AR(1) sieve bootstrap,
-    Buehlmann 1997), at the level `ALPHA`, or `ALPHA_OF_A_PAIR` for two. Change points that fail the test beside all
-    others are then removed. Intervals are percentiles of `RESAMPLES` refits to the fit plus such noise, in which each
-    knot moves while the others stay. A knee is a peak of the fit whose rise before and fall after are above zero in
-    97.5 % of the refits and at least `MINIMUM_PROMINENCE` of the fit's range. False alarms grow with the
-    autocorrelation of the noise: see `measure_false_alarms`.
+
+def analyse(x: Array, y: Array, rate: Array | None = None, seed: int = 0) -> CurvePhases:
+    """Fit a smooth monotone curve, and the departures from one that a test finds.
+
+    The fit is a smooth monotone curve plus at most three bends, steps or bumps: see `find_departures`. A phase is what
+    the fit does with them and no smooth monotone curve does: a peak or a dip, see `turns`. It must stand out in
+    97.5 % of `RESAMPLES` refits to the fit plus noise of the curve's own autocorrelation, in which the departures
+    move. Intervals are percentiles of these refits. A bend is none, nor is a steep begin. How often phases are found
+    where there is none: see `measure_false_alarms`.
 
     Args:
         x: (n,) positions in rising order, usually steps.
         y: (n,) values; NaN and infinity do not count.
+        rate: (n,) the learning rate, for a second test of each phase.
         seed: for the resampling.
     """
     finite = np.isfinite(y) & np.isfinite(x)
-    x, y = _thinned(x[finite].astype(float), y[finite].astype(float))
+    x, y = _thinned(x[finite].astype(float)), _thinned(y[finite].astype(float))
+    rate = None if rate is None else _thinned(rate[finite].astype(float))
     n = len(x)
     if n < MINIMUM_POINTS:
         return CurvePhases(n, f"too few points: {n}, at least {MINIMUM_POINTS} are needed")
     scale, span = np.ptp(y), np.ptp(x)
     if scale <= 1e-9 * np.abs(y).max() or span == 0:
         return CurvePhases(n, "constant")
-    unit_x, unit_y = (x - x[0]) / span, (y - y.mean()) / scale
-    rng = np.random.default_rng(seed)
-    phi = autocorrelation(unit_x, unit_y)
-    knots, p_values = _find_knots(unit_x, unit_y, phi, rng)
-    columns = design(unit_x, knots)
-    best = np.linalg.lstsq(columns, unit_y, rcond=None)[0]
-    fitted = columns @ best
-    resampled = fitted[:, None] + noise(phi, _deviation(unit_x, unit_y - fitted, knots, phi), (n, RESAMPLES), rng)
-    moved = _moved_knots(unit_x, resampled, knots)
-    refits = coefficients(unit_x, resampled, moved)
-    draws = np.einsum("bnp,bp->bn", design(unit_x, moved), refits)
-    slopes = map(Estimate.from_draws, best[1:].cumsum() * scale / span, refits[:, 1:].cumsum(1).T * scale / span)
-    at, at_draws = x[0] + span * knots, x[0] + span * moved
-    places = [_place(x, *position) for position in zip(at, at_draws.T, strict=True)]
-    ends = pairwise([float(x[0]), *at.tolist(), float(x[-1])])
-    curve, curves = y.mean() + scale * fitted, y.mean() + scale * draws
-    return CurvePhases(
-        points=n,
-        autocorrelation=phi,
-        change_points=list(map(ChangePoint, places, p_values)),
-        segments=[Segment(*end, slope) for end, slope in zip(ends, slopes, strict=True)],
-        knee=_knee(x, curve, curves) if len(knots) else None,
-        x=x,
-        fitted=curve,
-        draws=curves,
-    )
+    t, values = (x - x[0]) / span, (y - y.mean()) / scale
+    phi = autocorrelation(t, values)
+    model = find_departures(t, values, None)
+    best = fit(model.rising, model.columns[:, model.chosen], values)
+    draws = _draws(t, values, model, best, phi, np.random.default_rng(seed))
+    places = departures(t)[1][model.chosen]
+    beside_rate = _beside_rate(t, values, rate) if rate is not None and len(places) else None
+    points = []
+    departed = model.columns[:, model.chosen] @ best.free
+    for turn in turns(t, best.values, departed) if len(places) else ():
+        p_value = model.p_values[int(np.abs(places - turn.at).argmin())]
+        drawn = measure(turn, t, draws)
+        before, after = (
+            Estimate.from_draws(scale * size, scale * sizes) for size, sizes in zip(turn.sizes, drawn[1:], strict=True)
+        )
+        if before.low > 0 and after.low > 0:
+            at = _place(x, x[0] + span * turn.at, x[0] + span * drawn[0])
+            rate_p_value = None if beside_rate is None else max(p_value, beside_rate(turn))
+            points.append(ChangePoint(turn.kind, at, before, after, p_value, rate_p_value))
+    curve, curves = y.mean() + scale * best.values, y.mean() + scale * draws
+    return CurvePhases(n, "", phi, points, x, curve, curves)
 
 
-def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
+def _thinned(values: Array) -> Array:
     """Average neighbours to at most `MAXIMUM_POINTS` points."""
-    if len(x) <= MAXIMUM_POINTS:
-        return x, y
-    x, y = (np.array([part.mean() for part in np.array_split(values, MAXIMUM_POINTS)]) for values in (x, y))
-    return x, y
+    if len(values) <= MAXIMUM_POINTS:
+        return values
+    return np.array([part.mean() for part in np.array_split(values, MAXIMUM_POINTS)])
 
 
-def _find_knots(x: Array, y: Array, phi: float, rng: np.random.Generator) -> tuple[Array, list[float]]:
-    """Knots from left to right, and the p-value of each beside all others."""
-    knots = np.empty(0)
-    # Each knot costs two parameters, its position and its slope.
-    while len(knots) < MAXIMUM_KNOTS and len(x) - 2 * len(knots) > 6:
-        p_value, places = _test_more(x, y, knots, phi, rng, firsts=None)
-        if p_value > ALPHA and not len(knots):
-            p_value, places = _test_more(x, y, knots, phi, rng, firsts=_candidates(x, knots))
-            p_value *= ALPHA / ALPHA_OF_A_PAIR
-        if p_value > ALPHA:
-            break
-        knots = _settled(x, y, np.sort(np.append(knots, places)))
-    # Early knots may have become superfluous beside later ones.
-    while len(knots):
-        p_values = [_test_more(x, y, np.delete(knots, i), phi, rng, firsts=None)[0] for i in range(len(knots))]
-        if max(p_values) <= ALPHA:
-            return knots, p_values
-        knots = _settled(x, y, np.delete(knots, int(np.argmax(p_values))))
-    return knots, []
+def _draws(t: Array, values: Array, model: Model, best: Fit, phi: float, rng: np.random.Generator) -> Array:
+    """Fits to the fit plus noise, (RESAMPLES, n); each departure moves within its family while the others stay."""
+    family = departures(t)[2]
+    deviation = _deviation(values - best.values, best.active, model.columns[:, model.chosen], phi)
+    sampled = best.values[:, None] + noise(phi, deviation, (len(t), RESAMPLES), rng)
+    means = sampled.mean(0)
+    sampled -= means
+    moved = np.empty((len(model.chosen), RESAMPLES), np.intp)
+    for i, own in enumerate(model.chosen):
+        alike = np.flatnonzero(family == family[own])
+        others = np.delete(best.active, best.active.shape[1] - len(model.chosen) + i, axis=1)
+        moved[i] = alike[gains(others, model.columns[:, alike], sampled).argmax(0)]
+    refits = [
+        fit(model.rising, model.columns[:, moved[:, i]], sampled[:, i], (best.direction,)).values
+        for i in range(RESAMPLES)
+    ]
+    return np.array(refits) + means[:, None]
 
 
-def _test_more(
-    x: Array, y: Array, knots: Array, phi: float, rng: np.random.Generator, firsts: Array | None
-) -> tuple[float, list[float]]:
-    """The p-value and the positions of the best further knot, or of the best two with the first among `firsts`."""
-    columns = design(x, knots)
-    residual = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
-    if residual @ residual < 1e-12 * (y @ y):
-        return 1.0, []
-    drawn = noise(phi, 1.0, (len(x), RESAMPLES), rng)
-    left = np.concatenate([residual[:, None], drawn - columns @ (np.linalg.pinv(columns) @ drawn)], axis=1)
-    best, places = np.zeros(left.shape[1]), np.empty(0)
-    for first in [np.nan] if firsts is None else firsts[:: -(-len(firsts) // PAIRS)]:
-        ahead = np.array([] if firsts is None else [first])
-        base = gains(x, left, knots, ahead).sum(0)
-        placed = np.sort(np.append(knots, ahead))
-        candidates = _candidates(x, placed)
-        if len(candidates):
-            gain = base + gains(x, left, placed, candidates)
-            if gain[:, 0].max() > best[0]:
-                places = np.append(ahead, candidates[gain[:, 0].argmax()])
-            best = np.maximum(best, gain.max(0))
-    if not len(places):
-        return 1.0, []
-    # The share of the residual sum of squares that the knots remove, as an F ratio up to a constant.
-    statistic = best / np.maximum((left**2).sum(0) - best, 1e-300)
-    return float((1 + (statistic[1:] >= statistic[0]).sum()) / (RESAMPLES + 1)), list(places)
-
-
-def _settled(x: Array, y: Array, knots: Array) -> Array:
-    """Move each knot to its best position, three times over."""
-    for _ in range(3):
-        knots = _moved_knots(x, y[:, None], knots)[0]
-    return knots
-
-
-def _candidates(x: Array, knots: Array) -> Array:
-    """Possible positions of a knot: on the points, a few points away from the ends and from other knots."""
-    apart = max(3, len(x) // 20)
-    taken = np.searchsorted(x, knots)
-    inner = np.arange(apart - 1, len(x) - apart + 1)
-    return x[[i for i in inner if all(abs(i - j) >= apart for j in taken)]]
-
-
-def _moved_knots(x: Array, values: Array, knots: Array) -> Array:
-    """The best position of each knot while the others stay: (n, b) curves and (k,) knots to (b, k)."""
-    moved = np.empty((values.shape[1], len(knots)))
-    for i in range(len(knots)):
-        others = np.delete(knots, i)
-        candidates = _candidates(x, others)
-        low, high = np.append(knots[:i], -np.inf).max(), np.append(knots[i + 1 :], np.inf).min()
-        candidates = candidates[(candidates > low) & (candidates < high)]
-        moved[:, i] = candidates[gains(x, values, others, candidates).argmax(0)]
-    return moved
-
-
-def _deviation(x: Array, residual: Array, knots: Array, phi: float) -> float:
+def _deviation(residual: Array, active: Array, chosen: Array, phi: float) -> float:
     """Standard deviation of the noise: the residual over the share of noise that such a fit leaves on average."""
-    # The fit follows the noise with its lines and with the positions of its knots (the steps here).
-    columns = np.concatenate([design(x, knots), x[:, None] > knots], axis=1)
-    left = np.eye(len(x)) - columns @ np.linalg.pinv(columns)
-    correlation = phi ** np.abs(np.subtract.outer(np.arange(len(x)), np.arange(len(x))))
+    # The fit follows the noise with its mean, its columns and the places of its departures.
+    n = len(residual)
+    columns = np.concatenate([np.ones((n, 1)), active, np.diff(chosen, axis=0, prepend=0.0)], axis=1)
+    left = np.eye(n) - columns @ np.linalg.pinv(columns)
+    correlation = phi ** np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     expected = np.trace(left @ correlation)
-    return float(np.sqrt(residual @ residual / expected))
+    return float(np.sqrt(residual @ residual / expected)) if expected > 1e-9 else 0.0
+
+
+def _beside_rate(t: Array, values: Array, rate: Array) -> Callable[[Turn], float]:
+    """A function from a turn to its p-value when the smooth curve may contain a multiple of the learning rate.
+
+    This is the p-value of the first departure from such a curve, unless the turn is in its smooth part and no longer
+    in what is left without the learning rate; it is then 1.
+    """
+    model = find_departures(t, values, rate)
+    if not model.chosen:
+        return lambda turn: 1.0
+    best = fit(model.rising, model.columns[:, model.chosen], values)
+    departed = model.columns[:, model.chosen] @ best.free
+    followed = model.rising[:, -1] * best.others[-1] if np.ptp(rate) > 0 else np.zeros_like(t)
+    left, smooth = turns(t, best.values - followed, departed), turns(t, best.values - departed, departed)
+    return lambda turn: 1.0 if _has(smooth, turn) and not _has(left, turn) else model.p_values[0]
+
+
+def _has(listed: list[Turn], turn: Turn) -> bool:
+    """True when one of the turns is of the same kind and at the same place."""
+    return any(other.kind == turn.kind and abs(other.at - turn.at) <= SAME_PLACE for other in listed)
 
 
 def _place(x: Array, at: float, draws: Array) -> Estimate:
@@ -243,21 +231,3 @@ def _place(x: Array, at: float, draws: Array) -> Estimate:
     half = 0.5 * np.interp(at, (x[1:] + x[:-1]) / 2, np.diff(x))
     inner = Estimate.from_draws(at, draws)
     return Estimate(inner.value, max(float(x[0]), inner.low - half), min(float(x[-1]), inner.high + half))
-
-
-def _knee(x: Array, fitted: Array, draws: Array) -> Knee | None:
-    """The most prominent peak of the fit when it is a peak in 97.5 % of the draws too."""
-    (peak,), (rise,), (fall,) = _prominence(fitted[None])
-    peaks, rises, falls = _prominence(draws)
-    knee = Knee(_place(x, x[peak], x[peaks]), Estimate.from_draws(rise, rises), Estimate.from_draws(fall, falls))
-    stands_out = min(rise, fall) >= MINIMUM_PROMINENCE * np.ptp(fitted)
-    return knee if stands_out and knee.rise.low > 0 and knee.fall.low > 0 else None
-
-
-def _prominence(curves: Array) -> tuple[NDArray[np.intp], Array, Array]:
-    """The point of each curve (b, n) that is highest above both sides, and its rise and fall."""
-    rises = curves - np.minimum.accumulate(curves, axis=1)
-    falls = curves - np.minimum.accumulate(curves[:, ::-1], axis=1)[:, ::-1]
-    peaks = np.minimum(rises, falls).argmax(1)
-    rows = np.arange(len(curves))
-    return peaks, rises[rows, peaks], falls[rows, peaks]

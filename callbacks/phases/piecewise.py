@@ -34,13 +34,8 @@ def gains(x: Array, values: Array, knots: Array, candidates: Array) -> Array:
     return (hinges.T @ values) ** 2 / sizes[:, None]
 
 
-def coefficients(x: Array, values: Array, knots: Array) -> Array:
-    """Least-squares fits of many curves, each with its own knots: (n, b) values and (b, k) knots to (b, k + 2)."""
-    return np.einsum("bpn,nb->bp", np.linalg.pinv(design(x, knots)), values)
-
-
-def autocorrelation(x: Array, values: Array) -> float:
-    """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], plus one standard error.
+def autocorrelation(x: Array, values: Array, standard_errors: float = 1.0) -> float:
+    """The lag-1 autocorrelation of the noise around a curve, in [0, LARGEST_AUTOCORRELATION], plus standard errors.
 
     A flexible curve is subtracted first: a quadratic spline with knots where they help most. This also removes some
     autocorrelation, by a known amount: the estimate is the autocorrelation whose expected residuals match the
@@ -59,7 +54,7 @@ def autocorrelation(x: Array, values: Array) -> float:
     if not residual.any():
         return 0.0
     measured = float(residual[1:] @ residual[:-1] / (residual @ residual))
-    measured += np.sqrt((1 - measured**2) / n)
+    measured += standard_errors * np.sqrt((1 - measured**2) / n)
     tried = np.linspace(0.0, LARGEST_AUTOCORRELATION, 39)
     powers = tried[:, None] ** np.arange(n)
     expected = (powers @ _lag_sums(left[:, 1:] @ left[:-1])) / (powers @ _lag_sums(left))

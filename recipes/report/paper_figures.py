@@ -91,7 +91,7 @@ def _stacked_charts(runs: list[RunData], charts: list[Chart]) -> Figure:
 
 
 def _phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure:
-    """Figure 6: a run's logged curves, their fits, and the change points with their intervals as bands."""
+    """Figure 6: a run's logged curves, their fits, phases with their intervals as bands, the learning rate dotted."""
     shown = [curve for curve in own if curve.of_model]
     figure, panels = _stacked_panels(len(shown), 0.8, 1.5)
     for axes, curve in zip(panels, shown, strict=True):
@@ -101,12 +101,16 @@ def _phase_panels(run: RunData, own: list[AnalysedCurve], colour: str) -> Figure
         for point in phases.change_points:
             axes.axvspan(point.at.low, point.at.high, color="#999999", alpha=0.18, linewidth=0)
             axes.axvline(point.at.value, color=GREY, linewidth=0.8)
-        knee = f"; knee at {phases.knee.at.value:,.0f}" if phases.knee else ", no knee"
-        count = len(phases.change_points)
-        text = phases.note or f"{count or 'no'} change point{'' if count == 1 else 's'}{knee}"
+        if curve.data["rate"].notna().any():
+            beside = axes.twinx()
+            beside.plot(curve.data["step"], curve.data["rate"], color=GREY, linewidth=0.8, linestyle=FINE)
+            beside.set_yticks([])
+        found = [f"{point.kind} at {point.at.value:,.0f}" for point in phases.change_points]
+        text = phases.note or "; ".join(found) or "no phase"
         axes.set_title(f"{curve.name}\n{text}", fontsize=8, fontweight="normal")
         axes.locator_params(axis="y", nbins=4)
-    figure.suptitle(f"Phases of {run.label}", x=0.01, ha="left", fontweight="bold", fontsize=10)
+    title = f"Phases of {run.label} (dotted: learning rate)"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
     return figure
 
 

@@ -7,14 +7,15 @@ import pandas as pd
 from ....trainers.runs.reader import RunData
 from .cost import cost_table
 from .equal_flops import at_equal_flops
-from .phases import AnalysedCurve, analyse_run, false_alarms, layer_orders
-from .statements import order_statements, phase_statements, run_statements
+from .phase_statements import phase_statements
+from .phases import AnalysedCurve, analyse_runs, false_alarms, layer_orders
+from .statements import order_statements, run_statements
 from .tables import layer_table, phase_table, relation_table, relations, summary_table
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Curves with their phases, tables by file name, and sentences on runs, knees and the order of layers."""
+    """Curves with their phases, tables by file name, and sentences on runs, phases and the order of layers."""
 
     analysed: list[AnalysedCurve]
     tables: dict[str, pd.DataFrame]
@@ -26,7 +27,7 @@ class Findings:
 def find(runs: list[RunData], downstream: dict[str, float]) -> Findings:
     """Analyse runs; `downstream` is the F1 of sweeps by label (see `relations`)."""
     summary = summary_table(runs)
-    analysed = [curve for run in runs for curve in analyse_run(run)]
+    analysed = analyse_runs(runs)
     orders = layer_orders(analysed)
     related = relations(summary, analysed, downstream)
     equal = at_equal_flops(runs)

@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from ....callbacks.phases.false_alarms import FalseAlarms
 from ....callbacks.phases.layer_order import LayerOrder
-from ....trainers.runs.charts import RANKED
 from ....trainers.runs.reader import RunData
-from ..formats import interval, join, plural
+from ..formats import interval, join
 from .equal_flops import EqualFLOPs
 from .loss_statements import loss_statements
-from .phases import AnalysedCurve, LayerOrders
-from .tables import Relations
+from .phases import LayerOrders
 
 
 def run_statements(runs: list[RunData], summary: pd.DataFrame, equal: EqualFLOPs | None) -> list[str]:
@@ -63,44 +60,6 @@ def ner_statement(summary: pd.DataFrame) -> str:
         f"Test F1 of the NER models in the runs' own folders: {scores} ({row['NER entities']:.0f} entities). "
         f"Baselines: {row['NER majority baseline']:.3f} with the most frequent tag for every word, "
         f"{row['NER gazetteer baseline']:.3f} for a gazetteer."
-    )
-
-
-def phase_statements(
-    runs: list[RunData], analysed: list[AnalysedCurve], alarms: FalseAlarms | None, related: Relations
-) -> list[str]:
-    """Knees of each run, the rate of false alarms, and what knees tell across runs."""
-    sentences = [knee_statement(run, analysed, alarms) for run in runs]
-    if alarms:
-        sentences.append(
-            f"False alarms, measured for this report on {alarms.curves} curves of pure noise with {alarms.points} "
-            f"points and autocorrelation {alarms.autocorrelation:.2f}: a change point in {alarms.change_points}, a "
-            f"knee in {alarms.knees}."
-        )
-    if related:
-        enough = sum(relation.correlation is not None for relation in related.values())
-        outcome = f"{enough} of {len(related)} pairs have enough runs, see the table"
-        outcome = outcome if enough else "too few runs to say"
-        sentences.append(f"Relation of knees to query accuracy and F1 across {plural(len(runs), 'run')}: {outcome}.")
-    return sentences
-
-
-def knee_statement(run: RunData, analysed: list[AnalysedCurve], alarms: FalseAlarms | None) -> str:
-    """Which of a run's curves have a knee, and how many would have one by chance."""
-    own = [curve for curve in analysed if curve.run == run.label and not curve.phases.note]
-    skipped = sum(curve.run == run.label for curve in analysed) - len(own)
-    note = f" {skipped} more had too few points or were constant." if skipped else ""
-    if not own or alarms is None:
-        return f"{run.label}: no curve could be analysed (1 run).{note}"
-    kneed = sorted((curve for curve in own if curve.phases.knee), key=lambda curve: curve.layer >= 0)
-    ranked = [curve.phases.knee is not None for curve in own if curve.kind.quantity == RANKED]
-    ranks = f" ({sum(ranked)} of {len(ranked)} of effective rank)" if ranked else ""
-    places = [f"{curve.name} at step {interval(curve.phases.knee.at)}" for curve in kneed if curve.phases.knee]
-    more = [f"and {len(kneed) - 5} more"] if len(kneed) > 5 else []
-    knees = f"a knee in {len(kneed)} of {plural(len(own), 'curve')}{ranks}: {'; '.join(places[:5] + more)}"
-    return (
-        f"{run.label}: {knees if kneed else 'no knee found in ' + plural(len(own), 'curve')}. Among as many curves of "
-        f"noise, {len(own) * alarms.knees / alarms.curves:.1f} would have one (1 run).{note}"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ....callbacks.phases.across_runs import Relation, relate
+from ....callbacks.phases.departure_test import ALPHA
 from ....trainers.runs.charts import CHARTS, RANKED
 from ....trainers.runs.reader import AXES, RunData
 from ..dynamics import ALL_MODULES
@@ -63,18 +64,37 @@ def _accuracy(name: str, measured: dict[str, float]) -> dict[str, float]:
 
 
 def phase_table(analysed: list[AnalysedCurve]) -> pd.DataFrame:
-    """A row a curve: its change points, where it rises and falls, and its knee, with 95 % intervals, in steps."""
+    """A row a curve: where it rises and falls, and its phases with their places in steps and adjusted p-values.
+
+    The last two columns say whether the learning rate explains all phases, and whether the same curve of a vanilla run
+    has phases too.
+    """
     rows = []
     for curve in analysed:
         phases = curve.phases
-        if phases.note:
-            course, points, knee = phases.note, "", ""
-        else:
-            course = ", then ".join(segment.trend for segment in phases.segments)
-            points = "; ".join(f"{interval(point.at)}, p = {point.p_value:.3f}" for point in phases.change_points)
-            points, knee = points or "none found", interval(phases.knee.at) if phases.knee else "no knee found"
-        rows.append((curve.run, curve.name, phases.points, course, points, knee))
-    return pd.DataFrame(rows, columns=["run", "curve", "points", "course", "change points", "knee"])
+        course = phases.note or ", then ".join(segment.trend for segment in phases.segments)
+        points = "; ".join(
+            f"{point.kind} at {interval(point.at)}, p = {point.p_value:.2g}" for point in phases.change_points
+        )
+        none = "" if phases.note else "none found"
+        knee = interval(phases.knee.at) if phases.knee else none
+        beside = (rate_note(curve), VANILLA_NOTES[curve.vanilla]) if points else ("", "")
+        rows.append((curve.run, curve.name, phases.points, course, points or none, knee, *beside))
+    columns = ["run", "curve", "points", "course", "phases", "knee", "learning rate", "vanilla run"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+VANILLA_NOTES = {"": "n/a", "none": "no phase", "phases": "has phases too"}
+
+
+def rate_note(curve: AnalysedCurve) -> str:
+    """Whether the learning rate explains the phases of a curve that has some."""
+    p_values = [point.rate_p_value for point in curve.phases.change_points]
+    known = [p for p in p_values if p is not None]
+    if not known:
+        return "not logged"
+    beside = sum(p <= ALPHA for p in known)
+    return f"explains {'none' if beside == len(known) else len(known) - beside} of {len(known)}"
 
 
 def layer_table(orders: LayerOrders) -> pd.DataFrame:

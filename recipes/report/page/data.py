@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ....callbacks.phases.curve import ChangePoint
 from ....trainers.runs.charts import CHARTS, Chart, chance_level
 from ....trainers.runs.reader import AXES, RunData
 from ..analysis.phases import AnalysedCurve
@@ -72,6 +73,7 @@ def _phases(curve: AnalysedCurve, run: int) -> dict[str, Any]:
         "run": run,
         "name": f"{curve.run}: {curve.name}",
         **_points(curve.data),
+        "rate": numbers(curve.data["rate"].iloc[thin(len(curve.data))]) if curve.data["rate"].notna().any() else [],
         "x": numbers(phases.x),
         "fitted": numbers(phases.fitted),
         "low": numbers(low),
@@ -86,8 +88,24 @@ def _sentence(curve: AnalysedCurve) -> str:
     if phases.note:
         return f"{curve.run}, {curve.name}: not analysed, {phases.note}."
     parts = [f"{part.trend} from step {part.start:,.0f} to {part.end:,.0f}" for part in phases.segments]
-    knee = f"Knee at step {interval(phases.knee.at)}." if phases.knee else "No knee found."
-    return f"{curve.run}, {curve.name} ({phases.points} points): {', then '.join(parts)}. {knee}"
+    places = [
+        f"{point.kind.capitalize()} at step {interval(point.at)}, {point.before.value:.3g} before and "
+        f"{point.after.value:.3g} after it, p = {point.p_value:.2g}{_beside_rate(point)}."
+        for point in phases.change_points
+    ]
+    vanilla = {
+        "": "",
+        "none": " The vanilla run has no phase here.",
+        "phases": " The vanilla run has phases too.",
+    }
+    found = " ".join(places) + vanilla[curve.vanilla] if places else "No phase found."
+    return f"{curve.run}, {curve.name} ({phases.points} points): {', then '.join(parts)}. {found}"
+
+
+def _beside_rate(point: ChangePoint) -> str:
+    if point.rate_p_value is None:
+        return "; the learning rate was not logged"
+    return f"; beside the learning rate p = {point.rate_p_value:.2g}"
 
 
 def thin(count: int, maximum: int = MAXIMUM_POINTS) -> np.ndarray:

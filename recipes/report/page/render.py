@@ -8,6 +8,7 @@ from plotly.offline import get_plotlyjs
 
 from ...._version import __version__
 from ....callbacks.phases import curve as phases
+from ....callbacks.phases import departure_test, turns
 from ....trainers.cost import FORMULA
 from ....trainers.runs.charts import CHARTS
 from ....trainers.runs.reader import RunData
@@ -46,6 +47,8 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         layer_table=html_table(findings.tables["layers"]),
         relation_table=html_table(findings.tables["relations"]),
         phases=phases,
+        departure_test=departure_test,
+        turns=turns,
         ner=ner_section(ner),
         cost_table=html_table(findings.tables["cost"].set_index("run").T),
         equal_table=html_table(findings.tables["equal_flops"]) if "equal_flops" in findings.tables else None,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pico_maml.callbacks.phases.curve import MAXIMUM_POINTS, MINIMUM_POINTS, analyse
+from pico_maml.callbacks.phases.false_alarms import warmup_and_cosine
 from pico_maml.callbacks.phases.piecewise import noise
 
 STEPS = np.arange(50) * 10.0
@@ -18,8 +19,8 @@ def curves(shape, phi, count=CURVES, n=50, seed=0):
 
 
 def test_knee_of_a_noisy_tent_lies_in_its_interval():
-    analysed = curves(lambda t: 30 * np.minimum(t, 0.8 - t), phi=0.3)
-    assert sum(phases.knee is not None for phases in analysed) >= 0.97 * CURVES
+    analysed = curves(lambda t: 30 * np.minimum(t, 0.8 - t), phi=0.3, count=30)
+    assert sum(phases.knee is not None for phases in analysed) >= 29
     knees = [phases.knee for phases in analysed if phases.knee]
     at = 0.4 * 490
     assert np.mean([knee.at.low <= at <= knee.at.high for knee in knees]) >= 0.9
@@ -28,12 +29,10 @@ def test_knee_of_a_noisy_tent_lies_in_its_interval():
     assert np.median([knee.fall.value for knee in knees]) == pytest.approx(18, abs=2)
 
 
-@pytest.mark.parametrize(("phi", "knees", "change_points"), [(0.0, 3, 6), (0.4, 3, 8), (0.8, 9, 14)])
-def test_pure_noise_gives_few_false_alarms(phi, knees, change_points):
+@pytest.mark.parametrize("phi", [0.0, 0.4, 0.8])
+def test_pure_noise_gives_few_phases(phi):
     analysed = curves(lambda t: 0 * t, phi)
-    # Of 60 curves; autocorrelated noise gives more false alarms, and the report measures how many.
-    assert sum(phases.knee is not None for phases in analysed) <= knees
-    assert sum(bool(phases.change_points) for phases in analysed) <= change_points
+    assert sum(bool(phases.change_points) for phases in analysed) <= 0.1 * CURVES
 
 
 @pytest.mark.parametrize(
@@ -46,15 +45,55 @@ def test_pure_noise_gives_few_false_alarms(phi, knees, change_points):
     ],
     ids=["line", "decay", "saturation", "level, then falling"],
 )
-def test_monotone_curves_have_no_knee(shape):
+def test_monotone_curves_have_no_phase(shape):
     analysed = curves(shape, phi=0.3)
-    assert sum(phases.knee is not None for phases in analysed) <= 5
+    assert sum(bool(phases.change_points) for phases in analysed) <= 0.05 * CURVES
+
+
+@pytest.mark.parametrize("depth", [0.2, 0.3])
+def test_a_dip_is_found_where_it_is(depth):
+    """A fall by 1 to a fifth of the run, then a rise by `depth`, in noise of a hundredth."""
+    analysed = curves(lambda t: 100 * np.interp(t, [0, 0.2, 1], [1, 0, depth]), phi=0.3, count=20)
+    dips = [point for phases in analysed for point in phases.change_points if point.kind == "dip"]
+    assert len(dips) >= 19
+    assert np.mean([dip.at.low <= 98 <= dip.at.high for dip in dips]) >= 0.9
+    assert np.median([dip.before.value for dip in dips]) == pytest.approx(100, rel=0.05)
+    assert np.median([dip.after.value for dip in dips]) == pytest.approx(100 * depth, rel=0.15)
+
+
+def test_the_shape_of_a_rank_that_collapses_and_recovers_has_a_dip():
+    y = [0.523, 0.187, 0.16, 0.128, 0.143, 0.153, 0.163, 0.173, 0.19, 0.194]
+    y += [0.204, 0.212, 0.22, 0.223, 0.231, 0.233, 0.236, 0.237, 0.237]
+    (dip,) = analyse(np.arange(19) * 25.0, np.array(y)).change_points
+    assert (dip.kind, dip.at.value) == ("dip", 75)
+    assert dip.p_value < 0.001
+    assert dip.rate_p_value is None
+
+
+@pytest.mark.parametrize("width", [0.02, 0.05])
+def test_a_sigmoid_step_is_found_where_it_is(width):
+    analysed = curves(lambda t: 100 / (1 + np.exp((t - 0.5) / width)), phi=0.3, count=20)
+    steps = [point for phases in analysed for point in phases.change_points if point.kind == "step"]
+    assert len(steps) >= 18
+    assert np.mean([step.at.low <= 245 <= step.at.high for step in steps]) >= 0.9
+
+
+def test_the_learning_rate_explains_a_curve_that_follows_it_and_no_other_peak():
+    t = np.linspace(0, 1, 50)
+    rate = warmup_and_cosine(t)
+    wobble = noise(0.3, 0.02, (50, 20), np.random.default_rng(0)).T
+    following = [analyse(t, 1 - 2 * t + 3 * rate + 2 * each, rate).change_points for each in wobble]
+    others = [analyse(t, np.interp(t, [0, 0.5, 1], [0.0, 1, 0]) + each, rate).change_points for each in wobble]
+    assert sum(bool(points) for points in following) >= 19
+    assert sum(point.rate_p_value <= 0.05 for points in following for point in points) <= 1
+    assert sum(point.rate_p_value <= 0.05 for points in others for point in points) >= 18
 
 
 def test_segments_tell_where_a_curve_rises_and_falls():
-    shape = np.interp(STEPS, [0, 150, 300, 490], [0.0, 9.0, 9.0, 0.0])
+    shape = np.interp(STEPS, [0, 150, 300, 490], [0.0, 9.0, 3.0, 12.0])
     phases = analyse(STEPS, shape + noise(0, 0.2, (50, 1), np.random.default_rng(0))[:, 0])
-    assert [segment.trend for segment in phases.segments] == ["rises", "level or uncertain", "falls"]
+    assert [segment.trend for segment in phases.segments] == ["rises", "falls", "rises"]
+    assert [point.kind for point in phases.change_points] == ["peak", "dip"]
     assert [point.at.value for point in phases.change_points] == pytest.approx([150, 300], abs=20)
     first = phases.segments[0].slope
     assert first.low < 9 / 150 < first.high

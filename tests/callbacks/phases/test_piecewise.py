@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pico_maml.callbacks.phases.piecewise import autocorrelation, coefficients, design, gains, noise
+from pico_maml.callbacks.phases.piecewise import autocorrelation, design, gains, noise
 
 X = np.linspace(0, 1, 60)
 
@@ -18,13 +18,6 @@ def test_gain_of_a_knot_equals_the_drop_of_the_least_squares_residual():
     np.testing.assert_allclose(gain, expected, rtol=1e-9)
     # A knot that the fit already has adds nothing.
     assert gains(X, y[:, None], np.array([0.2]), np.array([0.2]))[0, 0] == pytest.approx(0, abs=1e-12)
-
-
-def test_coefficients_of_many_curves_with_different_knots():
-    knots = np.array([[0.3, 0.6], [0.4, 0.8]])
-    expected = np.array([[1.0, 2.0, -3.0, 1.0], [0.0, -1.0, 2.0, 5.0]])
-    values = np.stack([design(X, knots[i]) @ expected[i] for i in range(2)], axis=1)
-    np.testing.assert_allclose(coefficients(X, values, knots), expected, atol=1e-9)
 
 
 def test_noise_has_the_given_variance_and_autocorrelation():

@@ -62,7 +62,7 @@
     const axis = { gridcolor: css("--grid"), zeroline: false, linecolor: css("--line"), automargin: true, color: css("--quiet") };
     const logY = state.logY === null ? options.log : state.logY;
     return {
-      margin: { l: 52, r: 12, t: 8, b: 40 },
+      margin: { l: 52, r: options.rate ? 56 : 12, t: 8, b: 40 },
       paper_bgcolor: css("--page"), plot_bgcolor: css("--page"),
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("--text") },
       hovermode: "x unified",
@@ -76,6 +76,8 @@
       yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".2~%" : undefined, nticks: 6,
         hoverformat: options.percent ? ".1%" : ".4~g", exponentformat: "SI", ...(logY ? logTicks : {}) },
       shapes: options.shapes ?? [],
+      ...(options.rate ? { yaxis2: { ...axis, overlaying: "y", side: "right", showgrid: false, fixedrange: true, rangemode: "tozero", nticks: 4,
+        exponentformat: "power", title: { text: "learning rate", font: { size: 11 } } } } : {}),
     };
   }
 
@@ -180,7 +182,8 @@
     const band = [{ x: over(phase.x), y: phase.low }, { x: over(phase.x), y: phase.high, fill: "tonexty", fillcolor: css("--band") }]
       .map((edge) => ({ ...edge, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false }));
     const fit = { x: over(phase.x), y: phase.fitted, name: "fit, with its 95 % band", mode: "lines", line: { color: tone, width: 2.4 } };
-    draw(byId("phase-chart"), phase.x.length ? [values, ...band, fit] : [values], { own: true, shapes });
+    const rate = phase.rate.length ? [{ x: over(phase.step), y: phase.rate, yaxis: "y2", name: "learning rate", mode: "lines", line: { color: css("--quiet"), width: 1.2, dash: "dot" } }] : [];
+    draw(byId("phase-chart"), [...rate, values, ...(phase.x.length ? [...band, fit] : [])], { own: true, shapes, rate: rate.length });
     byId("phase-text").textContent = phase.text;
   }
 

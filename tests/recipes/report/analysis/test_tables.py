@@ -5,7 +5,7 @@ import pytest
 from report_runs import write_run
 
 from pico_maml.callbacks.phases.across_runs import MINIMUM_RUNS
-from pico_maml.callbacks.phases.curve import CurvePhases, Estimate, Knee
+from pico_maml.callbacks.phases.curve import ChangePoint, CurvePhases, Estimate
 from pico_maml.recipes.report.analysis.phases import AnalysedCurve
 from pico_maml.recipes.report.analysis.tables import relations, summary_table
 from pico_maml.recipes.report.dynamics import ALL_MODULES, Kind
@@ -30,7 +30,7 @@ def summary(tmp_path):
 
 def curve_with_knee(label, step):
     at = Estimate(step, step, step)
-    phases = CurvePhases(50, knee=Knee(at, at, at))
+    phases = CurvePhases(50, change_points=[ChangePoint("peak", at, at, at, 0.01)])
     return AnalysedCurve(label, Kind(RANKED, ""), ALL_MODULES, -1, "ranks", pd.DataFrame(), phases)
 
 

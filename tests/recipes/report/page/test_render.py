@@ -206,7 +206,9 @@ def test_quantities_layers_and_phases_can_be_chosen(opened):
     titles = browser.execute_script("return [...document.getElementById('phase-curve').options].map(o => o.text)")
     knee = next(i for i, title in enumerate(titles) if "of weights, attention.v_proj, layer 0" in title)
     choose(browser, "phase-curve", knee)
-    assert "Knee at step" in browser.execute_script("return document.getElementById('phase-text').textContent")
+    assert "Peak at step" in browser.execute_script("return document.getElementById('phase-text').textContent")
+    drawn = browser.execute_script("return document.getElementById('phase-chart').data.map(d => [d.name, d.yaxis])")
+    assert ["learning rate", "y2"] in drawn
 
 
 def test_tab_reaches_all_controls_in_order(opened):
