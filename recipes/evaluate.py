@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint on the text its run held out: perplexity, and accuracy of adaptation to held-out words.
+"""Evaluate a checkpoint on held-out text: perplexity, and accuracy of adaptation to held-out words.
 
 python -m pico_maml.recipes.evaluate --model runs/demo --episodes 200 --n_way 5 16 32 --k_shot 1 4
 """
