@@ -32,6 +32,7 @@ class PicoConfig(PreTrainedConfig):
         initializer_range: standard deviation of the normal distribution that matrices are initialised from.
         tie_word_embeddings: share the embedding with the LM head; the published models do not.
         classifier_dropout: dropout before the classifier of `PicoForTokenClassification`.
+        classifier_features: what it classifies, the `last` hidden state of a token, or those of `all` layers together.
 
     Raises:
         StrictDataclassError: a value has the wrong type, or the shape cannot be built.
@@ -76,6 +77,7 @@ class PicoConfig(PreTrainedConfig):
     rope_parameters: RopeParameters | dict | None = None
     initializer_range: int | float = 0.02
     classifier_dropout: int | float = 0.1
+    classifier_features: str = "last"
     use_cache: bool = True
     tie_word_embeddings: bool = False
     pad_token_id: int | None = None
@@ -135,6 +137,8 @@ class PicoConfig(PreTrainedConfig):
             raise ValueError(f"rope_type must be default or one of {sorted(ROPE_INIT_FUNCTIONS)}, got {rope_type!r}")
         if not 0 <= self.classifier_dropout < 1:
             raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout}")
+        if self.classifier_features not in ("last", "all"):
+            raise ValueError(f"classifier_features must be last or all, got {self.classifier_features!r}")
 
 
 __all__ = ["LORA_TARGET_MODULES", "PICO_SIZES", "PicoConfig"]

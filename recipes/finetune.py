@@ -62,7 +62,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
     tokenizer = load_tokenizer(data_args.model, data_args.revision)
     set_seed(args.seed)
-    model = load_pretrained(AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names())
+    model = load_pretrained(AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names(), **args.classifier())
     progress = None if args.disable_tqdm else ProgressCallback("fine-tune")
     tuned = fine_tune(model, tokenizer, treebank, args, test_sets, progress=progress)
     results = {
@@ -72,6 +72,9 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         "labelled_subword": args.labelled_subword,
         "tag_decoding": args.tag_decoding,
         "space_before_words": args.space_before_words,
+        "features": args.features,
+        "head_solver": args.head_solver,
+        "penalty": tuned.penalty,
         "seed": args.seed,
         "learning_rate": args.learning_rate,
         "sentences": {split: len(rows) for split, rows in treebank.items()},

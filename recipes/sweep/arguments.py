@@ -64,6 +64,8 @@ DECISIVE = (
     "space_before_words",
     "max_sentence_tokens",
     "classifier_dropout",
+    "features",
+    "head_solver",
     "batch_by_length",
     "chosen_epoch",
     "early_stopping_patience",

@@ -55,7 +55,7 @@ class Backbone:
         """The model with a fresh classifier."""
         set_seed(seed)
         path, revision = self.model.path, self.model.revision
-        return load_pretrained(AutoModelForTokenClassification, path, revision, **label_names())
+        return load_pretrained(AutoModelForTokenClassification, path, revision, **label_names(), **self.args.classifier())
 
 
 def work(argv: list[str]) -> None:
@@ -128,6 +128,9 @@ def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) 
     return {
         "labelled_subword": args.labelled_subword,
         "tag_decoding": args.tag_decoding,
+        "features": args.features,
+        "head_solver": args.head_solver,
+        "penalty": tuned.penalty,
         "learning_rate": args.learning_rate,
         "epochs": tuned.epochs,
         "best_epoch": tuned.best_epoch,

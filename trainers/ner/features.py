@@ -18,6 +18,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from ...modeling_pico import PicoForTokenClassification, PicoModel
 from ...modeling_pico.loss_pico import count_labels
+from ...modeling_pico.modeling_pico import classifier_input
 from .alignment import IGNORED
 
 # Sub-words, with padding, that the decoder encodes at once: larger batches are faster on a GPU but not on a CPU.
@@ -25,28 +26,31 @@ TOKENS_AT_ONCE, TOKENS_AT_ONCE_GPU = 1024, 32768
 
 
 class Features:
-    """The last hidden states of labelled sub-words under a frozen decoder.
+    """The hidden states of labelled sub-words under a frozen decoder.
 
     Args:
         decoder: used in evaluation mode and in its own precision (`bf16` of the arguments is for training).
+        kind: `last` or `all` layers (see `PicoConfig.classifier_features`).
         folder: stores features under a hash of weights and sentences, so that runs and processes that share the
             folder encode each sentence once. None: nothing is stored.
     """
 
-    def __init__(self, decoder: PicoModel, folder: Path | None = None) -> None:
+    def __init__(self, decoder: PicoModel, kind: str = "last", folder: Path | None = None) -> None:
         self.decoder = decoder
+        self.kind = kind
         self.folder = folder
 
     def encode(self, rows: Dataset) -> Tensor:
-        """Features of aligned rows (see `align`): (L, D) float32, the L labelled sub-words in order."""
+        """Features of aligned rows (see `align`): (M, W) float32, the M labelled sub-words in order."""
         if self.folder is None:
-            return encode(self.decoder, rows)
-        path = self.folder / f"{self.weights}-{hash_of_rows(rows)}.npy"
+            return encode(self.decoder, rows, self.kind)
+        kind = "" if self.kind == "last" else f"-{self.kind}"
+        path = self.folder / f"{self.weights}-{hash_of_rows(rows)}{kind}.npy"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Renamed when complete, so that another worker never reads half a file.
             temporary = path.with_name(f".{path.stem}-{os.getpid()}.npy")
-            np.save(temporary, encode(self.decoder, rows).numpy())
+            np.save(temporary, encode(self.decoder, rows, self.kind).numpy())
             temporary.replace(path)
         return torch.from_numpy(np.load(path, mmap_mode="c"))
 
@@ -72,21 +76,22 @@ def hash_of(arrays: Iterable[np.ndarray]) -> str:
 
 
 @torch.inference_mode()
-def encode(decoder: PicoModel, rows: Dataset) -> Tensor:
-    """Run the decoder once over aligned rows, in batches of similar length: (L, D) float32 on the CPU."""
+def encode(decoder: PicoModel, rows: Dataset, kind: str = "last") -> Tensor:
+    """Run the decoder once over aligned rows, in batches of similar length: (M, W) float32 on the CPU."""
     device = next(decoder.parameters()).device
     was_training = decoder.training
     decoder.eval()
     columns = rows[:]
     ids, labelled = columns["input_ids"], [torch.tensor(row) != IGNORED for row in columns["labels"]]
     ends = np.cumsum([int(row.sum()) for row in labelled])
-    features = torch.empty(int(ends[-1]), decoder.config.hidden_size)
+    states = decoder.config.n_layers + 1 if kind == "all" else 1
+    features = torch.empty(int(ends[-1]), states * decoder.config.hidden_size)
     for batch in batches(columns["length"], TOKENS_AT_ONCE if device.type == "cpu" else TOKENS_AT_ONCE_GPU):
         padded = pad_sequence([torch.tensor(ids[i]) for i in batch], batch_first=True).to(device)
         # No mask: padding stands behind every word, where a causal model never looks.
-        hidden = decoder(input_ids=padded, use_cache=False).last_hidden_state
-        for i, states in zip(batch, hidden.float().cpu(), strict=True):
-            row = states[: len(ids[i])][labelled[i]]
+        outputs = decoder(input_ids=padded, use_cache=False, output_hidden_states=kind == "all")
+        for i, sentence in zip(batch, classifier_input(outputs, kind).float().cpu(), strict=True):
+            row = sentence[: len(ids[i])][labelled[i]]
             features[int(ends[i]) - len(row) : int(ends[i])] = row
     decoder.train(was_training)
     return features
@@ -108,7 +113,7 @@ def feature_rows(rows: Dataset, features: Tensor) -> list[dict[str, Any]]:
 
     Args:
         rows: aligned rows.
-        features: (L, D), from `Features.encode`.
+        features: (M, W), from `Features.encode`.
     """
     items, start = [], 0
     columns = rows[:]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers import (
     DataCollatorForTokenClassification,
@@ -34,6 +35,7 @@ from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
 from .iob2 import LABELS
+from .logistic_head import LogisticHead, fit
 from .ner_config import NERConfig
 
 
@@ -45,7 +47,8 @@ class FineTuned:
         scores: of `validation`, `test` and each further test set (see `EntityScores`).
         tags: the predicted tags of each sentence of these splits.
         truncated_words: of each split, words beyond the model's length, which count as predicted O.
-        epochs, steps: trained.
+        epochs, steps: trained; 0 with `head_solver` lbfgs.
+        penalty: of the squared weights, as chosen by `head_solver` lbfgs.
         best_epoch: the epoch of the final weights (None with `chosen_epoch` last or no validation split).
     """
 
@@ -55,6 +58,7 @@ class FineTuned:
     epochs: float
     steps: int
     best_epoch: float | None
+    penalty: float | None = None
 
 
 class NERTrainer(Trainer):
@@ -113,7 +117,7 @@ def fine_tune(
     Raises:
         InputError: there is no train split, labels are not those of `LABELS`, or the tokenizer gives no word ids.
     """
-    check(model, treebank)
+    check(model, treebank, args)
     _configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
     aligned = {name: prepare(rows, tokenizer, model.config.max_seq_len, args) for name, rows in raw.items()}
@@ -135,14 +139,19 @@ def fine_tune(
         trainer.remove_callback(ProgressCallback)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
-    trainer.train()
+    penalty = None
+    if args.head_solver == "lbfgs":
+        penalty = _fit_head(model, inputs, evaluated, args)
+    else:
+        trainer.train()
     trainer.compute_metrics = None  # it is for the validation rows only
     tags = {name: _predict(trainer, inputs[name], rows, orders[name]) for name, rows in evaluated.items()}
     return FineTuned(
         scores=_scores(tags, aligned),
         tags=tags,
         truncated_words={name: truncated_words(rows) for name, rows in aligned.items()},
-        epochs=trainer.state.epoch,
+        epochs=trainer.state.epoch or 0,
+        penalty=penalty,
         steps=trainer.state.global_step,
         best_epoch=_best_epoch(trainer.state),
     )
@@ -165,8 +174,13 @@ def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, model_length: int
     return rows.map(align, batched=True, fn_kwargs=options)
 
 
-def check(model: PicoForTokenClassification, treebank: DatasetDict) -> None:
-    """Raise InputError if there is no train split, or the treebank or the model has labels other than `LABELS`."""
+def check(model: PicoForTokenClassification, treebank: DatasetDict, args: NERConfig) -> None:
+    """Raise InputError if a split is missing, labels are not `LABELS`, or the classifier reads other layers."""
+    if args.head_solver == "lbfgs" and "validation" not in treebank:
+        raise InputError("head_solver lbfgs chooses its penalty on a validation split, which the treebank lacks")
+    for name, value in args.classifier().items():
+        if getattr(model.config, name) != value:
+            raise InputError(f"features {args.features} needs a model loaded with {name}={value!r}")
     if "train" not in treebank:
         raise InputError(f"the treebank has no train split, only {', '.join(treebank)}: choose one to train on")
     for name, rows in treebank.items():
@@ -218,9 +232,34 @@ def _network(
     if not cached:
         return model, splits, DataCollatorForTokenClassification(tokenizer)
     model.base_model.to(args.device)
-    features = Features(model.base_model, features_dir)
+    features = Features(model.base_model, model.config.classifier_features, features_dir)
     inputs = {name: feature_rows(rows, features.encode(rows)) for name, rows in splits.items()}
     return FeatureClassifier(model), inputs, collate_features
+
+
+def _fit_head(
+    model: PicoForTokenClassification, inputs: dict[str, Any], evaluated: dict[str, Dataset], args: NERConfig
+) -> float:
+    """Fit the classifier of a frozen decoder (see `logistic_head`); returns the penalty that was best on validation."""
+    features, labels = (torch.cat([row[name] for row in inputs["train"]]) for name in ("features", "labels"))
+    rows, validation = evaluated["validation"], inputs["validation"]
+    gold, columns = gold_tags(rows), rows[:]
+    true = pad_sequence([row["labels"] for row in validation], batch_first=True, padding_value=IGNORED)
+
+    def f1(head: LogisticHead) -> float:
+        logits = pad_sequence(
+            [nn.functional.linear(row["features"], head.weight, head.bias) for row in validation], batch_first=True
+        )
+        classes = decode(logits, true != IGNORED, args.tag_decoding)
+        tags = predicted_tags(classes.numpy(), true.numpy(), columns)
+        return float(micro_f1(sentence_counts(gold, tags).sum(0)))
+
+    layers = model.config.n_layers + 1 if args.features == "mix" else 0
+    head = fit(features, labels, len(LABELS), f1, layers)
+    with torch.no_grad():
+        model.score.weight.copy_(head.weight)
+        model.score.bias.copy_(head.bias)
+    return head.penalty
 
 
 def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args: NERConfig) -> dict[str, Any]:

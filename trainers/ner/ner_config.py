@@ -12,6 +12,8 @@ from .alignment import SUBWORDS
 from .decoding import DECODINGS
 
 MODES = ("head", "full")
+FEATURES = ("last", "all", "mix")
+HEAD_SOLVERS = ("adamw", "lbfgs")
 CHOICES_OF_EPOCH = ("best", "last")
 
 
@@ -43,6 +45,16 @@ class NERConfig(TrainingArguments):
     classifier_dropout: float | None = HfArg(
         default=None, help="Dropout before the classifier (unset: the model's, 0.1 for Pico; 0: none)."
     )
+    features: str = HfArg(
+        default="last",
+        help="What the classifier reads: the `last` layer (the paper's), `all` layers side by side, or a learned `mix` "
+        "of them.",
+    )
+    head_solver: str = HfArg(
+        default="adamw",
+        help="How mode head is trained: `adamw` for epochs (the paper's), or `lbfgs` to convergence, as a logistic "
+        "regression on standardised features with the L2 penalty that is best on validation.",
+    )
     cache_features: bool = HfArg(
         default=True, help="In mode head, encode each sentence once. Otherwise once an epoch: slower, same result."
     )
@@ -64,6 +76,12 @@ class NERConfig(TrainingArguments):
         check_choice("mode", self.mode, MODES)
         check_choice("labelled_subword", self.labelled_subword, SUBWORDS)
         check_choice("tag_decoding", self.tag_decoding, DECODINGS)
+        check_choice("features", self.features, FEATURES)
+        check_choice("head_solver", self.head_solver, HEAD_SOLVERS)
+        if self.head_solver == "lbfgs" and not (self.mode == "head" and self.cache_features):
+            raise InputError("head_solver lbfgs needs mode head and cache_features")
+        if self.features == "mix" and self.head_solver != "lbfgs":
+            raise InputError("features mix is learned by head_solver lbfgs: give that too")
         check_choice("chosen_epoch", self.chosen_epoch, CHOICES_OF_EPOCH)
         if self.max_sentence_tokens is not None:
             check_at_least(1, max_sentence_tokens=self.max_sentence_tokens)
@@ -74,3 +92,7 @@ class NERConfig(TrainingArguments):
         super().__post_init__()
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
+
+    def classifier(self) -> dict[str, str]:
+        """The arguments of the model's configuration that give its classifier the right shape."""
+        return {"classifier_features": "last" if self.features == "last" else "all"}

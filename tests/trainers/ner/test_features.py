@@ -2,6 +2,7 @@ from functools import partial
 
 import torch
 
+from pico_maml import PicoForTokenClassification
 from pico_maml.trainers.ner import features
 from pico_maml.trainers.ner.alignment import align
 from pico_maml.trainers.ner.features import encode
@@ -17,6 +18,18 @@ def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokeniz
         hidden = classifier.pico_decoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
         expected.append(hidden[torch.tensor(labels) != -100].detach())
     torch.testing.assert_close(encoded, torch.cat(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_features_of_all_layers_are_what_the_token_classifier_reads(config, tokenizer, treebank):
+    config.classifier_features, config.max_seq_len = "all", 128
+    torch.manual_seed(0)
+    model = PicoForTokenClassification(config).eval()
+    rows = treebank["test"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
+    encoded = encode(model.pico_decoder, rows, "all")
+    assert encoded.shape[1] == (config.n_layers + 1) * config.d_model
+    ids, labels = (torch.tensor(rows[0][name]) for name in ("input_ids", "labels"))
+    logits = model(ids[None]).logits[0][labels != -100]
+    torch.testing.assert_close(model.score(encoded[: len(logits)].clone()), logits)
 
 
 def test_batches_hold_every_row_once():
