@@ -4,21 +4,24 @@ python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --mode 
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import disable_progress_bars
-from transformers import AutoModelForTokenClassification, set_seed
+from datasets import Dataset, DatasetDict, disable_progress_bars
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase, set_seed
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ..callbacks import ProgressCallback
+from ..modeling_pico import PicoForTokenClassification
+from ..trainers.checks import check_at_least, check_choice
 from ..trainers.corpus import load_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
+from ..trainers.ner.few_shot import METHODS, curve, few_shot
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
 from ..trainers.runs.files import RESULTS_FILE
@@ -40,8 +43,25 @@ class FinetuneArguments:
         default_factory=list, help="Further treebanks whose test sets are scored, or `all` (18)."
     )
     uner_dir: str | None = HfArg(default=None, help="Folder of the Universal NER files (unset: download them once).")
+    split_dev: bool = HfArg(
+        default=False, help="Where a treebank has no train split, take nine tenths of its dev split for it."
+    )
+    shots: list[int] = HfArg(
+        default_factory=list,
+        help="K: few-shot instead, on sentences with K mentions of each class. Several are a curve.",
+    )
+    draws: int = HfArg(default=10, help="Draws of these sentences for each K, the same for every model.")
+    few_shot_methods: list[str] = HfArg(
+        default_factory=lambda: ["linear", "prototypes"],
+        help="linear and prototypes on frozen features, and full by learning_rate and num_train_epochs.",
+    )
     revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
     delete_downloads: bool = HfArg(default=False, help="Delete the files downloaded of the model when finished.")
+
+    def __post_init__(self) -> None:
+        check_at_least(1, shots=min(self.shots, default=1), draws=self.draws)
+        for method in self.few_shot_methods:
+            check_choice("few_shot_methods", method, METHODS)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -58,11 +78,15 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     with args.main_process_first(desc="treebanks"):
-        treebank = load_treebank(data_args.treebank, data_args.uner_dir)
+        treebank = load_treebank(data_args.treebank, data_args.uner_dir, data_args.split_dev)
         test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
     tokenizer = load_tokenizer(data_args.model, data_args.revision)
     set_seed(args.seed)
-    model = load_pretrained(AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names(), **args.classifier())
+    model = load_pretrained(
+        AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names(), **args.classifier()
+    )
+    if data_args.shots:
+        return score_few_shot(data_args, args, model, tokenizer, treebank, test_sets)
     progress = None if args.disable_tqdm else ProgressCallback("fine-tune")
     tuned = fine_tune(model, tokenizer, treebank, args, test_sets, progress=progress)
     results = {
@@ -98,6 +122,36 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         for name, f1 in results["baselines"].items():
             print(f"test, {name} baseline: F1 {f1:.3f}")
     leave()
+    return results
+
+
+def score_few_shot(
+    data_args: FinetuneArguments,
+    args: NERConfig,
+    model: PicoForTokenClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    treebank: DatasetDict,
+    test_sets: dict[str, Dataset],
+) -> dict[str, Any]:
+    """Score few-shot training on the test split and the further test sets, print the curve and write results.json."""
+    if "test" in treebank:
+        test_sets = {"test": treebank["test"], **test_sets}
+    scores = few_shot(
+        model, tokenizer, treebank, test_sets, args, data_args.few_shot_methods, data_args.shots, data_args.draws
+    )
+    rows = curve(scores)
+    results = {
+        "model": data_args.model,
+        "few_shot_treebank": data_args.treebank,
+        "features": args.features,
+        "curve": rows,
+        "few_shot": [asdict(score) for score in scores],
+    }
+    write_json(Path(args.output_dir) / RESULTS_FILE, results)
+    print(f"F1 on sentences with K mentions of each class: mean over {data_args.draws} draws, 95 % t interval")
+    for row in rows:
+        interval = "" if row["draws"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}]"
+        print(f"{row['test']}, {row['method']}, K = {row['shots']}: {row['f1']:.3f}{interval}")
     return results
 
 

@@ -33,6 +33,9 @@ class SweepArguments(LauncherArguments):
     uner_dir: str | None = HfArg(
         default=None, help="Folder of the Universal NER files (unset: downloaded once and cached)."
     )
+    split_dev: bool = HfArg(
+        default=False, help="Where a treebank has no train split, take nine tenths of its dev split for it."
+    )
     dry_run: bool = HfArg(default=False, help="Print the runs that are left and what they cost; run nothing.")
     retry_failed: bool = HfArg(default=False, help="Run failed runs again.")
     delete_downloads: bool = HfArg(default=False, help="Delete downloaded models at the end. Not with launcher slurm.")

@@ -35,7 +35,7 @@ def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str
     tests = np.concatenate([_lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
     splits = {}
     for name in sweep.train_on:
-        treebank = load_treebank(name, sweep.uner_dir)
+        treebank = load_treebank(name, sweep.uner_dir, sweep.split_dev)
         if "train" not in treebank:
             raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
         validation = _lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)

@@ -46,7 +46,7 @@ class Backbone:
     def treebank(self, name: str) -> DatasetDict:
         """The train and validation splits of a treebank."""
         if name not in self.treebanks:
-            splits = load_treebank(name, self.sweep.uner_dir)
+            splits = load_treebank(name, self.sweep.uner_dir, self.sweep.split_dev)
             splits.pop("test", None)
             self.treebanks[name] = DatasetDict({split: self._prepare(rows) for split, rows in splits.items()})
         return self.treebanks[name]
@@ -55,7 +55,9 @@ class Backbone:
         """The model with a fresh classifier."""
         set_seed(seed)
         path, revision = self.model.path, self.model.revision
-        return load_pretrained(AutoModelForTokenClassification, path, revision, **label_names(), **self.args.classifier())
+        return load_pretrained(
+            AutoModelForTokenClassification, path, revision, **label_names(), **self.args.classifier()
+        )
 
 
 def work(argv: list[str]) -> None:

@@ -38,3 +38,42 @@ def test_finetune_mode_head_on_files_of_universal_ner(pretrained, tmp_path):
 def test_a_missing_model_is_an_error():
     with pytest.raises(InputError, match="no tokenizer at 'no/model'"):
         finetune.main(["--model", "no/model", "--treebank", "sample"])
+
+
+def test_a_treebank_without_a_train_split_is_trained_on_nine_tenths_of_its_dev_split(pretrained, tmp_path):
+    for split, count in (("dev", 20), ("test", 3)):
+        (tmp_path / f"xx_own-ud-{split}.iob2").write_text("ab\tB-PER\ncd\tO\n\n" * count)
+    source = [
+        "--treebank",
+        "xx_own",
+        "--uner_dir",
+        str(tmp_path),
+        "--mode",
+        "head",
+        "--use_cpu",
+        "--disable_tqdm=true",
+    ]
+    arguments = ["--model", str(pretrained), *source, "--output_dir", str(tmp_path / "ner")]
+    with pytest.raises(InputError, match="no train split"):
+        finetune.main(arguments)
+    results = finetune.main([*arguments, "--split_dev", "--features", "all", "--head_solver", "lbfgs"])
+    assert results["sentences"] == {"train": 18, "validation": 2, "test": 3}
+    assert results["scores"]["test"]["f1"] == 1
+
+
+def test_few_shot_gives_a_curve_over_draws(pretrained, tmp_path, capsys):
+    options = ["--shots", "1", "5", "--draws", "2", "--few_shot_methods", "linear", "prototypes", "--use_cpu"]
+    arguments = ["--model", str(pretrained), "--treebank", "sample", "--output_dir", str(tmp_path / "few"), *options]
+    results = finetune.main(arguments)
+    assert json.loads((tmp_path / "few" / "results.json").read_text()) == results
+    assert [(row["method"], row["shots"], row["draws"]) for row in results["curve"]] == [
+        ("linear", 1, 2),
+        ("prototypes", 1, 2),
+        ("linear", 5, 2),
+        ("prototypes", 5, 2),
+    ]
+    assert "test, linear, K = 5: 0." in capsys.readouterr().out
+    with pytest.raises(InputError, match="10000 shots"):
+        finetune.main([*arguments[:-6], "--output_dir", str(tmp_path / "x"), "--shots", "10000"])
+    with pytest.raises(InputError, match="few_shot_methods"):
+        finetune.main([*arguments, "--few_shot_methods", "best"])

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers import (
     DataCollatorForTokenClassification,
@@ -34,8 +33,9 @@ from .alignment import IGNORED, align, gold_tags, predicted_tags, truncated_word
 from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
+from .frozen_split import FrozenSplit
 from .iob2 import LABELS
-from .logistic_head import LogisticHead, fit
+from .logistic_head import fit
 from .ner_config import NERConfig
 
 
@@ -118,7 +118,7 @@ def fine_tune(
         InputError: there is no train split, labels are not those of `LABELS`, or the tokenizer gives no word ids.
     """
     check(model, treebank, args)
-    _configure(model, tokenizer, args)
+    configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
     aligned = {name: prepare(rows, tokenizer, model.config.max_seq_len, args) for name, rows in raw.items()}
     # Sorted by length, which needs little padding; `orders` restores the order of the predictions.
@@ -205,7 +205,7 @@ def label_names() -> dict[str, dict]:
     return {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
 
 
-def _configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
+def configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
     """Freeze the decoder in mode head, set padding and dropout, and record in the model how tags are read."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -241,21 +241,10 @@ def _fit_head(
     model: PicoForTokenClassification, inputs: dict[str, Any], evaluated: dict[str, Dataset], args: NERConfig
 ) -> float:
     """Fit the classifier of a frozen decoder (see `logistic_head`); returns the penalty that was best on validation."""
-    features, labels = (torch.cat([row[name] for row in inputs["train"]]) for name in ("features", "labels"))
-    rows, validation = evaluated["validation"], inputs["validation"]
-    gold, columns = gold_tags(rows), rows[:]
-    true = pad_sequence([row["labels"] for row in validation], batch_first=True, padding_value=IGNORED)
-
-    def f1(head: LogisticHead) -> float:
-        logits = pad_sequence(
-            [nn.functional.linear(row["features"], head.weight, head.bias) for row in validation], batch_first=True
-        )
-        classes = decode(logits, true != IGNORED, args.tag_decoding)
-        tags = predicted_tags(classes.numpy(), true.numpy(), columns)
-        return float(micro_f1(sentence_counts(gold, tags).sum(0)))
-
+    train = FrozenSplit(inputs["train"], {}, [])
+    validation = FrozenSplit.of(inputs["validation"], evaluated["validation"])
     layers = model.config.n_layers + 1 if args.features == "mix" else 0
-    head = fit(features, labels, len(LABELS), f1, layers)
+    head = fit(*train.flat(), len(LABELS), lambda head: validation.f1(head, args.tag_decoding), layers)
     with torch.no_grad():
         model.score.weight.copy_(head.weight)
         model.score.bias.copy_(head.bias)

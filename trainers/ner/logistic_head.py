@@ -4,14 +4,14 @@ The head is a linear classifier of standardised features. Standardisation and th
 what is learned is saved as the one matrix of a `PicoForTokenClassification`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Penalties of the squared weights beside the mean loss of a label, weakest last: each start is the solution before.
+# Strongest first: each start is the solution before.
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
 MOST_ITERATIONS = 100
 MINIMUM_DEVIATION = 1e-6
@@ -25,11 +25,20 @@ class LogisticHead:
     bias: Tensor
     penalty: float
 
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits (M, C) of features (M, W)."""
+        return F.linear(features, self.weight, self.bias)
+
 
 def fit(
-    features: Tensor, labels: Tensor, classes: int, score: Callable[["LogisticHead"], float], layers: int = 0
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    score: Callable[["LogisticHead"], float],
+    layers: int = 0,
+    penalties: Sequence[float] = PENALTIES,
 ) -> LogisticHead:
-    """Fit a head for each of `PENALTIES` and keep the one with the best score.
+    """Fit a head for each of the penalties and keep the one with the best score.
 
     Args:
         features: (M, W) of labelled sub-words.
@@ -38,6 +47,7 @@ def fit(
         score: of a head on validation, higher is better.
         layers: S, the features are S states of the same width, which a scalar mixture adds up (Peters et al. 2018,
             ELMo, equation 1); 0: they are classified side by side.
+        penalties: of the squared weights beside the mean loss of a label, strongest first.
     """
     mean, deviation = features.mean(0), features.std(0).clamp(min=MINIMUM_DEVIATION)
     standard = (features - mean) / deviation
@@ -50,7 +60,7 @@ def fit(
         return (mixture.softmax(0)[:, None] * weight[:, None]).flatten(1) * max(layers, 1) if layers else weight
 
     best: tuple[float, LogisticHead] | None = None
-    for penalty in PENALTIES:
+    for penalty in penalties:
         solver = torch.optim.LBFGS(
             [weight, bias, *([mixture] if layers else [])], max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe"
         )

@@ -17,7 +17,7 @@ SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 FEATURES = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=list(LABELS)))})
 
 
-def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
+def load_treebank(name: str, uner_dir: str | Path | None = None, split_dev: bool = False) -> DatasetDict:
     """Load labelled sentences.
 
     Args:
@@ -26,6 +26,7 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
             `*-dev.iob2` and `*-test.iob2`.
         uner_dir: folder of the files NAME-ud-SPLIT.iob2. Without it those of Universal NER are downloaded once, from
             their pinned commits (`universal_ner.fetch`). Either way their hashes are verified.
+        split_dev: where there is no train split, take nine tenths of the validation split for it.
 
     Returns:
         The splits that exist among train, validation and test, with the columns `tokens` and `ner_tags`.
@@ -34,6 +35,9 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
         InputError: nothing has that name (the nearest is suggested), a download fails, a hash differs, or a file is
             not IOB2.
     """
+    splits = read_treebank(name, uner_dir)
+    if split_dev and "train" not in splits and "validation" in splits:
+        splits |= _split_validation(splits["validation"])
     return DatasetDict(
         {
             split: Dataset.from_dict(
@@ -43,7 +47,7 @@ def load_treebank(name: str, uner_dir: str | Path | None = None) -> DatasetDict:
                 },
                 features=FEATURES,
             )
-            for split, sentences in read_treebank(name, uner_dir).items()
+            for split, sentences in splits.items()
         }
     )
 
@@ -121,6 +125,14 @@ def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
         hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(present) or 'no IOB2 file'}"
         raise InputError(f"no file {prefix}-{{train,dev,test}}.iob2 in {folder}: {hint}")
     return splits
+
+
+def _split_validation(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
+    """Every tenth sentence for validation, the others for train."""
+    parts: dict[str, list[Sentence]] = {"train": [], "validation": []}
+    for i, sentence in enumerate(sentences):
+        parts["validation" if i % 10 == 9 else "train"].append(sentence)
+    return parts
 
 
 def _split(sentences: list[Sentence]) -> dict[str, list[Sentence]]:

@@ -22,3 +22,17 @@ def treebank(tmp_path):
     path = tmp_path / "capitals.iob2"
     path.write_text("\n".join(rows))
     return load_treebank(str(path))
+
+
+@pytest.fixture
+def people(tmp_path):
+    """People, organisations and places, each with words of its own."""
+    words = {"PER": "CD", "ORG": "EF", "LOC": "GH"}
+    rows = [
+        f"{'ab	O' + chr(10)}" * (i % 3) + f"{words[label]}\tB-{label}\nef\tO\n"
+        for i in range(30)
+        for label in words
+    ]
+    path = tmp_path / "people.iob2"
+    path.write_text("\n".join(rows))
+    return load_treebank(str(path))

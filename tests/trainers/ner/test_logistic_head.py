@@ -17,10 +17,9 @@ def data(size: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
     return features, labels
 
 
-def test_the_head_is_the_logistic_regression_of_scikit_learn_on_standardised_features(monkeypatch):
-    monkeypatch.setattr(logistic_head, "PENALTIES", (1e-2,))
+def test_the_head_is_the_logistic_regression_of_scikit_learn_on_standardised_features():
     features, labels = data()
-    head = fit(features, labels, 3, lambda head: 0.0)
+    head = fit(features, labels, 3, lambda head: 0.0, penalties=(1e-2,))
     standard = (features - features.mean(0)) / features.std(0)
     expected = LogisticRegression(C=1 / (2 * 1e-2 * len(labels)), tol=1e-8, max_iter=1000).fit(standard, labels)
     probabilities = F.linear(features, head.weight, head.bias).softmax(-1)
@@ -33,13 +32,12 @@ def test_the_penalty_is_the_one_that_scores_best():
     assert fit(*data(), 3, lambda head: -abs(head.penalty - 1e-3)).penalty == 1e-3
 
 
-def test_a_mixture_finds_the_layer_that_tells_the_classes_apart(monkeypatch):
-    monkeypatch.setattr(logistic_head, "PENALTIES", (1e-3,))
+def test_a_mixture_finds_the_layer_that_tells_the_classes_apart():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (600,), generator=generator)
     layers = torch.randn(600, 4, 3, generator=generator)
     layers[:, 2] += 2 * F.one_hot(labels, 3)
-    head = fit(layers.flatten(1), labels, 3, lambda head: 0.0, layers=4)
+    head = fit(layers.flatten(1), labels, 3, lambda head: 0.0, layers=4, penalties=(1e-3,))
     norms = head.weight.view(3, 4, 3).pow(2).sum((0, 2)).sqrt()
     assert norms[2] > 4 * norms[[0, 1, 3]].max()
 
@@ -76,7 +74,10 @@ def test_features_of_all_layers_can_be_trained_by_adamw_too(config, tokenizer, t
     for name, value in (label_names() | args.classifier()).items():
         setattr(config, name, value)
     torch.manual_seed(0)
-    assert fine_tune(AutoModelForTokenClassification.from_config(config), tokenizer, treebank, args).scores["test"]["f1"] > 0.9
+    assert (
+        fine_tune(AutoModelForTokenClassification.from_config(config), tokenizer, treebank, args).scores["test"]["f1"]
+        > 0.9
+    )
 
 
 @pytest.mark.parametrize(
