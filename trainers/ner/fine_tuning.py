@@ -240,7 +240,7 @@ def _network(
 def _fit_head(
     model: PicoForTokenClassification, inputs: dict[str, Any], evaluated: dict[str, Dataset], args: NERConfig
 ) -> float:
-    """Fit the classifier of a frozen decoder (see `logistic_head`); returns the penalty that was best on validation."""
+    """Fit the classifier on a frozen decoder (see `logistic_head`); returns the penalty that was best."""
     train = FrozenSplit(inputs["train"], {}, [])
     validation = FrozenSplit.of(inputs["validation"], evaluated["validation"])
     layers = model.config.n_layers + 1 if args.features == "mix" else 0

@@ -47,8 +47,7 @@ class NERConfig(TrainingArguments):
     )
     features: str = HfArg(
         default="last",
-        help="What the classifier reads: the `last` layer (the paper's), `all` layers side by side, or a learned `mix` "
-        "of them.",
+        help="Layers that the classifier reads: the `last` (the paper's), `all` side by side, or a learned `mix`.",
     )
     head_solver: str = HfArg(
         default="adamw",

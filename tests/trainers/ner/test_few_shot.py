@@ -35,7 +35,7 @@ def test_every_class_has_its_mentions_and_no_sentence_is_taken_without_need(seed
 def test_draws_differ_and_too_few_mentions_are_named():
     tags = [["B-PER", "O"], ["B-ORG"], ["B-LOC", "O"]] * 5
     assert {tuple(draw_sentences(tags, 1, draw)) for draw in range(5)} != {tuple(draw_sentences(tags, 1, 0))}
-    with pytest.raises(InputError, match="6 shots.*PER 5"):
+    with pytest.raises(InputError, match=r"6 shots.*PER 5"):
         draw_sentences(tags, 6, 0)
 
 
