@@ -25,7 +25,7 @@ from .shots import draw_sentences
 
 METHODS = ("linear", "prototypes", "full")
 # The only penalty of the linear head: choosing one would need labelled sentences beyond the K mentions.
-PENALTY = 1e-2
+PENALTY = 1e-3
 # Of cosines before the softmax; it matters to the decoding of sequences alone.
 TEMPERATURE = 10
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Strongest first: each start is the solution before.
-PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
+PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MOST_ITERATIONS = 100
 MINIMUM_DEVIATION = 1e-6
 
