@@ -56,6 +56,8 @@ def test_the_wheel_holds_the_package_and_its_launcher_alone(tmp_path):
         "pico_maml/py.typed",
         "pico_maml/recipes/configs/recipes/demo.yaml",
         "pico_maml/recipes/configs/episodes/paper.yaml",
+        "pico_maml/recipes/configs/studies/demo.yaml",
+        "pico_maml/recipes/compare/page/templates/study.html",
         "pico_maml/recipes/configs/lm_eval/held_out.yaml",
         "pico_maml/recipes/configs/accelerate/ddp.yaml",
         "pico_maml/recipes/configs/slurm/pretrain.sbatch",
@@ -102,6 +104,7 @@ def test_floors_import_downwards_only(floor):
 
 # The commands that a command may import; a card is a view of a run, so publish draws with report.
 COMMANDS = {
+    "compare": {"pretrain", "evaluate", "sweep", "report"},
     "demo": {"pretrain", "finetune"},
     "pretrain": {"publish", "report"},
     "publish": {"report"},

@@ -13,14 +13,15 @@ from .runs.files import COMPUTE_FILE
 from .runs.json_files import read_json, write_json
 
 logger = logging.getLogger(__name__)
-TRAINING, OTHER = "training", "other"
+TRAINING, SAMPLING, OTHER = "training", "sampling", "other"
 
 
 class ComputeClock(TrainerCallback):
-    """Counts the compute seconds of training steps apart from all other ones.
+    """Counts the compute seconds of training steps, of drawing episodes within them, and of all else.
 
     A step lasts from fetching its batches to the update of the weights. All else within `Trainer.train` is other:
-    evaluations, measurements, logs and saving. Totals are over all processes and survive a resume.
+    evaluations, measurements, logs and saving. Sampling is the part of training that draws episodes. Totals are over
+    all processes and survive a resume.
 
     On CPUs, compute seconds are the CPU seconds of all threads of the training processes; data workers and uploads are
     processes of their own and are not counted. On GPUs they are seconds by the clock times GPUs, one a process. A
@@ -29,7 +30,7 @@ class ComputeClock(TrainerCallback):
 
     def __init__(self, device: torch.device) -> None:
         unit, self.now = ("cpu", time.process_time) if device.type == "cpu" else ("gpu", time.perf_counter)
-        self._names = {part: f"{part}_{unit}_seconds" for part in (TRAINING, OTHER)}
+        self._names = {part: f"{part}_{unit}_seconds" for part in (TRAINING, SAMPLING, OTHER)}
         self._seconds = dict.fromkeys(self._names, 0.0)  # of this process since the start or the resume
         self._before: dict[str, float] | None = dict.fromkeys(self._names.values(), 0.0)  # None: unknown
         self._part: str | None = None
@@ -43,15 +44,16 @@ class ComputeClock(TrainerCallback):
         self._part, self._since = part, now
 
     def totals(self) -> dict[str, float]:
-        """`training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs; called on every process.
+        """`training_cpu_seconds`, `sampling_cpu_seconds`, `other_cpu_seconds`, or the same of GPUs; on every process.
 
         Empty after a resume from a checkpoint that holds none.
         """
         self.switch(self._part)
         if self._before is None:
             return {}
-        new = sums([self._seconds[part] for part in self._names])
-        return {name: self._before[name] + seconds for name, seconds in zip(self._names.values(), new, strict=True)}
+        new = dict(zip(self._names, sums([self._seconds[part] for part in self._names]), strict=True))
+        new[TRAINING] += new[SAMPLING]  # which is a part of it
+        return {name: self._before[name] + new[part] for part, name in self._names.items()}
 
     def save(self, folder: Path) -> None:
         """Write the totals into a checkpoint; called on every process."""

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ..modeling_pico import PicoForCausalLM
-from .compute_clock import TRAINING, ComputeClock
+from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import collate_blocks, first_blocks, load_words
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator
@@ -42,7 +42,8 @@ class MAMLTrainer(SafeTrainer):
       `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
     - `tokens_per_second` since the last log, and `clipped_steps`: the share of steps since then whose gradient was
       longer than `max_grad_norm`;
-    - `training_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs, since the start (see `ComputeClock`).
+    - `training_cpu_seconds`, `sampling_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs, since the start
+      (see `ComputeClock`).
 
     It resumes exactly, saves on preemption and skips updates that are not finite: see `SafeTrainer`.
 
@@ -116,7 +117,11 @@ class MAMLTrainer(SafeTrainer):
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
         drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
-        episode = self.source.draw(input_ids, generator) if drawn else None
+        episode = None
+        if drawn:
+            self.clock.switch(SAMPLING)
+            episode = self.source.draw(input_ids, generator)
+            self.clock.switch(TRAINING)
         replaced = episode is not None and self.args.hybrid_mode == "replace"
         self._count(input_ids.numel(), drawn, episode, replaced)
         if self.source.streams:

@@ -99,10 +99,16 @@ def yaml_arguments(path: Path, valid: set[str]) -> list[str]:
         raise InputError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines")
-    arguments = []
-    for key, value in values.items():
+    for key in values:
         if key not in valid:
             raise InputError(unknown(f"{path}: key {key!r}", key, valid, ""))
+    return argument_list(values)
+
+
+def argument_list(values: dict[str, Any]) -> list[str]:
+    """Turn `key: value` pairs, whose scalars are strings, into command-line arguments."""
+    arguments = []
+    for key, value in values.items():
         if isinstance(value, dict):
             arguments += [f"--{key}", json.dumps(value)]
         elif isinstance(value, list):

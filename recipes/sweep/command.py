@@ -38,8 +38,7 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
         if not sweep.dry_run:
             write_json(folder.path / ARGUMENTS_FILE, arguments)
             if sweep.retry_failed:
-                for run in left:
-                    folder.failure_path(run).unlink(missing_ok=True)
+                folder.forget_failures(left)
             launch(work, (argv,), sweep.workers, sweep.launcher, folder.path / "logs", sweep.slurm)
     counts = folder.counts(runs)
     print(f"{counts['finished']} of {len(runs)} runs finished, {counts['failed']} failed, {counts['left']} left")

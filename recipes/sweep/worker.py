@@ -2,8 +2,7 @@
 
 import copy
 import shutil
-import time
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,31 +81,20 @@ class Worker:
 
     def attempt(self, run: Run) -> bool:
         """Do a run unless it is finished, failed or claimed by another worker; True if it was tried."""
-        if self.folder.finished(run) or self.folder.failed(run):
-            return False
-        claim = self.folder.claim(run, self.sweep.stale_after)
-        if claim is None:
-            return False
-        with claim:
-            if self.folder.finished(run) or self.folder.failed(run):
-                return False
-            started = time.perf_counter()
-            try:
-                if self.backbone is None or self.backbone.model != run.model:
-                    self.backbone = Backbone(run.model, self.sweep, self.args)
-                result = execute(run, self.backbone, self.folder, self.args)
-            # A run that fails, for whatever reason, must not stop the others.
-            except Exception as error:
-                self.folder.save_failure(run, traceback.format_exc())
-                print(f"{run.name} failed: {error}", flush=True)
-                return True
-            finally:
-                shutil.rmtree(self.folder.work_path(run), ignore_errors=True)
-            seconds = time.perf_counter() - started
-            self.folder.save(run, {**result, "seconds": seconds})
-            shown = run.train_on if run.train_on in result["scores"] else next(iter(result["scores"]))
-            print(f"{run.name}: {shown} F1 {result['scores'][shown]['f1']:.3f}, {seconds:.0f} s", flush=True)
-            return True
+        return self.folder.attempt(run, self.sweep.stale_after, partial(self._do, run), partial(_shown, run))
+
+    def _do(self, run: Run) -> dict[str, Any]:
+        try:
+            if self.backbone is None or self.backbone.model != run.model:
+                self.backbone = Backbone(run.model, self.sweep, self.args)
+            return execute(run, self.backbone, self.folder, self.args)
+        finally:
+            shutil.rmtree(self.folder.work_path(run), ignore_errors=True)
+
+
+def _shown(run: Run, result: dict[str, Any]) -> str:
+    test = run.train_on if run.train_on in result["scores"] else next(iter(result["scores"]))
+    return f"{test} F1 {result['scores'][test]['f1']:.3f}"
 
 
 def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) -> dict[str, Any]:

@@ -72,12 +72,21 @@ def test_fetching_batches_counts_as_training(model, blocks, tokenizer, tmp_path,
     assert logs(tmp_path)[0][0] >= 3, "two micro-batches of 1 s, each with 0.5 s of data"
 
 
+def test_drawing_episodes_counts_as_training_and_apart(model, blocks, tokenizer, tmp_path, machine):
+    run = machine.trainer(model, blocks, tokenizer, tmp_path, max_steps=1, hybrid_ratio=1.0)
+    draw = run.source.draw
+    run.source.draw = lambda *args: machine.work(0.25) or draw(*args)
+    run.train()
+    entry = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert (entry["sampling_cpu_seconds"], entry["training_cpu_seconds"]) == (0.5, 2.5), "two micro-batches"
+
+
 def test_a_resumed_run_goes_on_from_the_seconds_of_its_checkpoint(model, blocks, tokenizer, tmp_path, machine):
     options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
     machine.trainer(model, blocks, tokenizer, tmp_path, **options).train()
     checkpoint = tmp_path / "checkpoint-2"
     saved = json.loads((checkpoint / "compute_seconds.json").read_text())
-    assert saved == {"training_cpu_seconds": 4, "other_cpu_seconds": 0}
+    assert saved == {"training_cpu_seconds": 4, "sampling_cpu_seconds": 0, "other_cpu_seconds": 0}
     again = machine.trainer(model, blocks, tokenizer, tmp_path, **options)
     machine.work(1e3)  # between the two parts of the run
     again.train(resume_from_checkpoint=str(checkpoint))
@@ -91,7 +100,10 @@ def test_a_checkpoint_without_seconds_resumes_and_logs_none(tmp_path, caplog):
     assert clock.totals() == {}
     clock.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert "does not hold training_cpu_seconds and other_cpu_seconds: no longer logged" in caplog.text
+    assert (
+        "does not hold training_cpu_seconds and sampling_cpu_seconds and other_cpu_seconds: no longer logged"
+        in caplog.text
+    )
 
 
 def test_seconds_of_cpus_are_not_added_to_those_of_gpus(tmp_path):
@@ -105,11 +117,17 @@ def test_totals_are_sums_over_processes_to_which_the_seconds_before_a_resume_are
     monkeypatch.setattr(compute_clock, "sums", lambda values: [3 * value for value in values])  # three processes alike
     clock, machine = ComputeClock(torch.device("cpu")), Machine()
     clock.now = lambda: machine.seconds
-    (tmp_path / "compute_seconds.json").write_text('{"training_cpu_seconds": 100.0, "other_cpu_seconds": 10.0}')
+    (tmp_path / "compute_seconds.json").write_text(
+        '{"training_cpu_seconds": 100.0, "sampling_cpu_seconds": 1.0, "other_cpu_seconds": 10.0}'
+    )
     clock.load(tmp_path)
     clock.switch(TRAINING)
     machine.work(2.0)
-    assert clock.totals() == {"training_cpu_seconds": 106.0, "other_cpu_seconds": 10.0}
+    assert clock.totals() == {
+        "training_cpu_seconds": 106.0,
+        "sampling_cpu_seconds": 1.0,
+        "other_cpu_seconds": 10.0,
+    }
 
 
 @pytest.mark.parametrize(("device", "unit"), [("cpu", "cpu"), ("cuda", "gpu")])

@@ -16,7 +16,7 @@ from pico_maml.trainers import InputError, MAMLTrainer
 from pico_maml.trainers.corpus import BlockStream
 
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
-TIMED |= {"training_cpu_seconds", "other_cpu_seconds"}
+TIMED |= {"training_cpu_seconds", "sampling_cpu_seconds", "other_cpu_seconds"}
 TIMED |= {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
 OPTIONS = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
 

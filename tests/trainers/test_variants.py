@@ -14,7 +14,7 @@ from pico_maml.trainers import InputError
 
 STREAM = {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3, "k_shot": 1}
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
-TIMED |= {"training_cpu_seconds", "other_cpu_seconds"}
+TIMED |= {"training_cpu_seconds", "sampling_cpu_seconds", "other_cpu_seconds"}
 
 
 def weights(model) -> dict[str, torch.Tensor]:

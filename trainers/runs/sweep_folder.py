@@ -1,15 +1,13 @@
 """The runs of a sweep, and the folder with their results, failures and claims."""
 
 import re
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .claim import acquire
-from .json_files import read_json, write_json
+from .work_folder import WorkFolder
 
 MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)(/(?P<seed>\d+))?=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
 
@@ -82,59 +80,18 @@ def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list
     return runs
 
 
-@dataclass(frozen=True)
-class SweepFolder:
-    """A sweep on disk: results/NAME.json of finished runs, failures/NAME.txt of failed, claims/NAME of running."""
-
-    path: Path
+class SweepFolder(WorkFolder):
+    """The folder of a sweep."""
 
     @property
     def features(self) -> Path:
         """Folder of hidden states that runs share."""
         return self.path / "features"
 
-    def result_path(self, run: Run) -> Path:
-        """File of the result of a finished run."""
-        return self.path / "results" / f"{run.name}.json"
-
-    def failure_path(self, run: Run) -> Path:
-        """File of the traceback of a failed run."""
-        return self.path / "failures" / f"{run.name}.txt"
-
     def work_path(self, run: Run) -> Path:
         """Folder of the checkpoints of a running run."""
         return self.path / "work" / run.name
 
-    def claim(self, run: Run, stale_after: float) -> AbstractContextManager[str] | None:
-        """Claim a run; None if another worker has it."""
-        return acquire(self.path / "claims" / run.name, stale_after)
-
-    def finished(self, run: Run) -> bool:
-        """True if the run has a result."""
-        return self.result_path(run).exists()
-
-    def failed(self, run: Run) -> bool:
-        """True if the run failed and has no result since."""
-        return self.failure_path(run).exists() and not self.finished(run)
-
-    def failure(self, run: Run) -> str:
-        """The last line of its traceback."""
-        return self.failure_path(run).read_text().strip().splitlines()[-1]
-
-    def counts(self, runs: list[Run]) -> dict[str, int]:
-        """Number of runs that are finished, failed and left."""
-        finished, failed = sum(map(self.finished, runs)), sum(map(self.failed, runs))
-        return {"finished": finished, "failed": failed, "left": len(runs) - finished - failed}
-
-    def save(self, run: Run, result: dict[str, Any]) -> None:
-        """Write the result of a run, atomically."""
-        write_json(self.result_path(run), {**run.describe(), **result}, indent=None)
-
-    def save_failure(self, run: Run, trace: str) -> None:
-        """Save the traceback of a failed run."""
-        self.failure_path(run).parent.mkdir(parents=True, exist_ok=True)
-        self.failure_path(run).write_text(trace)
-
     def results(self) -> list[dict[str, Any]]:
         """The results of all finished runs, sorted by name; those of earlier versions have the pretraining seed 0."""
-        return [{"pretraining_seed": 0, **read_json(path)} for path in sorted((self.path / "results").glob("*.json"))]
+        return [{"pretraining_seed": 0, **result} for result in super().results()]

@@ -24,7 +24,7 @@ KINDS = {
     "streamed": {"streaming": True, "shuffle_blocks": 20, "dataloader_num_workers": 2},
 }
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
-TIMED |= {"training_cpu_seconds", "other_cpu_seconds"}
+TIMED |= {"training_cpu_seconds", "sampling_cpu_seconds", "other_cpu_seconds"}
 
 
 def differences(whole: Path, part: Path, steps: int) -> list[str]:

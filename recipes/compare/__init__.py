@@ -1,0 +1,1 @@
+"""Compare ways of pretraining over several seeds at equal compute."""

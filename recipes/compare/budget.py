@@ -1,0 +1,147 @@
+"""Equal compute: what a step of each arm costs, and how many steps of it fit the budget."""
+
+import math
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...trainers import InputError
+from ...trainers.cost import cost_of
+from ...trainers.runs.reader import load_run
+from .arguments import CompareArguments
+from .process import CommandFailed, run_command
+from .study import Arm, Study
+
+# The first steps fill caches and allocate memory.
+WARM_UP_STEPS = 5
+SAMPLING_SECONDS = ("sampling_cpu_seconds", "sampling_gpu_seconds")
+# Arguments of a run that are counted in steps and scaled to those that an arm gets.
+SCALED = ("warmup_steps", "query_loss_warmup_steps", "lr_schedule_steps")
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What a step of an arm costs on average.
+
+    Attributes:
+        flops: matrix products by formula, and the seconds of `sampling_seconds` at the control's rate of FLOPs.
+        tokens: read from the corpus.
+        next_token_tokens: of these, for next-token prediction.
+        seconds: CPU or GPU seconds, all included.
+        sampling_seconds: of these, for drawing episodes.
+        disk: bytes of a run's folder.
+    """
+
+    flops: float
+    tokens: float
+    next_token_tokens: float
+    seconds: float
+    sampling_seconds: float
+    disk: int
+
+
+def measure(study: Study, beside: Path) -> dict[str, StepCost]:
+    """Train every arm for a few steps, in a temporary folder `beside` the study's.
+
+    What is wrong with an arm's arguments or data ends here, before anything of the study is written.
+
+    Raises:
+        InputError: an arm cannot be trained.
+    """
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".measure.", dir=beside) as folder:
+        costs = {name: _measure(arm, study.args, Path(folder)) for name, arm in study.arms.items()}
+    control = costs[study.control.name]
+    rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
+    return {name: replace(cost, flops=cost.flops + cost.sampling_seconds * rate) for name, cost in costs.items()}
+
+
+def _measure(arm: Arm, args: CompareArguments, folder: Path) -> StepCost:
+    path, steps = folder / arm.name, args.measured_steps
+    short = {
+        "max_steps": steps,
+        "seed": args.seeds[0],
+        "eval_steps": steps,
+        "save_steps": steps,
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "dynamics_steps": 0,
+        "eval_episodes": 0,
+        "output_dir": path,
+        "console": "json",
+    }
+    argv = [*arm.argv, *(f"--{name}={value}" for name, value in short.items())]
+    try:
+        run_command("pretrain", argv, folder / f"{arm.name}.log", args.processes)
+    except CommandFailed as error:
+        raise InputError(f"arm {arm.name!r} cannot be trained: {error.last}") from error
+    run = load_run(path, arm.name)
+    sampling = next(name for name in SAMPLING_SECONDS if name in run.metrics)
+    logs = run.metrics.dropna(subset=[sampling])
+    first, last = logs[logs["step"] == WARM_UP_STEPS].iloc[0], logs.iloc[-1]
+    tokens, next_token_tokens, flops = expected(arm, float(last["tokens_seen"] / last["step"]))
+
+    def a_step(name: str) -> float:
+        return float((last[name] - first[name]) / (last["step"] - first["step"]))
+
+    disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return StepCost(flops, tokens, next_token_tokens, a_step("compute_seconds"), a_step(sampling), disk)
+
+
+def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
+    """Tokens, next-token tokens and FLOPs that a step with so many `tokens` takes on average.
+
+    Which micro-batches have an episode is drawn by seed; over a run the share is close to `hybrid_ratio`.
+    """
+    args = arm.arguments()
+    ratio = args.training.hybrid_ratio
+    next_token_tokens = tokens * (1 - ratio if args.training.hybrid_mode == "replace" else 1)
+    cost = cost_of(args.saved(), tokens)
+    if cost is None:
+        raise InputError(f"arm {arm.name!r}: the FLOPs of its model are not known")
+    return (
+        tokens,
+        next_token_tokens,
+        cost.token * next_token_tokens + cost.episode * ratio * (args.training.gradient_accumulation_steps),
+    )
+
+
+def fit(study: Study, costs: dict[str, StepCost]) -> dict[str, dict[float, int]]:
+    """Steps of every arm for every share of the budget; the control's own steps are the whole of it.
+
+    Raises:
+        InputError: the control has no max_steps, or an arm cannot fit its budget.
+    """
+    steps = study.control.arguments().training.max_steps
+    if steps < 1:
+        raise InputError(f"arm {study.control.name!r} sets the budget: it needs max_steps, got {steps}")
+    whole = steps * _unit(costs[study.control.name], study)
+    plan: dict[str, dict[float, int]] = {}
+    for name, cost in costs.items():
+        a_step = _unit(cost, study)
+        if a_step <= 0:
+            raise InputError(f"arm {name!r} uses no {study.args.budget}: choose another budget")
+        plan[name] = {share: math.floor(share * whole / a_step + 1e-9) for share in study.args.budgets}
+        if min(plan[name].values()) < 1:
+            raise InputError(f"arm {name!r}: not one step fits the budget of {whole:.3g} {study.args.budget}")
+    return plan
+
+
+def _unit(cost: StepCost, study: Study) -> float:
+    return float(getattr(cost, study.args.budget))
+
+
+def run_arguments(study: Study, arm: Arm, seed: int, steps: int, output_dir: Path) -> list[str]:
+    """Arguments of `pretrain` for a run of so many steps, its schedule scaled to them."""
+    args = arm.arguments()
+    own: dict[str, Any] = {"max_steps": steps, "seed": seed, "output_dir": output_dir}
+    designed = study.control.arguments().training.max_steps
+    for name in SCALED:
+        if (value := getattr(args.training, name)) > 1:
+            own[name] = round(value * steps / designed)
+    for name in ("eval_steps", "save_steps"):
+        # An evaluation and a checkpoint at the end, whatever the number of steps.
+        if value := getattr(args.training, name):
+            own[name] = max(1, round(value * steps / designed)) if value > 1 else value
+    return [*arm.argv, *(f"--{name}={value}" for name, value in own.items())]

@@ -1,0 +1,66 @@
+"""What was done, in a paragraph for a paper and in sentences for the first screen."""
+
+import pandas as pd
+
+from ...report.formats import join, plural
+from ..budget import StepCost
+from ..study import Study
+from ..verdicts import lower_is_better
+
+BUDGET_NAMES = {
+    "flops": "floating-point operations",
+    "tokens": "tokens",
+    "next_token_tokens": "tokens of next-token prediction",
+    "seconds": "CPU or GPU seconds",
+}
+
+
+def sentence(row: pd.Series) -> str:
+    """A verdict in words, with the test, the number of runs and the interval."""
+    subject = f"{row['arm']} against {row['control']} in {row['measure']}"
+    if row["seeds"] == 0:
+        return f"{subject}: {row['verdict']}."
+    if row["verdict"] == "identical":
+        return f"{subject}: identical in {plural(row['seeds'], 'pair')} of runs."
+    if row["seeds"] == 1:
+        return (
+            f"{subject}: {row['mean']:+.4g}; not enough runs to say (one seed compares two checkpoints, not methods)."
+        )
+    family = "Holm over the primary tests" if row["primary"] else "exploratory, Holm over the exploratory tests"
+    return (
+        f"{subject}: {row['verdict']}. Difference {row['mean']:+.4g}, 95 % interval {row['low']:+.4g} to "
+        f"{row['high']:+.4g} (not adjusted), {plural(row['seeds'], 'pair')} of runs, paired t test p = "
+        f"{row['p']:.2g}, adjusted {row['p_adjusted']:.2g} ({family}); exact sign-flip test p = "
+        f"{row['sign_flip_p']:.2g}, of at least {row['smallest_sign_flip_p']:.2g} with so many "
+        f"seeds. Margin {row['margin']:g}; "
+        f"{'lower' if lower_is_better(row['measure']) else 'higher'} is better."
+    )
+
+
+def methods(study: Study, plan: dict[str, dict[float, int]], costs: dict[str, StepCost]) -> str:
+    """A paragraph of methods."""
+    args = study.args
+    control = study.control
+    tokens = costs[control.name].tokens * plan[control.name][1.0]
+    arms = join([f"{name} ({plan[name][1.0]} steps)" for name in study.arms])
+    text = (
+        f"We pretrained {plural(len(study.arms), 'arm')}, {arms}, with {plural(len(args.seeds), 'seed')} each "
+        f"({join([str(seed) for seed in args.seeds])}). All arms start from {join(args.base)}; those of one "
+        "seed share the initial weights and the order of the data. Every arm was given the number of steps that fits "
+        f"the same budget, the {BUDGET_NAMES[args.budget]} that {control.name} needs for "
+        f"{plan[control.name][1.0]} steps ({tokens:,.0f} tokens), and its warm-up and decay were scaled to them. "
+        "FLOPs are counted by formula; the time to draw episodes was measured and is charged at the control's "
+        "FLOPs a second. "
+        "Differences are paired by seed. Two-sided paired t tests were corrected by Holm's method over "
+        f"{plural(len(study.primary), 'primary test')}, named before any run; all other tests are exploratory and "
+        "corrected apart. Two methods count as equivalent where two one-sided t tests at 5 % place the difference "
+        "within the margin. Intervals are 95 % t intervals over seeds and are not adjusted."
+    )
+    if study.ner:
+        text += " Fine-tuning seeds were averaged within a pretraining seed."
+    if study.adaptation:
+        text += (
+            " All models were evaluated on the same episodes of held-out words, with class prototypes and a head that "
+            "starts untrained, since a trained head exists in some arms only."
+        )
+    return text

@@ -1,0 +1,37 @@
+"""Run a command of this package in a process of its own, so that its end, however it ends, is an ordinary result."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+LAST_LINES = 5
+
+
+class CommandFailed(RuntimeError):
+    """A command ended with another exit code than 0; the message has its `last` lines."""
+
+    def __init__(self, name: str, code: int, last: str, log: Path) -> None:
+        super().__init__(f"{name} ended with exit code {code}: {last} (all in {log})")
+        self.last = last
+
+
+def run_command(name: str, argv: list[str], log: Path, processes: int = 1) -> None:
+    """Run `name` and append its output to a log; several processes are started by accelerate.
+
+    Raises:
+        CommandFailed: it did not end well.
+    """
+    starter = [] if processes == 1 else ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    line = [sys.executable, *starter, "-m", f"pico_maml.recipes.{name}", *argv]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    threads = {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // processes))}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"$ {name} {' '.join(argv)}\n")
+        file.flush()
+        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, env=os.environ | threads).returncode
+    if code:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        raise CommandFailed(name, code, " | ".join(lines[-LAST_LINES:]), log)

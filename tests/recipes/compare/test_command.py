@@ -1,0 +1,148 @@
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from pretrain_run import SMALL
+
+from pico_maml.recipes.compare import budget, command, worker
+from pico_maml.recipes.compare.process import CommandFailed, run_command
+from pico_maml.trainers import InputError
+
+
+class Killed(BaseException):
+    """Ends the process at a chosen command, as a signal would."""
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Runs the commands of a study in this process, and lists them; the one numbered `kill_at` kills the study."""
+
+    class Commands(list):
+        kill_at = None
+
+        def run(self, name, argv, log, processes=1):
+            if len(self) == self.kill_at:
+                raise Killed
+            self.append((name, argv))
+            module = {"pretrain": "pretrain.command", "sweep": "sweep.command"}.get(name, name)
+            try:
+                importlib.import_module(f"pico_maml.recipes.{module}").main(argv)
+            except InputError as error:
+                raise CommandFailed(name, 2, str(error), log) from error
+
+    commands = Commands()
+    for module in (worker, budget):
+        monkeypatch.setattr(module, "run_command", commands.run)
+    return commands
+
+
+@pytest.fixture
+def argv(corpus, tmp_path, monkeypatch) -> list[str]:
+    """A study of three arms and two seeds, two of the arms the same by construction."""
+    monkeypatch.chdir(tmp_path)
+    small = SMALL | {"dataset": corpus, "max_steps": 12, "eval_episodes": 0, "eval_steps": 6, "save_steps": 6}
+    Path("small.yaml").write_text(yaml.safe_dump(small))
+    study = {
+        "question": "Do episodes help?",
+        "base": ["small.yaml"],
+        "arms": {
+            "vanilla": {"arguments": {"hybrid_ratio": 0}},
+            "same": {"arguments": {"hybrid_ratio": 0}, "control": "vanilla"},
+            "episodes": {"arguments": {"readout": "previous"}, "control": "vanilla"},
+        },
+        "seeds": [1, 2],
+        "measures": {"loss": 0.01, "prototypes": 0.02},
+        "primary": ["same vs vanilla: loss", "episodes vs vanilla: loss"],
+        "adaptation": {"episodes": 2, "readout": "previous", "n_way": 3, "k_shot": 1, "n_query": 1},
+        "measured_steps": 12,
+    }
+    Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return ["--config", "study.yaml", "--output_dir", "out"]
+
+
+def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, capsys):
+    assert command.main([*argv, "--dry_run"])["left"] == 6
+    said = capsys.readouterr().out
+    assert "6 runs, equal flops" in said
+    assert "episodes: 2 x" in said
+    plan = json.loads(Path("out/plan.json").read_text())["steps"]
+    assert plan["vanilla"]["1.0"] == plan["same"]["1.0"] == 12
+
+    commands.kill_at = len(commands) + 3
+    with pytest.raises(Killed):
+        command.main(argv)
+    finished = {path.name: path.stat().st_mtime_ns for path in Path("out/results").iterdir()}
+    assert set(finished) == {"vanilla-1.json"}
+    commands.kill_at = None
+    assert command.main(argv) == {"finished": 6, "failed": 0, "left": 0}
+    assert sum(name == "pretrain" and "--max_steps=12" in line for name, line in commands) >= 4
+    pretrained = [line for name, line in commands[3:] if name == "pretrain"]
+    assert len(pretrained) == 6, "the run that had ended before the kill is not trained again"
+
+    said = capsys.readouterr().out
+    assert "same against vanilla in loss: identical" in said
+    table = pd.read_csv("out/tables/verdicts.csv")
+    episodes = table[(table["arm"] == "episodes") & (table["measure"] == "loss")].iloc[0]
+    assert (episodes["seeds"], episodes["smallest_sign_flip_p"]) == (2, 0.5)
+    costs = pd.read_csv("out/tables/costs.csv", index_col="arm")
+    assert costs.loc["same", "flops, share of vanilla"] == 1
+    assert costs.loc["episodes", "flops, share of vanilla"] == pytest.approx(1, abs=0.3)
+    page = Path("out/index.html").read_text()
+    assert "identical" in page
+    assert page.count("<svg") >= 3
+    assert not re.search(r"(src|href)=.https?:|@import|url\(http", page), "nothing is loaded from elsewhere"
+
+    with pytest.raises(InputError, match="other arguments: measures"):
+        command.main([*argv, "--measures", '{"loss": 0.5}', "--primary", "same vs vanilla: loss"])
+
+
+def test_arms_of_a_seed_share_initial_weights(argv, commands):
+    command.main([*argv, "--seeds", "1"])
+    losses = set()
+    for arm in ("vanilla", "episodes"):
+        first = json.loads(Path(f"out/runs/{arm}-1/metrics.jsonl").read_text().splitlines()[0])
+        assert first["step"] == 0
+        losses.add(first["eval_next_token_loss"])
+    assert len(losses) == 1
+
+
+def test_an_arm_that_cannot_be_trained_is_an_error_before_anything_is_written(argv, commands):
+    arms = (
+        '{"vanilla": {"arguments": {"hybrid_ratio": 0}}, "wide": {"arguments": {"n_way": 99}, "control": "vanilla"}}'
+    )
+    with pytest.raises(InputError, match=r"arm 'wide' cannot be trained: .*n_way"):
+        command.main([*argv, "--arms", arms, "--primary", "wide vs vanilla: loss"])
+    assert not Path("out").exists()
+
+
+def test_a_failed_run_is_named_and_stops_no_other(argv, commands, monkeypatch, capsys):
+    run = commands.run
+
+    def fail(name, line, log, processes=1):
+        if name == "pretrain" and "--seed=2" in line and "--hybrid_ratio=0" not in line:
+            raise CommandFailed(name, 1, "out of memory", log)
+        run(name, line, log, processes)
+
+    monkeypatch.setattr(worker, "run_command", fail)
+    arms = '{"vanilla": {"arguments": {"hybrid_ratio": 0}}, "episodes": {"control": "vanilla"}}'
+    argv += ["--arms", arms, "--primary", "episodes vs vanilla: loss"]
+    with pytest.raises(SystemExit) as end:
+        command.main(argv)
+    assert end.value.code == 1
+    said = capsys.readouterr().out
+    assert "3 of 4 runs finished, 1 failed" in said
+    assert "failed: episodes-2" in said
+    assert "out of memory" in said
+    monkeypatch.setattr(worker, "run_command", run)
+    assert command.main([*argv, "--retry_failed"])["finished"] == 4
+
+
+def test_a_command_runs_in_a_process_of_its_own_and_its_last_lines_are_kept(tmp_path):
+    log = tmp_path / "logs" / "x.log"
+    with pytest.raises(CommandFailed, match=r"exit code 2: .*no config file 'nothing'"):
+        run_command("evaluate", ["--config", "nothing"], log)
+    assert log.read_text().startswith("$ evaluate --config nothing\n")

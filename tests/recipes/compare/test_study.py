@@ -1,0 +1,75 @@
+import pytest
+
+from pico_maml.recipes.compare.study import Contrast, Run
+from pico_maml.trainers import InputError
+
+
+def test_arms_add_their_recipes_and_arguments_to_the_base(new_study):
+    study = new_study(arguments={"learning_rate": "1e-3", "held_out_rule": "form"})
+    vanilla, added = (study.arms[name].arguments().training for name in ("vanilla", "added"))
+    assert (vanilla.hybrid_ratio, added.hybrid_ratio) == (0, 0.5)
+    assert (added.hybrid_mode, vanilla.learning_rate, added.learning_rate) == ("add", 1e-3, 1e-3)
+    assert study.control.name == "vanilla"
+
+
+def test_whole_seeds_come_first_and_the_full_budget_before_parts(new_study):
+    names = [run.name for run in new_study(seeds=[5, 7], budgets=[0.25, 1.0]).runs()]
+    assert names[:6] == ["vanilla-5", "added-5", "paper-5", "vanilla-7", "added-7", "paper-7"]
+    assert names[6] == Run("vanilla", 5, 0.25).name == "vanilla-5-0.25"
+
+
+def test_every_arm_is_tested_against_each_of_its_controls(study):
+    tests = study.tests()
+    assert tests[0] == Contrast("added", "vanilla", "loss")
+    assert len(tests) == len(set(tests)) == 6
+    assert Contrast("paper", "added", "prototypes") in tests
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"arms": {"a": {}, "b": {}}}, "exactly one"),
+        ({"arms": {"a": {}, "b": {"control": "c"}}}, "'c'"),
+        ({"arms": {"a": {}, "b": {"control": "a", "recipe": "x"}}}, "'b'"),
+        ({"arms": {"a": {}, "b": {"control": "a", "arguments": {"seed": "3"}}}}, "seed"),
+        ({"arms": {"a": {}, "b": {"control": "a", "arguments": {"hybrid_rato": "3"}}}}, "hybrid_ratio"),
+        ({"arguments": {}}, "hold out different words .*paper by id"),
+        ({"base": ["no-such-recipe"]}, "no-such-recipe"),
+        ({"measures": {"loss": "small"}}, "small"),
+        ({"measures": {"loss": "-1"}}, "above 0"),
+        ({"measures": {"f1": "0.1"}}, "no measure f1"),
+        ({"measures": {"ner/head/en_ewt": "0.1"}}, "needs `ner`"),
+        ({"measures": {"prototypes": "0.1"}, "adaptation": {}}, "needs `adaptation`"),
+        ({"primary": ["added: loss"]}, "ARM vs CONTROL"),
+        ({"primary": ["vanilla vs added: loss"]}, "vanilla vs added"),
+        ({"primary": ["added vs vanilla: perplexity"]}, "perplexity"),
+        ({"primary": ["added vs vanilla: loss"] * 2}, "twice"),
+        ({"primary": [f"added vs vanilla: loss/{i}" for i in range(7)]}, "at most 6"),
+        ({"budget": "hours"}, "hours"),
+        ({"budgets": [0.5]}, "0.5"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"seeds": []}, "seeds"),
+        ({"arms": "{"}, "JSON"),
+    ],
+)
+def test_what_is_wrong_is_named(new_study, changes, named):
+    with pytest.raises(InputError, match=named):
+        new_study(**changes)
+
+
+def test_ner_measures_must_be_of_a_mode_and_treebank_of_the_study(new_study):
+    ner = {"modes": ["head"], "train_on": ["sample"], "evaluate_on": ["sample"]}
+    assert new_study(ner=ner, measures={"ner/head/sample": "0.02"}, primary=[]).margins == {"ner/head/sample": 0.02}
+    with pytest.raises(InputError, match="full"):
+        new_study(ner=ner, measures={"ner/full/sample": "0.02"}, primary=[])
+
+
+def test_every_arm_is_measured_on_the_episodes_of_the_control(study):
+    argv = study.evaluation()
+    assert {
+        "--episodes=20",
+        "--readout=previous",
+        "--n_way=32",
+        "--held_out_rule=form",
+        "--held_out_words=0.2",
+    } <= set(argv)
