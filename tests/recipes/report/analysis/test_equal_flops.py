@@ -61,7 +61,7 @@ def test_lowest_at_equal_flops_is_not_the_lowest_at_equal_steps(runs):
     assert before <= 300 * share <= after == before + 50
     text = " ".join(loss_statements(runs, equal))
     assert f"interpolated between step {before} ({6 - 0.01 * before:.3f}) and {after} ({6 - 0.01 * after:.3f})" in text
-    assert "Lowest: hybrid" in text
+    assert "Lowest of these runs, without a test: hybrid" in text
     assert "At equal steps (300) the lowest would be vanilla, 3.000" in text
     assert "not enough runs to say" in text
     assert re.search(r"In the middle of the learning-rate schedule at these FLOPs: vanilla \(step \d+ of 300\)", text)
