@@ -36,8 +36,8 @@ def lowest_statement(equal: EqualFLOPs) -> str:
     above = ", ".join(f"{at.run.label} {at.loss - lowest.loss:+.3f}" for at in others)
     return (
         f"Held-out next-token loss (nats a token) at equal FLOPs, {short(equal.flops)} of each run, the most that all "
-        f"have used up to an evaluation: {'; '.join(map(describe, equal.losses))}. Lowest of these runs, without a test: "
-        f"{lowest.run.label}; above it: {above}. Only runs on the same corpus have the same held-out text."
+        f"have used up to an evaluation: {'; '.join(map(describe, equal.losses))}. Lowest of these runs, without a "
+        f"test: {lowest.run.label}; above it: {above}. Only runs on the same corpus have the same held-out text."
     )
 
 
