@@ -22,7 +22,7 @@ from ..modeling_pico import PicoForCausalLM
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import collate_blocks, first_blocks, load_words
 from .episode_source import EpisodeSource
-from .episodes import Episode, episode_generator
+from .episodes import Episode, episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
@@ -116,7 +116,7 @@ class MAMLTrainer(SafeTrainer):
         self.source.before(input_ids, inputs.get("document"))
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
-        drawn = bool(torch.rand((), generator=generator) < self.args.hybrid_ratio)
+        drawn = has_episode(generator, self.args.hybrid_ratio)
         episode = None
         if drawn:
             self.clock.switch(SAMPLING)

@@ -1,5 +1,6 @@
 """Equal compute: what a step of each arm costs, and how many steps of it fit the budget."""
 
+import itertools
 import math
 import tempfile
 from dataclasses import dataclass, replace
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
-from ...trainers.cost import cost_of
+from ...trainers.cost import Cost, cost_of
+from ...trainers.episodes import episode_generator, has_episode
 from ...trainers.runs.reader import load_run
+from ..pretrain.arguments import PretrainArguments
 from .arguments import CompareArguments
 from .process import CommandFailed, run_command
-from .study import Arm, Study
+from .study import Arm, Run, Study
 
 # The first steps fill caches and allocate memory.
 WARM_UP_STEPS = 5
@@ -97,9 +100,7 @@ def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
     args = arm.arguments()
     ratio = args.training.hybrid_ratio
     next_token_tokens = tokens * (1 - ratio if args.training.hybrid_mode == "replace" else 1)
-    cost = cost_of(args.saved(), tokens)
-    if cost is None:
-        raise InputError(f"arm {arm.name!r}: the FLOPs of its model are not known")
+    cost = _formula(args, tokens, arm.name)
     return (
         tokens,
         next_token_tokens,
@@ -107,8 +108,40 @@ def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
     )
 
 
+def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
+    """The most steps of a run whose cost is within its share of the budget, given which micro-batches have episodes.
+
+    Which do is known beforehand from the seed. Episodes that are skipped for want of words count as drawn. With the
+    budgets `tokens` and `seconds` the average step is all that is known, and all that differs.
+    """
+    control, cost = costs[study.control.name], costs[run.arm]
+    limit = run.share * study.control.arguments().training.max_steps * _unit(control, study) * (1 + 1e-9)
+    args, a_step = study.arms[run.arm].arguments(), _unit(cost, study)
+    ratio, micro_batches = args.training.hybrid_ratio, args.training.gradient_accumulation_steps
+    if study.args.budget in ("tokens", "seconds") or ratio in (0, 1):
+        return math.floor(limit / a_step)
+    plain = cost.tokens / micro_batches
+    if study.args.budget == "flops":
+        plain *= _formula(args, cost.tokens, run.arm).token
+    drawn = (a_step / micro_batches - plain * (1 - ratio)) / ratio
+    used = 0.0
+    for step in itertools.count():
+        generators = [episode_generator(run.seed, step, i) for i in range(micro_batches)]
+        used += sum(drawn if has_episode(generator, ratio) else plain for generator in generators)
+        if used > limit:
+            return step
+    raise AssertionError("the loop ends at its limit")
+
+
+def _formula(args: PretrainArguments, tokens: float, arm: str) -> Cost:
+    cost = cost_of(args.saved(), tokens)
+    if cost is None:
+        raise InputError(f"arm {arm!r}: the FLOPs of its model are not known")
+    return cost
+
+
 def fit(study: Study, costs: dict[str, StepCost]) -> dict[str, dict[float, int]]:
-    """Steps of every arm for every share of the budget; the control's own steps are the whole of it.
+    """Average steps of every arm for every share of the budget; the control's own steps are the whole of it.
 
     Raises:
         InputError: the control has no max_steps, or an arm cannot fit its budget.

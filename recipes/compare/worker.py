@@ -16,7 +16,7 @@ from ...trainers.runs.sweep_folder import SweepFolder
 from ...trainers.runs.work_folder import WorkFolder
 from ..arguments.parser import parse
 from .arguments import CompareArguments
-from .budget import SAMPLING_SECONDS, run_arguments
+from .budget import SAMPLING_SECONDS, StepCost, run_arguments, steps_of_run
 from .process import run_command
 from .study import Run, Study, sweep_arguments
 
@@ -48,7 +48,8 @@ def work(argv: list[str]) -> None:
 def execute(run: Run, study: Study, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """Pretrain, evaluate and fine-tune, as far as that is not done yet; returns the content of the result file."""
     args, path, log = study.args, folder / "runs" / run.name, folder / "logs" / f"{run.name}.log"
-    steps, control = plan["steps"][run.arm][str(run.share)], plan["costs"][study.control.name]
+    costs = {name: StepCost(**cost) for name, cost in plan["costs"].items()}
+    steps, control = steps_of_run(study, costs, run), costs[study.control.name]
     if not (path / RESULTS_FILE).exists():
         resume = ["--resume"] if (path / ARGUMENTS_FILE).exists() else []
         argv = [*run_arguments(study, study.arms[run.arm], run.seed, steps, path), *resume]
@@ -59,7 +60,7 @@ def execute(run: Run, study: Study, folder: Path, plan: dict[str, Any]) -> dict[
     if study.ner:
         run_command("sweep", sweep_arguments(study.ner, f"model/run={path}", str(path / "ner")), log)
         shutil.rmtree(SweepFolder(path / "ner").features, ignore_errors=True)
-    return read_result(path, control["flops"] / control["seconds"])
+    return read_result(path, control.flops / control.seconds)
 
 
 def read_result(path: Path, rate: float) -> dict[str, Any]:

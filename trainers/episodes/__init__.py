@@ -12,6 +12,7 @@ from .sampling import (
     Examples,
     count_words,
     episode_generator,
+    has_episode,
     sample_episode,
     sample_stream_episode,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Examples",
     "count_words",
     "episode_generator",
+    "has_episode",
     "sample_episode",
     "sample_stream_episode",
 ]

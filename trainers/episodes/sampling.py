@@ -56,6 +56,11 @@ def episode_generator(seed: int, step: int, micro_batch: int) -> torch.Generator
     return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
 
 
+def has_episode(generator: torch.Generator, ratio: float) -> bool:
+    """True if a micro-batch with this generator (see `episode_generator`) has an episode; `ratio` is the chance."""
+    return bool(torch.rand((), generator=generator) < ratio)
+
+
 def sample_episode(
     token_ids: Tensor,
     mask_id: int,

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from pico_maml.recipes.arguments.parser import parse
-from pico_maml.recipes.compare.budget import StepCost, expected, fit, run_arguments
+from pico_maml.recipes.compare.budget import StepCost, expected, fit, run_arguments, steps_of_run
+from pico_maml.recipes.compare.study import Run
 from pico_maml.recipes.pretrain.arguments import TYPES, PretrainArguments
 from pico_maml.trainers import InputError
+from pico_maml.trainers.episodes import episode_generator, has_episode
 
 COST = StepCost(flops=100, tokens=10, next_token_tokens=10, seconds=1, sampling_seconds=0, disk=1)
 
@@ -29,6 +31,28 @@ def test_every_arm_gets_the_steps_that_fit(new_study, costs, budget, steps):
     plan = fit(new_study(budget=budget), costs)
     assert plan["vanilla"] == {1.0: 450}, "the steps of the demo"
     assert (plan["added"][1.0], plan["paper"][1.0]) == steps
+
+
+@pytest.mark.parametrize("budget", ["flops", "next_token_tokens"])
+def test_a_run_gets_the_steps_that_fit_its_own_draws(new_study, costs, budget):
+    study = new_study(budget=budget)
+    tokens = 4096.0
+    plain, rare, common = (expected(study.arms[arm], tokens) for arm in ("vanilla", "paper", "added"))
+    index = {"flops": 2, "next_token_tokens": 1}[budget]
+    costs = {
+        "vanilla": replace(COST, tokens=tokens, **{budget: plain[index]}),
+        "paper": replace(COST, tokens=tokens, **{budget: rare[index]}),
+        "added": replace(COST, tokens=tokens, **{budget: common[index]}),
+    }
+    steps = [steps_of_run(study, costs, Run("paper", seed, 1.0)) for seed in range(8)]
+    assert len(set(steps)) > 1
+    assert sum(steps) / 8 == pytest.approx(fit(study, costs)["paper"][1.0], rel=0.03)
+    assert steps_of_run(study, costs, Run("vanilla", 3, 1.0)) == 450
+    with_episode = (rare[index] / 2 - plain[index] / 2 * 0.5) / 0.5
+    for seed, count in enumerate(steps):
+        drawn = [has_episode(episode_generator(seed, step, i), 0.5) for step in range(count + 1) for i in range(2)]
+        spent = [with_episode if episode else plain[index] / 2 for episode in drawn]
+        assert sum(spent[:-2]) <= 450 * plain[index] * (1 + 1e-6) < sum(spent) + 1e-6 * sum(spent)
 
 
 def test_shares_of_the_budget(new_study, costs):
