@@ -78,18 +78,22 @@ def read_result(path: Path, rate: float) -> dict[str, Any]:
         values |= {"prototypes": adaptation["prototypes"]["mean"], "fresh_head": adaptation["fresh"][-1]["mean"]}
         if adaptation["trained"]:
             within = {"trained_head": adaptation["trained"][-1]["mean"]}
-    logs = load_run(path, path.name).metrics.dropna(subset=["tokens_seen", "flops"])
-    last = logs.iloc[-1]
-    sampling = float(last[next(name for name in SAMPLING_SECONDS if name in logs)])
+    run = load_run(path, path.name)
+    sampling = next(name for name in SAMPLING_SECONDS if name in run.metrics)
+    last = run.metrics.dropna(subset=[sampling]).iloc[-1]
+    assert run.cost is not None  # the plan is made of it
+    flops = run.cost.total(*(np.array([results[name]]) for name in ("next_token_tokens", "episodes")))[0]
+    # The last log may lie some steps before the end.
+    whole = results["steps"] / last["step"]
     return {
         "steps": results["steps"],
         "values": values | ner_scores(SweepFolder(path / "ner").results()),
         "within": within,
         "spent": {
-            "flops": float(last["flops"]) + rate * sampling,
+            "flops": float(flops + rate * last[sampling] * whole),
             "tokens": results["tokens_seen"],
             "next_token_tokens": results["next_token_tokens"],
-            "seconds": float(last["compute_seconds"]),
+            "seconds": float(last["compute_seconds"] * whole),
         },
         "versions": {name: version(name) for name in PACKAGES},
     }
