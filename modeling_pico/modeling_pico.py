@@ -343,10 +343,7 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
 
 
 class PicoForTokenClassification(PicoPreTrainedModel):
-    """The decoder with dropout and a linear classifier of each token (section 3.4 of the paper).
-
-    With `classifier_features` all, it reads the embedding and the states of all L layers, (L + 1) * D values a token.
-    """
+    """The decoder with dropout and a linear classifier of each token (section 3.4 of the paper)."""
 
     def __init__(self, config: PicoConfig) -> None:
         super().__init__(config)
@@ -381,8 +378,7 @@ class PicoForTokenClassification(PicoPreTrainedModel):
             `loss` (a scalar in nats a label) with labels; `logits` (B, T, num_labels).
         """
         wanted = kwargs.get("output_hidden_states", self.config.output_hidden_states)
-        if self.config.classifier_features == "all":
-            kwargs["output_hidden_states"] = True
+        kwargs["output_hidden_states"] = wanted or self.config.classifier_features == "all"
         outputs = self.pico_decoder(
             input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache=use_cache, **kwargs
         )
@@ -392,17 +388,13 @@ class PicoForTokenClassification(PicoPreTrainedModel):
             targets = labels.reshape(-1).to(logits.device)
             summed = F.cross_entropy(logits.float().view(-1, self.num_labels), targets, reduction="sum")
             loss = summed / count_labels(targets, num_items_in_batch)
-        hidden_states = outputs.hidden_states if wanted else None
-        return TokenClassifierOutput(
-            loss=loss, logits=logits, hidden_states=hidden_states, attentions=outputs.attentions
-        )
+        return TokenClassifierOutput(loss, logits, outputs.hidden_states if wanted else None, outputs.attentions)
 
 
 def classifier_input(outputs: BaseModelOutputWithPast, features: str) -> Tensor:
-    """Return what a token classifier reads: (B, T, D) of the `last` layer, or (B, T, (L + 1) * D) of `all`."""
-    if features == "last":
-        return outputs.last_hidden_state
-    return torch.cat([*outputs.hidden_states[:-1], outputs.last_hidden_state], -1)
+    """Return what a token classifier reads: (B, T, D) of the `last` layer, or (B, T, (L + 1) * D) of `all` states."""
+    last = outputs.last_hidden_state
+    return last if features == "last" else torch.cat([*outputs.hidden_states[:-1], last], -1)
 
 
 __all__ = ["PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "PicoPreTrainedModel"]

@@ -1,6 +1,5 @@
 """Equal compute: what a step of each arm costs, and how many steps of it fit the budget."""
 
-import itertools
 import math
 import tempfile
 from dataclasses import dataclass, replace
@@ -124,13 +123,12 @@ def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
     if study.args.budget == "flops":
         plain *= _formula(args, cost.tokens, run.arm).token
     drawn = (a_step / micro_batches - plain * (1 - ratio)) / ratio
-    used = 0.0
-    for step in itertools.count():
-        generators = [episode_generator(run.seed, step, i) for i in range(micro_batches)]
+    steps, used = -1, 0.0
+    while used <= limit:
+        steps += 1
+        generators = [episode_generator(run.seed, steps, i) for i in range(micro_batches)]
         used += sum(drawn if has_episode(generator, ratio) else plain for generator in generators)
-        if used > limit:
-            return step
-    raise AssertionError("the loop ends at its limit")
+    return steps
 
 
 def _formula(args: PretrainArguments, tokens: float, arm: str) -> Cost:

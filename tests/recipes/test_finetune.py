@@ -75,5 +75,9 @@ def test_few_shot_gives_a_curve_over_draws(pretrained, tmp_path, capsys):
     assert "test, linear, K = 5: 0." in capsys.readouterr().out
     with pytest.raises(InputError, match="10000 shots"):
         finetune.main([*arguments[:-6], "--output_dir", str(tmp_path / "x"), "--shots", "10000"])
+    (tmp_path / "xx_own-ud-test.iob2").write_text("ab\tB-PER\n\n")
+    own = ["--treebank", "xx_own", "--uner_dir", str(tmp_path), "--shots", "1"]
+    with pytest.raises(InputError, match="only test"):
+        finetune.main(["--model", str(pretrained), *own, "--output_dir", str(tmp_path / "y"), "--use_cpu"])
     with pytest.raises(InputError, match="few_shot_methods"):
         finetune.main([*arguments, "--few_shot_methods", "best"])

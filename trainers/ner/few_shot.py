@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from ...modeling_pico import PicoForTokenClassification
+from ..errors import InputError
 from .alignment import gold_tags
 from .features import Features, feature_rows
 from .fine_tuning import configure, fine_tune, prepare
@@ -63,8 +64,10 @@ def few_shot(
         draws: of sentences, for each K.
 
     Raises:
-        InputError: a class has too few mentions.
+        InputError: there is no train split, or a class has too few mentions.
     """
+    if "train" not in treebank:
+        raise InputError(f"few shots are drawn from a train split, the treebank has only {', '.join(treebank)}")
     tags = gold_tags(treebank["train"])
     chosen = {(k, draw): draw_sentences(tags, k, draw) for k in shots for draw in range(draws)}
     scores = []

@@ -139,10 +139,8 @@ def fine_tune(
         trainer.remove_callback(ProgressCallback)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
-    penalty = None
-    if args.head_solver == "lbfgs":
-        penalty = _fit_head(model, inputs, evaluated, args)
-    else:
+    penalty = _fit_head(model, inputs, evaluated, args) if args.head_solver == "lbfgs" else None
+    if penalty is None:
         trainer.train()
     trainer.compute_metrics = None  # it is for the validation rows only
     tags = {name: _predict(trainer, inputs[name], rows, orders[name]) for name, rows in evaluated.items()}

@@ -42,7 +42,7 @@ def methods(study: Study, plan: dict[str, dict[float, int]], costs: dict[str, St
     args = study.args
     control = study.control
     tokens = costs[control.name].tokens * plan[control.name][1.0]
-    arms = join([f"{name} ({plan[name][1.0]} steps)" for name in study.arms])
+    arms = join([f"{name} (about {plan[name][1.0]} steps)" for name in study.arms])
     text = (
         f"We pretrained {plural(len(study.arms), 'arm')}, {arms}, with {plural(len(args.seeds), 'seed')} each "
         f"({join([str(seed) for seed in args.seeds])}). All arms start from {join(args.base)}; those of one "

@@ -48,7 +48,14 @@ def test_without_any_pair_nothing_is_said(study):
     assert set(verdicts(study, [])["verdict"]) == {"no pair of runs yet"}
 
 
+@pytest.fixture
+def fast_holm(monkeypatch):
+    """statsmodels collects garbage in every correction, which takes longer than all else."""
+    monkeypatch.setattr("gc.collect", lambda: 0)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_holm")
 @pytest.mark.parametrize("seeds", [3, 5, 8])
 @pytest.mark.parametrize("spread", [0.01, 0.1])
 def test_any_false_better_in_a_table_without_effects_has_a_chance_of_at_most_5_percent(new_study, seeds, spread):
@@ -63,6 +70,7 @@ def test_any_false_better_in_a_table_without_effects_has_a_chance_of_at_most_5_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_holm")
 @pytest.mark.parametrize("seeds", [3, 5, 8])
 def test_a_known_effect_is_found_as_often_as_the_power_says(new_study, seeds):
     from statsmodels.stats.power import TTestPower
