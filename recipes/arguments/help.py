@@ -27,18 +27,22 @@ COMMON = {
     "logging_steps": "Steps between two logs.",
 }
 
+# Arguments of ours that few need: only --help_all lists them.
+RARE = {"dynamics_ov_circuits", "dynamics_probe_tokens"}
+
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:
     """Describe the fields of a command's argument dataclasses, a titled group a class and one for transformers'.
 
-    Without `everything`, transformers' arguments that are not in `COMMON` are omitted, and a help is cut after its
-    first sentence.
+    Without `everything`, arguments in `RARE` and transformers' that are not in `COMMON` are omitted, and a help is cut
+    after its first sentence.
     """
     groups = defaultdict(list)
     for cls in types:
         for argument in fields(cls):
             ours = declaring_class(cls, argument.name) is not TrainingArguments
-            if argument.init and (everything or ours or argument.name in COMMON):
+            usual = argument.name not in RARE if ours else argument.name in COMMON
+            if argument.init and (everything or usual):
                 groups[cls if ours else TrainingArguments].append(argument)
     lines = [
         f"usage: pico-maml {command} [--config NAME_OR_FILE ...] [--ARGUMENT VALUE ...]",
