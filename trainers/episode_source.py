@@ -64,6 +64,12 @@ class EpisodeSource:
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
+        episode = self._draw(input_ids, generator)
+        if episode is None or self.args.episode_labels == "own":
+            return episode
+        return episode.with_shuffled_labels(generator)
+
+    def _draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         device = self.args.device
         if self.streams:
             return self._after_the_pool(input_ids, generator) if self.pool else None

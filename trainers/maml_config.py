@@ -39,6 +39,11 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
         default="windows",
         help="`windows`: encode a window for each example; `stream`: use states of next-token passes.",
     )
+    episode_labels: str = HfArg(
+        default="own",
+        help="Labels of the query set: its `own`, or `shuffled` within the episode: a control that has nothing to "
+        "learn, for what any auxiliary loss does.",
+    )
     first_order: bool = HfArg(
         default=True, help="FOMAML; false: exact gradients through inner loop and support states."
     )
@@ -89,6 +94,7 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
         check_choice("head_initializer", self.head_initializer, HEAD_INITIALIZERS)
+        check_choice("episode_labels", self.episode_labels, ("own", "shuffled"))
         check_choice("episode_states", self.episode_states, ("windows", "stream"))
         self._check_numbers()
         if self.episode_states == "stream":

@@ -28,7 +28,7 @@ COMMON = {
 }
 
 # Arguments of ours that few need: only --help_all lists them.
-RARE = {"dynamics_ov_circuits", "dynamics_probe_tokens"}
+RARE = {"dynamics_ov_circuits", "dynamics_probe_tokens", "episode_labels"}
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:

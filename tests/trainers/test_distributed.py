@@ -36,7 +36,7 @@ VARIANTS = {
         "episode_documents": "any",
     },
     "stream": {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3},
-    "protonet": {"meta_algorithm": "protonet", "readout": "last"},
+    "protonet": {"meta_algorithm": "protonet", "readout": "last", "episode_labels": "shuffled"},
     "random-positions": {"episode_sampler": "random_positions"},
 }
 # Variants with learning dynamics; the first one also runs without.

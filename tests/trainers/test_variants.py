@@ -11,6 +11,7 @@ from small_run import arguments, trainer
 
 from pico_maml.modeling_pico import PicoModel
 from pico_maml.trainers import InputError
+from pico_maml.trainers.episodes import episode_generator
 
 STREAM = {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3, "k_shot": 1}
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
@@ -113,6 +114,30 @@ def test_resume_is_bitwise(changes, model, blocks, tokenizer, tmp_path):
     assert logs(tmp_path / "whole") == logs(tmp_path / "part")
 
 
+@pytest.mark.parametrize("changes", [{}, STREAM, {"episode_sampler": "random_positions"}])
+def test_shuffled_labels_are_drawn_after_the_episode_and_from_its_generator(
+    changes, model, blocks, tokenizer, tmp_path
+):
+    *past, batch = torch.as_tensor(blocks[:20]["input_ids"])[:, :-1].split(4)
+    found = {}
+    for labels in ("own", "shuffled", "shuffled again"):
+        options = {**changes, "episode_labels": labels.split()[0]}
+        source = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path, **options).source
+        for earlier in past:
+            source.before(earlier)
+            if source.streams:
+                source.after(earlier, torch.zeros(*earlier.shape, 32))
+        source.before(batch)
+        found[labels] = [source.draw(batch, episode_generator(0, step, 0)) for step in range(8)]
+    for own, shuffled, again in zip(*found.values(), strict=True):
+        assert torch.equal(own.query.ids, shuffled.query.ids)
+        assert torch.equal(own.query.positions, shuffled.query.positions)
+        assert torch.equal(own.support.labels, shuffled.support.labels)
+        assert torch.equal(shuffled.query.labels, again.query.labels)
+    pairs = zip(found["own"], found["shuffled"], strict=True)
+    assert any(not torch.equal(own.query.labels, shuffled.query.labels) for own, shuffled in pairs)
+
+
 def test_learned_rates_move_and_do_not_decay(model, blocks, tokenizer, tmp_path):
     run = trainer(model, blocks, tokenizer, tmp_path, learn_inner_lr=True, hybrid_ratio=1.0, weight_decay=0.5)
     rates = run.model.meta_head.log_inner_lr
@@ -168,6 +193,7 @@ def test_a_compiled_backbone_trains_like_the_plain_one(model, blocks, tokenizer,
         ({"hybrid_mode": "both"}, "hybrid_mode must be one of replace, add, got 'both'"),
         ({"meta_algorithm": "reptile"}, "meta_algorithm must be one of maml, proto-maml, protonet, got 'reptile'"),
         ({"episode_sampler": "x"}, "episode_sampler must be one of smlmt, random_positions, got 'x'"),
+        ({"episode_labels": "x"}, "episode_labels must be one of own, shuffled, got 'x'"),
         ({"episode_states": "x"}, "episode_states must be one of windows, stream, got 'x'"),
         ({"query_loss_weight": -1.0}, "query_loss_weight must be at least 0, got -1.0"),
         ({"query_loss_weight": math.nan}, "query_loss_weight must be at least 0, got nan"),

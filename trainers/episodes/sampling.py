@@ -4,7 +4,7 @@ An episode hides each of N words in K support and Q query windows; the task is t
 Sampling is a pure function of the token ids and a generator.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import torch
@@ -48,6 +48,11 @@ class Episode:
     def to(self, device: torch.device) -> "Episode":
         """Move the episode to a device."""
         return Episode(self.support.to(device), self.query.to(device), self.words.to(device))
+
+    def with_shuffled_labels(self, generator: torch.Generator) -> "Episode":
+        """Permute the labels of the query set, so that no support set tells them."""
+        order = torch.randperm(len(self.query), generator=generator)
+        return replace(self, query=replace(self.query, labels=self.query.labels[order]))
 
 
 def episode_generator(seed: int, step: int, micro_batch: int) -> torch.Generator:

@@ -78,6 +78,7 @@ def test_every_variant_of_the_method_is_in_a_shipped_file():
         "hybrid_mode": ("replace", "add"),
         "episode_sampler": ("random_positions",),
         "episode_states": ("stream",),
+        "episode_labels": ("shuffled",),
         "first_order": ("False",),
         "learn_inner_lr": ("True",),
     }

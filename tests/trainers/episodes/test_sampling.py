@@ -150,6 +150,26 @@ def test_same_generator_same_episode_and_class_order_is_random():
     assert 5 < sum(first_is_smallest) < 40  # 20 expected when the order is random
 
 
+def test_shuffled_labels_are_right_as_often_as_chance_and_change_nothing_else():
+    right, queries = 0, 0
+    for seed in range(200):
+        own, other = (
+            sample_episode(pool(0), MASK, 4, 2, 2, episode_generator(seed, 0, 0), window=8, max_frequency=1.0)
+            for _ in range(2)
+        )
+        shuffled = other.with_shuffled_labels(episode_generator(seed, 1, 0))
+        assert torch.equal(shuffled.words, own.words)
+        for one, same in zip(astuple(own.support), astuple(shuffled.support), strict=True):
+            assert torch.equal(one, same)
+        for name in ("ids", "rows", "positions", "documents"):
+            assert torch.equal(vars(own.query)[name], vars(shuffled.query)[name])
+        assert torch.equal(shuffled.query.labels.sort().values, own.query.labels)
+        right += int((shuffled.query.labels == own.query.labels).sum())
+        queries += len(own.query)
+    # A permutation leaves one of N = 4 labels right on average; three standard errors of 1600 queries.
+    assert right / queries == pytest.approx(1 / 4, abs=0.035)
+
+
 def test_generator_depends_on_each_of_its_arguments():
     draws = {
         float(torch.rand((), generator=episode_generator(*key)))
