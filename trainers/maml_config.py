@@ -12,11 +12,12 @@ from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
 from .meta.inner_loop import HEAD_INITIALIZERS
 from .runs.safety.safety_config import SafetyConfig
+from .word_classes.class_config import ClassConfig
 
 
 @dataclass
-class MAMLConfig(EpisodeConfig, SafetyConfig):
-    """Arguments of hybrid pretraining, with those of `EpisodeConfig` and `SafetyConfig`.
+class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
+    """Arguments of hybrid pretraining, with those of `EpisodeConfig`, `ClassConfig` and `SafetyConfig`.
 
     Raises:
         InputError: a value is out of its range, or two arguments exclude each other.
@@ -91,6 +92,7 @@ class MAMLConfig(EpisodeConfig, SafetyConfig):
 
     def __post_init__(self) -> None:
         EpisodeConfig.__post_init__(self)
+        ClassConfig.__post_init__(self)
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
         check_choice("head_initializer", self.head_initializer, HEAD_INITIALIZERS)

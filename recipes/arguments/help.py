@@ -10,6 +10,8 @@ from textwrap import shorten, wrap
 
 from transformers import TrainingArguments
 
+from ...trainers.word_classes.class_config import ClassConfig
+
 WIDTH = 110  # of a line
 INDENT = 33  # of the texts; the longest name of ours just fits
 # transformers' own arguments that --help lists. All its others are under --help_all.
@@ -29,6 +31,7 @@ COMMON = {
 
 # Arguments of ours that few need: only --help_all lists them.
 RARE = {"dynamics_ov_circuits", "dynamics_probe_tokens", "episode_labels"}
+RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:

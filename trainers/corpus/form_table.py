@@ -1,5 +1,6 @@
-"""Words by their form: words of one token or more, whose case variants are one word."""
+"""Words of one token or more: by their form, so that case variants are one word, or by their exact spelling."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import regex
@@ -8,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from .spellings import INSIDE, Spellings
+from .word_forms import casefolded
 from .word_places import WordPlaces
 from .words import WORD_STARTS, WordTable
 
@@ -19,8 +21,8 @@ BEGINS_INSIDE, ENDS_INSIDE, SOLID = 1, 2, 4
 class FormTable:
     """Properties of the V token ids from which the words of a text are put together.
 
-    A word lies between spaces and signs: letters, and joiners between letters. Its number is a hash of its form, the
-    same for every tokenizer. A word with a token that holds signs too is not found.
+    A word lies between spaces and signs: letters, and joiners between letters. Its number is a hash of its form or its
+    spelling, the same for every tokenizer. A word with a token that holds signs too is not found.
 
     Attributes:
         spellings: the words that sequences of token ids spell.
@@ -58,10 +60,17 @@ class FormTable:
         return replace(spans, words=words).where((words >= 0) & (self.lowest <= places) & (places < self.highest))
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, vocab_size: int, rule: str) -> "FormTable":
+    def from_tokenizer(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        vocab_size: int,
+        rule: str,
+        written: Callable[[str], str] = casefolded,
+    ) -> "FormTable":
         """The table of a tokenizer; ids beyond its vocabulary (padding rows of the embedding) belong to no word.
 
-        `rule` says which words are held out: see `held_out_places`.
+        `rule` says which words are held out (see `held_out_places`); `written` is `casefolded` for words by their
+        form, or `exact` for words by their spelling.
         """
         kinds = torch.zeros(vocab_size, dtype=torch.uint8)
         ids = range(min(len(tokenizer), vocab_size))
@@ -77,7 +86,7 @@ class FormTable:
                 kinds[i] += ENDS_INSIDE
             if only_inside.fullmatch(text.strip()):
                 kinds[i] += SOLID
-        return cls(Spellings(tokenizer, rule, kinds & SOLID > 0), kinds)
+        return cls(Spellings(tokenizer, rule, kinds & SOLID > 0, written), kinds)
 
 
 Words = WordTable | FormTable

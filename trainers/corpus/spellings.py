@@ -1,11 +1,13 @@
 """Which word a sequence of token ids spells."""
 
+from collections.abc import Callable
+
 import regex
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .word_forms import casefolded, form_number, held_out_places
+from .word_forms import casefolded, held_out_places, word_number
 from .word_places import span_keys
 from .words import JOINERS
 
@@ -22,10 +24,23 @@ class Spellings:
     """Numbers and held-out places of the words that token ids spell.
 
     Those of single tokens are read once from the vocabulary, those of sequences when they are first seen.
+
+    Args:
+        tokenizer: reads the token ids.
+        rule: which words are held out, see `held_out_places`; it goes by their form.
+        solid: (V,) bool, ids that lie inside a word.
+        written: `casefolded`, which gives the case variants of a word one number, or `exact`, which does not.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, rule: str, solid: Tensor) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        rule: str,
+        solid: Tensor,
+        written: Callable[[str], str] = casefolded,
+    ) -> None:
         self._tokenizer = tokenizer
+        self._written = written
         self._place = held_out_places(rule)
         self._of_token = torch.full((len(solid),), -1), torch.ones(len(solid), dtype=torch.float64)
         ids = torch.nonzero(solid).flatten()
@@ -72,8 +87,8 @@ class Spellings:
         """Return the numbers and the places of the words that sequences of token ids spell."""
         numbers, places = [], []
         for text in self._tokenizer.batch_decode(sequences, clean_up_tokenization_spaces=False):
-            form = casefolded(text.strip())
+            form, word = casefolded(text.strip()), self._written(text.strip())
             is_word = WORD.fullmatch(form) is not None
-            numbers.append(form_number(form) if is_word else -1)
+            numbers.append(word_number(word) if is_word else -1)
             places.append(self._place(form) if is_word else 1.0)
         return torch.tensor(numbers, dtype=torch.long), torch.tensor(places, dtype=torch.float64)

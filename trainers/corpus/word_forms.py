@@ -20,9 +20,14 @@ def casefolded(text: str) -> str:
     return normalize("NFC", normalize("NFD", text).casefold()).replace("\u2019", "'")
 
 
-def form_number(form: str) -> int:
-    """Return a number from 0 to 2^63 - 1 that tells forms apart."""
-    return _digest(form) >> 1
+def exact(text: str) -> str:
+    """Return the spelling of a word, which all encodings of its accents share, but not its case variants."""
+    return normalize("NFC", text)
+
+
+def word_number(word: str) -> int:
+    """Return a number from 0 to 2^63 - 1 that tells words apart, by their form or by their spelling."""
+    return _digest(word) >> 1
 
 
 def check_held_out_rule(rule: str) -> None:

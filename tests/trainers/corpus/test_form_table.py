@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from pico_maml.trainers.corpus import FormTable, WordTable, load_words, spellings, train_tokenizer
-from pico_maml.trainers.corpus.word_forms import casefolded, form_number, held_out_places
+from pico_maml.trainers.corpus.word_forms import casefolded, held_out_places, word_number
 
 TEXT = (
     " The cat (the Cat!) walks; the dog walked and THE bird wasn't walking: well-known. Élan, élan and ÉLAN 3 times,"
@@ -34,7 +34,7 @@ def found(table, tokenizer, text) -> list[int]:
 
 def test_words_are_those_of_a_reader_for_every_tokenizer(tokenizer):
     table = FormTable.from_tokenizer(tokenizer, len(tokenizer) + 5, "form")
-    expected = [form_number(casefolded(word)) for word in READER.findall(TEXT)]
+    expected = [word_number(casefolded(word)) for word in READER.findall(TEXT)]
     assert len(expected) > 30
     assert found(table, tokenizer, TEXT + " .") == expected
 
@@ -55,7 +55,7 @@ def test_inflections_lie_on_one_side_of_the_stem_rule(tokenizer):
     share = held_out_places("stem:english")("walk")
     for share_held_out, side in ((share - 1e-9, 0), (share + 1e-9, 1)):
         words = [set(found(part, tokenizer, TEXT)) for part in table.split(share_held_out)]
-        walks = {form_number(word) for word in ("walks", "walked", "walking")}
+        walks = {word_number(word) for word in ("walks", "walked", "walking")}
         assert walks <= words[side]
         assert not walks & words[1 - side]
 
@@ -81,7 +81,7 @@ def test_a_token_of_letters_and_signs_belongs_to_no_word():
     tokenizer = train_tokenizer([" भाषा, भाषा," * 20], 300)
     assert "ा," in tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
     assert found(FormTable.from_tokenizer(tokenizer, len(tokenizer), "form"), tokenizer, " भाषा, भाषा ।") == [
-        form_number("भाषा")
+        word_number("भाषा")
     ]
 
 
@@ -91,7 +91,7 @@ def test_no_word_is_found_that_a_reader_would_not_see(text, size):
     tokenizer = TOKENIZERS[size]
     table = FormTable.from_tokenizer(tokenizer, len(tokenizer), "form")
     reader = READER.findall(text.replace("\u2019", "'"))
-    expected = {form_number(casefolded(word)) for word in reader}
+    expected = {word_number(casefolded(word)) for word in reader}
     assert set(found(table, tokenizer, f". {text} .")) <= expected
 
 

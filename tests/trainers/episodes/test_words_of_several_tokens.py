@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pico_maml.trainers import sample_episode
 from pico_maml.trainers.corpus import FormTable, WordTable, train_tokenizer
-from pico_maml.trainers.corpus.word_forms import form_number
+from pico_maml.trainers.corpus.word_forms import word_number
 from pico_maml.trainers.episodes import READOUTS, count_words, episode_generator, sample_stream_episode
 
 WORDS = [a + b for a in ("un", "re", "mis", "over") for b in ("do", "lead", "take", "turn", "write")]
@@ -26,7 +26,7 @@ def text(seed: int, words: int) -> str:
 TOKENIZER = train_tokenizer([text(0, 2000)], 330)
 MASK = TOKENIZER.mask_token_id
 TABLE = FormTable.from_tokenizer(TOKENIZER, len(TOKENIZER), "form")
-FORMS = {form_number(word): word for word in WORDS}
+FORMS = {word_number(word): word for word in WORDS}
 
 
 def pool(seed: int, rows: int) -> torch.Tensor:
