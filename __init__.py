@@ -1,25 +1,31 @@
 """pico-maml: pretrain small decoders with MAML episodes between next-token steps, and watch them learn.
 
 Importing the package registers the Pico classes with transformers' Auto classes, which then load every Pico
-checkpoint, and with peft, if it is installed, for LoRA.
+checkpoint, and with peft, if it is installed.
 """
 
 from importlib.util import find_spec
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+)
 
 from ._version import __version__
-from .modeling_pico import LORA_TARGET_MODULES, PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
+from .modeling_pico import PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
 
 AutoConfig.register(PicoConfig.model_type, PicoConfig, exist_ok=True)
 AutoModel.register(PicoConfig, PicoModel, exist_ok=True)
 AutoModelForCausalLM.register(PicoConfig, PicoForCausalLM, exist_ok=True)
 AutoModelForTokenClassification.register(PicoConfig, PicoForTokenClassification, exist_ok=True)
+# Trainer and pipelines tell a model's kind by its name: label smoothing shifts the labels of language models only.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[PicoConfig.model_type] = PicoForCausalLM.__name__
+MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES[PicoConfig.model_type] = PicoForTokenClassification.__name__
 
 if find_spec("peft") is not None:
-    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    from .modeling_pico.peft_pico import register_with_peft
 
-    # Without this, `LoraConfig()` needs target_modules.
-    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.setdefault(PicoConfig.model_type, LORA_TARGET_MODULES)
+    register_with_peft()
 
 __all__ = ["PicoConfig", "PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "__version__"]

@@ -14,6 +14,23 @@ PICO_SIZES = {"tiny": 96, "small": 384, "medium": 768, "large": 1536}
 LORA_TARGET_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "w_0", "w_1", "w_2"]
 
 
+class AliasedDict(dict[str, Any]):
+    """Values of a configuration, which are also found under the names that the rest of transformers reads.
+
+    peft looks there for the number of heads. The other names are not among the items, so they are never saved.
+    """
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(PicoConfig.attribute_map.get(str(key), key))
+
+    def __missing__(self, key: str) -> Any:
+        return self[PicoConfig.attribute_map[key]]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of `key`, or `default`."""
+        return super().get(PicoConfig.attribute_map.get(key, key), default)
+
+
 @strict
 class PicoConfig(PreTrainedConfig):
     """Shape of a Pico decoder. The defaults are the `medium` model of the paper (Table 10).
@@ -96,6 +113,10 @@ class PicoConfig(PreTrainedConfig):
         # The base class turns rope_theta into rope_parameters.
         kwargs.setdefault("rope_theta", self.position_emb_theta)
         super().__post_init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values; `d_model` is also found as `hidden_size`, and so on."""
+        return AliasedDict(super().to_dict())
 
     def validate_architecture(self) -> None:
         """Check the rules between values; `@strict` calls it at construction."""

@@ -129,16 +129,17 @@ class PicoAttention(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
-        rotary: tuple[Tensor, Tensor],
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
         attention_mask: Tensor | None = None,
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T, D) to (B, T, D) and the probabilities (B, H, T, S), which only the eager implementation returns."""
+        x = hidden_states
         heads = (*x.shape[:-1], -1, self.head_dim)
-        query = apply_rotary(self.q_proj(x).view(heads).transpose(1, 2), *rotary)
-        key = apply_rotary(self.k_proj(x).view(heads).transpose(1, 2), *rotary)
+        query = apply_rotary(self.q_proj(x).view(heads).transpose(1, 2), *position_embeddings)
+        key = apply_rotary(self.k_proj(x).view(heads).transpose(1, 2), *position_embeddings)
         value = self.v_proj(x).view(heads).transpose(1, 2)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
@@ -185,7 +186,14 @@ class PicoDecoderLayer(GradientCheckpointingLayer):
         **kwargs: Any,
     ) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        attended, _ = self.attention(self.attention_norm(x), rotary, attention_mask, past_key_values, **kwargs)
+        # By transformers' names, which wrappers of attention look for.
+        attended, _ = self.attention(
+            hidden_states=self.attention_norm(x),
+            position_embeddings=rotary,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
         x = x + attended
         return x + self.swiglu(self.swiglu_norm(x))
 
@@ -315,7 +323,7 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
             shift_labels: (B, T) labels shifted already: the token that follows each position.
             logits_to_keep: number of last positions whose logits are returned (0: all), or their indices.
             skip_logits: with labels, return the loss alone and never hold the logits (B, T, V); by default true in
-                training and false in evaluation.
+                training on `input_ids` and false otherwise. Who trains `inputs_embeds`, such as peft, may read them.
             num_items_in_batch: divisor of the summed loss; by default the number of labels in the batch.
             Others: see `PicoModel.forward`.
 
@@ -329,7 +337,9 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         loss = logits = None
         if shift_labels is None and labels is not None:
             shift_labels = F.pad(labels, (0, 1), value=-100)[..., 1:]
-        if shift_labels is None or not (self.training if skip_logits is None else skip_logits):
+        if skip_logits is None:
+            skip_logits = self.training and inputs_embeds is None
+        if shift_labels is None or not skip_logits:
             logits = self.de_embedding_proj(slice_logits_to_keep(hidden, logits_to_keep))
         if shift_labels is not None:
             loss = next_token_loss(hidden, self.de_embedding_proj, shift_labels, num_items_in_batch)

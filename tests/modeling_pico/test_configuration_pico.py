@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -71,3 +72,17 @@ def test_published_config_keys_are_understood():
     config = PicoConfig.from_dict({"d_model": 96, "activation_hidden_dim": 384, "batch_size": 1024, "norm_eps": 1e-6})
     assert (config.hidden_size, config.intermediate_size, config.num_key_value_heads) == (96, 384, 4)
     assert config.rope_parameters["rope_theta"] == 10000.0
+
+
+def test_values_are_found_by_transformers_names_too_but_saved_by_their_own_alone(tmp_path):
+    config = PicoConfig.from_size("tiny", attention_n_kv_heads=6)
+    values = config.to_dict()
+    assert (values["num_key_value_heads"], values.get("num_attention_heads")) == (6, 12)
+    assert "hidden_size" in values
+    assert "n_embd" not in values
+    assert values.get("n_embd", 1) == 1
+    with pytest.raises(KeyError, match="n_embd"):
+        values["n_embd"]
+    config.save_pretrained(tmp_path)
+    assert not PicoConfig.attribute_map.keys() & json.loads((tmp_path / "config.json").read_text()).keys()
+    assert PicoConfig.from_dict({**values, "d_model": 48}).hidden_size == 48

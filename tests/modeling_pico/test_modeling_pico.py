@@ -2,7 +2,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification, pipeline
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForTokenClassification,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 
 from pico_maml import PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
 from pico_maml.modeling_pico.loss_pico import next_token_loss
@@ -78,6 +85,11 @@ def test_training_with_labels_never_builds_the_logits(model, ids):
     assert model(ids, labels=ids, skip_logits=True).logits is None
 
 
+def test_training_on_embeddings_returns_the_logits_which_peft_may_read(model, ids):
+    embeddings = model.get_input_embeddings()(ids)
+    assert model.train()(inputs_embeds=embeddings, labels=ids).logits.shape == (*ids.shape, model.config.vocab_size)
+
+
 def test_loss_and_gradient_are_those_of_plain_cross_entropy(model, ids):
     labels = ids.clone()
     labels[0, 5:9] = -100
@@ -116,6 +128,13 @@ def test_loss_under_autocast_and_in_half_precision_stays_near_fp32(model, ids, d
     half = PicoForCausalLM(model.config).to(dtype)
     half.load_state_dict(model.state_dict())
     torch.testing.assert_close(half(ids, labels=ids).loss, exact, atol=0.02, rtol=0)
+
+
+def test_label_smoothing_of_transformers_trainer_is_that_of_the_next_token(model, ids, tmp_path):
+    args = TrainingArguments(tmp_path, label_smoothing_factor=0.1, report_to="none", use_cpu=True)
+    loss = Trainer(model, args).compute_loss(model.eval(), {"input_ids": ids, "labels": ids})
+    logits = model(ids).logits[:, :-1].flatten(0, 1)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, ids[:, 1:].flatten(), label_smoothing=0.1))
 
 
 def test_no_label_gives_zero_loss_and_not_nan(model):
