@@ -8,7 +8,9 @@ from transformers import PreTrainedModel, TrainerState
 
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import Selected, linear_cka, probe_activations, spread_positions
+from .measures import Measure, Selected, linear_cka, probe_activations, spread_positions
+from .measures.own import ACTIVATIONS, SIMILARITY, of_place
+from .own_rows import own_rows
 from .weight_spectra import rank_rows, shared_singular_values
 
 
@@ -19,11 +21,20 @@ class ActivationsCallback(DynamicsCallback):
     for each of `tokens` tokens, spread evenly over the probe (R, T). Checkpoints save 2 bytes a token and feature.
     """
 
-    def __init__(self, dynamics: Dynamics, modules: Sequence[Selected], probe: Tensor, tokens: int) -> None:
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        modules: Sequence[Selected],
+        probe: Tensor,
+        tokens: int,
+        own: Sequence[Measure] = (),
+    ) -> None:
         super().__init__(dynamics)
         self.modules = modules
         self.probe = probe
         self.positions = spread_positions(probe.shape[0], probe.shape[1], tokens)
+        self.own = of_place(own, ACTIVATIONS)
+        self.similarities = of_place(own, SIMILARITY)
         self.first: dict[str, Tensor] = {}
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
@@ -35,7 +46,10 @@ class ActivationsCallback(DynamicsCallback):
             first = self.first.setdefault(f"{selected.layer}/{selected.name}", compact(matrix))
             similarity = linear_cka(first.to(matrix.device), matrix)
             rows.append(Row("cka", similarity, module=selected.name, layer=selected.layer))
-        return rows
+            for own in self.similarities:
+                value = own(matrix, first.to(matrix))
+                rows.append(Row(own.name, value, module=selected.name, layer=selected.layer))
+        return rows + own_rows(self.own, matrices, self.modules, prefix="activation_")
 
     def reference(self) -> dict[str, Tensor]:
         """Return the activations of the first measured step, named `LAYER/MODULE`: (n, width) in half precision."""

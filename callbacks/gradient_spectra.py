@@ -9,15 +9,17 @@ from transformers import PreTrainedModel, TrainerState
 from ..trainers.meta.episode_loss import InnerLoop
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import GradientProbe, Selected, norms_and_cosines, objective_gradients
+from .measures import GradientProbe, Measure, Selected, norms_and_cosines, objective_gradients
 from .measures.gradients import Gradients
+from .measures.own import GRADIENTS, of_place
+from .own_rows import own_rows
 from .weight_spectra import rank_rows, shared_singular_values
 
 logger = logging.getLogger(__name__)
 
 
 class GradientSpectraCallback(DynamicsCallback):
-    """Writes effective ranks and `gradient_norm` of the gradient of each `objective`, and `gradient_cosine`.
+    """Writes ranks, `own` measures and `gradient_norm` of the gradient of each `objective`, and `gradient_cosine`.
 
     The objectives are `next_token` and, where the model is trained with episodes, `query`. A gradient is that of the
     mean loss on the probe, the same text at every step, without dropout and without `query_loss_weight`. Norms, and
@@ -26,12 +28,18 @@ class GradientSpectraCallback(DynamicsCallback):
     """
 
     def __init__(
-        self, dynamics: Dynamics, modules: Sequence[Selected], probe: GradientProbe, inner: InnerLoop | None
+        self,
+        dynamics: Dynamics,
+        modules: Sequence[Selected],
+        probe: GradientProbe,
+        inner: InnerLoop | None,
+        own: Sequence[Measure] = (),
     ) -> None:
         super().__init__(dynamics)
         self.modules = modules
         self.probe: GradientProbe | None = probe
         self.inner = inner
+        self.own = of_place(own, GRADIENTS)
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
@@ -44,10 +52,12 @@ class GradientSpectraCallback(DynamicsCallback):
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         for objective, own in gradients.items():
             modules = [selected for selected in self.modules if names[id(selected.weight)] in own]
-            singular = shared_singular_values([own[names[id(selected.weight)]] for selected in modules])
+            matrices = [own[names[id(selected.weight)]] for selected in modules]
+            singular = shared_singular_values(matrices)
             for selected, values in zip(modules, singular, strict=True):
                 spectra[f"{objective}_gradient/{selected.layer}/{selected.name}"] = values
                 rows += rank_rows(values, selected.name, selected.layer, objective)
+            rows += own_rows(self.own, matrices, modules, objective)
         self.spectra = (state.global_step, spectra)
         return rows + relation_rows(gradients, model.base_model_prefix)
 

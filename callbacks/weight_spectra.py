@@ -11,7 +11,16 @@ from transformers import PreTrainedModel, TrainerState
 from ..trainers.process_group import whole
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import Selected, effective_rank, ov_singular_values, proportional_effective_rank, singular_values
+from .measures import (
+    Measure,
+    Selected,
+    effective_rank,
+    ov_singular_values,
+    proportional_effective_rank,
+    singular_values,
+)
+from .measures.own import WEIGHTS, of_place
+from .own_rows import own_rows
 
 OV_CIRCUIT = "ov_circuit"
 
@@ -41,7 +50,7 @@ def shared_singular_values(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 class WeightSpectraCallback(DynamicsCallback):
-    """Writes `effective_rank` and `proportional_effective_rank` of weight matrices, and spectra into checkpoints.
+    """Writes effective ranks and `own` measures of weight matrices, and spectra into checkpoints.
 
     `ov_circuits` are output and value projections of the same attention; of each of its `heads` the product of both
     is measured as module `ov_circuit`.
@@ -53,11 +62,13 @@ class WeightSpectraCallback(DynamicsCallback):
         modules: Sequence[Selected],
         ov_circuits: Sequence[tuple[Selected, Selected]] = (),
         heads: int = 1,
+        own: Sequence[Measure] = (),
     ) -> None:
         super().__init__(dynamics)
         self.modules = modules
         self.ov_circuits = ov_circuits
         self.heads = heads
+        self.own = of_place(own, WEIGHTS)
         self.spectra: tuple[int, dict[str, Tensor]] = (-1, {})
 
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
@@ -67,7 +78,7 @@ class WeightSpectraCallback(DynamicsCallback):
         for name, singular in self.spectra[1].items():
             _, layer, module, *head = name.split("/")
             rows += rank_rows(singular, module, int(layer), head=int(head[0]) if head else -1)
-        return rows
+        return rows + own_rows(self.own, [selected.weight for selected in self.modules], self.modules)
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
         """Return spectra named `weight/LAYER/MODULE[/HEAD]`; computed now unless this step was measured."""

@@ -18,7 +18,15 @@ from ...callbacks import (
     resume_dynamics,
     save_dynamics,
 )
-from ...callbacks.measures import GradientProbe, QueryObjective, Selected, first_blocks, select_modules
+from ...callbacks.measures import (
+    GradientProbe,
+    Measure,
+    QueryObjective,
+    Selected,
+    first_blocks,
+    parse_measure,
+    select_modules,
+)
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
 from ...trainers.runs.checkpoints import step_of
@@ -44,11 +52,25 @@ class MeasureArguments:
     dynamics_ov_circuits: bool = HfArg(
         default=False, help="Measure o_proj times v_proj of each head. Both must be in dynamics_modules."
     )
+    dynamics_measures: list[str] = HfArg(
+        default_factory=list,
+        help="More measures, `[PLACE=]FUNCTION`: condition_number, gini, hoyer, stable_rank, pwcca, or your own "
+        "package.module:function of a matrix (PLACE weights, gradients, activations or attention; unset: the first "
+        "three) or of the activations of now and of the first step.",
+    )
     dynamics_gradients: bool = HfArg(default=True, help="Measure gradients of both losses on a fixed text.")
 
     def __post_init__(self) -> None:
         check_at_least(0, dynamics_probe_rows=self.dynamics_probe_rows)
         check_at_least(2, dynamics_probe_tokens=self.dynamics_probe_tokens)
+        self.own()
+
+    def own(self) -> list[Measure]:
+        """The measures of `dynamics_measures`; raise InputError if one cannot be loaded or makes no number."""
+        measures = [parse_measure(text) for text in self.dynamics_measures]
+        for measure in measures:
+            measure.check()
+        return measures
 
     def modules(self, model: nn.Module) -> list[Selected]:
         """The modules to measure; raise InputError if the model has no module or layer of that name."""
@@ -75,18 +97,19 @@ class MeasureArguments:
         """
         modules = self.modules(model)
         ov_circuits = self.ov_circuits(modules)
+        own = self.own()
         heads = model.config.num_attention_heads if ov_circuits else 1
-        callbacks: list[DynamicsCallback] = [WeightSpectraCallback(dynamics, modules, ov_circuits, heads)]
+        callbacks: list[DynamicsCallback] = [WeightSpectraCallback(dynamics, modules, ov_circuits, heads, own)]
         if self.dynamics_probe_rows:
             probe = held_out.blocks[: self.dynamics_probe_rows, :-1]
-            callbacks.append(ActivationsCallback(dynamics, modules, probe, self.dynamics_probe_tokens))
-            callbacks.append(AttentionEntropyCallback(dynamics, probe))
+            callbacks.append(ActivationsCallback(dynamics, modules, probe, self.dynamics_probe_tokens, own))
+            callbacks.append(AttentionEntropyCallback(dynamics, probe, own))
         if self.dynamics_gradients:
             width = model.config.hidden_size
             episodes = query.draw(width, *held_out.for_episodes()) if query else []
             gradient_probe = GradientProbe(first_blocks(held_out.blocks, width), episodes)
             inner = query.inner if query else None
-            callbacks.append(GradientSpectraCallback(dynamics, modules, gradient_probe, inner))
+            callbacks.append(GradientSpectraCallback(dynamics, modules, gradient_probe, inner, own))
         return callbacks
 
 

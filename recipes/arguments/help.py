@@ -30,8 +30,12 @@ COMMON = {
 }
 
 # Arguments of ours that few need: only --help_all lists them.
-RARE = {"dynamics_ov_circuits", "dynamics_probe_tokens", "episode_labels"}
-RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
+RARE = {
+    "dynamics_measures",
+    "dynamics_ov_circuits",
+    "dynamics_probe_tokens",
+    "episode_labels",
+}
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:

@@ -4,12 +4,14 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from pico_maml.callbacks import load_dynamics
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.recipes.dynamics.checkpoint_series import step_of
+from pico_maml.recipes.report import command as report
 from pico_maml.trainers import InputError
 
 SMALL = {"vocab_size": 400, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
@@ -107,6 +109,26 @@ def test_series_of_an_earlier_version_continues_without_gradients(family, corpus
         dynamics.main(arguments(folder, output, corpus, modules, *series, "step200"))
     assert set(load_dynamics(old).objective) == {""}
     assert set(load_dynamics(new).objective) == {"", "next_token"}
+
+
+def test_a_function_of_the_users_own_is_measured_of_every_matrix(pretrained, held_out, tmp_path, monkeypatch):
+    (tmp_path / "my_measures.py").write_text(
+        "def largest(matrix):\n    return matrix.abs().max()\n\n"
+        "def moved(now, first):\n    return (now - first).shape[0]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    own = ["my_measures:largest", "attention=my_measures:largest", "my_measures:moved"]
+    output = tmp_path / "out"
+    dynamics.main(["--model", str(pretrained), "--output_dir", str(output), *held_out, "--dynamics_measures", *own])
+    frame = load_dynamics(output)
+    last = frame[frame.step == 4].set_index(["quantity", "objective", "module", "layer"]).value
+    weights = load_file(pretrained / "checkpoint-4" / "model.safetensors")
+    w_2 = weights["pico_decoder.layers.0.swiglu.w_2.weight"]
+    assert last["largest", "", "swiglu.w_2", 0] == pytest.approx(w_2.abs().max().item())
+    assert {"largest", "activation_largest", "attention_largest", "moved"} <= set(frame.quantity)
+    assert frame[frame.quantity == "attention_largest"].value.tolist() == pytest.approx([1] * 4)  # a first token
+    page = report.main([str(output), "--output", str(tmp_path / "page"), "--formats", "png"])
+    assert "activation largest" in page.read_text()
 
 
 def test_folder_of_a_run_is_no_output_folder(pretrained, held_out):

@@ -9,9 +9,11 @@ from pretrain_run import argv
 from safetensors.torch import load_file
 
 from pico_maml.callbacks import load_dynamics
+from pico_maml.callbacks.measures.sparsity import gini
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.pretrain import command as pretrain
 
+OWN = ["--dynamics_measures", "gini", "pwcca"]
 OPTIONS = {"max_steps": 6, "save_steps": 3, "dynamics_steps": 2, "eval_steps": 3, "gradient_accumulation_steps": 2}
 KEYS = ["step", "quantity", "objective", "module", "layer", "head", "source"]
 
@@ -20,7 +22,7 @@ KEYS = ["step", "quantity", "objective", "module", "layer", "head", "source"]
 def measured(corpus, tmp_path_factory):
     """A run with everything measured."""
     folder = tmp_path_factory.mktemp("dynamics") / "run"
-    pretrain.main(argv(folder, corpus, dynamics_ov_circuits=True, **OPTIONS))
+    pretrain.main(argv(folder, corpus, dynamics_ov_circuits=True, **OPTIONS) + OWN)
     return folder
 
 
@@ -31,7 +33,8 @@ def test_run_measures_every_quantity_at_its_steps(measured):
     head = {f"head_weight_{name}" for name in ("mean", "std", "norm", "norm_adapted")}
     entropies = {"attention_entropy", "attention_entropy_normalised"}
     relations = {"gradient_norm", "gradient_cosine"}
-    assert set(frame.quantity) == {*ranks, *head, *entropies, *relations, "cka", "perplexity", "bits_per_byte"}
+    own = {"gini", "activation_gini", "pwcca"}
+    assert set(frame.quantity) == {*ranks, *head, *entropies, *relations, *own, "cka", "perplexity", "bits_per_byte"}
     assert set(frame[frame.objective == "query"].step) == {0, 2, 4, 6}
     assert set(frame[frame.quantity == "cka"].step) == {0, 2, 4, 6}
     assert set(frame[frame.quantity == "perplexity"].step) == {0, 3, 6}
@@ -46,6 +49,17 @@ def test_run_measures_every_quantity_at_its_steps(measured):
     assert frame.value.notna().all()
     logs = [json.loads(line) for line in (measured / "metrics.jsonl").read_text().splitlines()]
     assert any("cka/swiglu.w_2" in entry and "attention_entropy" in entry for entry in logs)
+
+
+def test_measures_that_are_named_are_those_of_the_same_matrices(measured):
+    frame = load_dynamics(measured).query("step == 6")
+    weights = load_file(measured / "checkpoint-6" / "model.safetensors")
+    ginis = frame[frame.quantity == "gini"].set_index(["objective", "module"]).value
+    for module in ("attention.v_proj", "swiglu.w_2"):
+        expected = gini(weights[f"pico_decoder.layers.0.{module}.weight"])
+        assert ginis["", module] == pytest.approx(expected, rel=1e-6)
+    assert {"next_token", "query"} <= set(ginis.index.get_level_values(0))
+    assert frame[frame.quantity == "pwcca"].value.between(0.5, 1).all()
 
 
 def test_measuring_leaves_the_weights_bitwise_equal(measured, corpus, tmp_path):
@@ -64,7 +78,7 @@ def test_resumed_run_has_the_same_curves_without_gaps_or_duplicates(measured, co
     (half / "model.safetensors").unlink()
     with (half / "learning_dynamics.jsonl").open("a") as file:
         file.write('{"step": 6, "tokens": 1, "ro')
-    pretrain.main(argv(half, corpus, resume=True, dynamics_ov_circuits=True, **OPTIONS))
+    pretrain.main(argv(half, corpus, resume=True, dynamics_ov_circuits=True, **OPTIONS) + OWN)
     assert (half / "learning_dynamics.jsonl").read_bytes() == (measured / "learning_dynamics.jsonl").read_bytes()
     for name in ("curves.parquet", "spectra.safetensors", "reference.safetensors"):
         part, whole = (folder / "checkpoint-6" / "learning_dynamics" / name for folder in (half, measured))
@@ -73,7 +87,7 @@ def test_resumed_run_has_the_same_curves_without_gaps_or_duplicates(measured, co
     # A checkpoint that was downloaded, without the run around it.
     (half / "learning_dynamics.jsonl").unlink()
     shutil.rmtree(half / "checkpoint-6")
-    pretrain.main(argv(half, corpus, resume=True, dynamics_ov_circuits=True, **OPTIONS))
+    pretrain.main(argv(half, corpus, resume=True, dynamics_ov_circuits=True, **OPTIONS) + OWN)
     pd.testing.assert_frame_equal(
         load_dynamics(half).sort_values(KEYS, ignore_index=True),
         load_dynamics(measured).sort_values(KEYS, ignore_index=True),
@@ -131,6 +145,8 @@ def test_console_json_prints_lines_and_quiet_prints_nothing(corpus, tmp_path, ca
             {"dynamics_modules": "swiglu.*", "dynamics_ov_circuits": True},
             "needs o_proj and v_proj in dynamics_modules",
         ),
+        ({"dynamics_measures": "nothing:here"}, "dynamics_measures: cannot load 'nothing:here'"),
+        ({"dynamics_measures": "math:sqrt"}, "dynamics_measures: sqrt makes no number"),
         ({"console": "loud"}, "console must be one of bar, quiet, json, got 'loud'"),
         ({"eval_source_column": "domain"}, "eval_source_column names a column of eval_dataset: set that too"),
         ({"eval_sources": "no/such.txt"}, "no/such.txt"),
