@@ -36,6 +36,7 @@ RARE = {
     "dynamics_probe_tokens",
     "episode_labels",
 }
+RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:
