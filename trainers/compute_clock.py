@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ logger = logging.getLogger(__name__)
 TRAINING, SAMPLING, OTHER = "training", "sampling", "other"
 
 
+def stopwatch(device: torch.device) -> tuple[str, Callable[[], float]]:
+    """The unit of compute seconds on a device, cpu or gpu, and the function that reads them."""
+    return ("cpu", time.process_time) if device.type == "cpu" else ("gpu", time.perf_counter)
+
+
 class ComputeClock(TrainerCallback):
     """Counts the compute seconds of training steps, of drawing episodes within them, and of all else.
 
     A step lasts from fetching its batches to the update of the weights. All else within `Trainer.train` is other:
-    evaluations, measurements, logs and saving. Sampling is the part of training that draws episodes. Totals are over
-    all processes and survive a resume.
+    evaluations, measurements, logs and saving. Sampling is the part of training that draws episodes, and makes the
+    word classes they have. Totals are over all processes and survive a resume.
 
     On CPUs, compute seconds are the CPU seconds of all threads of the training processes; data workers and uploads are
     processes of their own and are not counted. On GPUs they are seconds by the clock times GPUs, one a process. A
@@ -29,7 +35,7 @@ class ComputeClock(TrainerCallback):
     """
 
     def __init__(self, device: torch.device) -> None:
-        unit, self.now = ("cpu", time.process_time) if device.type == "cpu" else ("gpu", time.perf_counter)
+        unit, self.now = stopwatch(device)
         self._names = {part: f"{part}_{unit}_seconds" for part in (TRAINING, SAMPLING, OTHER)}
         self._seconds = dict.fromkeys(self._names, 0.0)  # of this process since the start or the resume
         self._before: dict[str, float] | None = dict.fromkeys(self._names.values(), 0.0)  # None: unknown
@@ -42,6 +48,10 @@ class ComputeClock(TrainerCallback):
         if self._part is not None:
             self._seconds[self._part] += now - self._since
         self._part, self._since = part, now
+
+    def charge(self, part: str, seconds: float) -> None:
+        """Count seconds of this process that were spent before `Trainer.train`, which starts the clock."""
+        self._seconds[part] += seconds
 
     def totals(self) -> dict[str, float]:
         """`training_cpu_seconds`, `sampling_cpu_seconds`, `other_cpu_seconds`, or the same of GPUs; on every process.

@@ -13,11 +13,19 @@ from typing import Any
 
 from ...trainers import InputError
 from ...trainers.runs.checkpoints import read_seal
-from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, PUBLISH_FOLDER, RESULTS_FILE
+from ...trainers.runs.files import (
+    ARGUMENTS_FILE,
+    CLASSES_FILE,
+    CLASSES_RECORD_FILE,
+    DYNAMICS_FILE,
+    METRICS_FILE,
+    PUBLISH_FOLDER,
+    RESULTS_FILE,
+)
 from ...trainers.runs.json_files import JsonLines, read_json, write_json
 
-# Copied when a checkpoint is frozen, because they change.
-RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, METRICS_FILE, DYNAMICS_FILE)
+# Copied when a checkpoint is frozen, because most of them change.
+RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, METRICS_FILE, DYNAMICS_FILE, CLASSES_FILE, CLASSES_RECORD_FILE)
 WEIGHTS = "model*.safetensors"
 # Seconds between two looks at the queue.
 POLL = 0.2

@@ -24,6 +24,10 @@ CURVES_FILE = "curves.parquet"
 SPECTRA_FILE = "spectra.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 
+# Of a run whose episodes have classes of words; the first is in its checkpoints too.
+CLASSES_FILE = "word_classes.tsv"
+CLASSES_RECORD_FILE = "word_classes.json"
+
 
 def free_folder(path: Path) -> Path:
     """The first of PATH, PATH-2, PATH-3, ... that does not exist."""

@@ -11,7 +11,16 @@ from typing import Any
 from ..errors import InputError
 from .checkpoints import newest
 from .claim import acquire, read
-from .files import ARGUMENTS_FILE, CLAIM_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE, UNFINISHED
+from .files import (
+    ARGUMENTS_FILE,
+    CLAIM_FILE,
+    CLASSES_FILE,
+    CLASSES_RECORD_FILE,
+    DYNAMICS_FILE,
+    METRICS_FILE,
+    RESULTS_FILE,
+    UNFINISHED,
+)
 from .json_files import read_json
 
 logger = logging.getLogger(__name__)
@@ -73,7 +82,7 @@ def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
 def delete_leftovers(folder: Path) -> None:
     """Delete files that a killed run left half written."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    for name in (ARGUMENTS_FILE, METRICS_FILE, DYNAMICS_FILE, RESULTS_FILE):
+    for name in (ARGUMENTS_FILE, METRICS_FILE, DYNAMICS_FILE, RESULTS_FILE, CLASSES_FILE, CLASSES_RECORD_FILE):
         for path in folder.glob(f".{name}.*"):
             path.unlink(missing_ok=True)
 

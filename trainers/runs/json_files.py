@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
     """Write a JSON file, in one line if `indent` is None; a crash leaves the old file or the new one."""
-    _replace(path, json.dumps(content, indent=indent) + "\n")
+    write_whole(path, json.dumps(content, indent=indent) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -64,10 +64,10 @@ class JsonLines:
         rows, dropped = self.read()
         if dropped:
             logger.warning("%s: %d damaged line(s) dropped", self.path, dropped)
-        _replace(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
+        write_whole(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a temporary file beside `path`, sync it to the disk and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -15,10 +15,11 @@ from ..corpus.form_table import FormTable
 from ..corpus.spellings import WORD
 from ..corpus.word_forms import casefolded, exact, held_out_places, word_number
 from ..errors import InputError
+from ..runs.files import CLASSES_FILE
+from ..runs.json_files import write_whole
 
 logger = logging.getLogger(__name__)
 
-CLASSES_FILE = "word_classes.tsv"
 STRATA = 10
 
 
@@ -89,7 +90,7 @@ class WordClasses:
         rows = ["word\tclass\tcount"]
         for i in torch.argsort(self.counts, descending=True, stable=True).tolist():
             rows.append(f"{self.spellings[i]}\t{self.labels[self.classes[i]]}\t{self.counts[i]}")
-        (folder / CLASSES_FILE).write_text("\n".join(rows) + "\n", encoding="utf-8")
+        write_whole(folder / CLASSES_FILE, "\n".join(rows) + "\n")
 
     @classmethod
     def from_words(cls, words: Sequence[str], labels: Sequence[str], counts: Sequence[int]) -> "WordClasses":
