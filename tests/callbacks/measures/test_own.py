@@ -21,7 +21,8 @@ def test_gini_and_hoyer_of_equal_single_and_unequal_entries():
     pairs = (sizes[:, None] - sizes).abs().mean() / sizes.mean() / 2
     assert gini(-sizes.reshape(2, 3)) == pytest.approx(pairs.item())
     assert hoyer(torch.tensor([[3.0, 4.0]])) == pytest.approx((2**0.5 - 7 / 5) / (2**0.5 - 1))
-    assert math.isnan(gini(torch.zeros(2, 2))) and math.isnan(hoyer(torch.zeros(2, 2)))
+    assert math.isnan(gini(torch.zeros(2, 2)))
+    assert math.isnan(hoyer(torch.zeros(2, 2)))
 
 
 def test_condition_number_and_stable_rank_of_known_singular_values():
