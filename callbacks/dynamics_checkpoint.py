@@ -45,4 +45,4 @@ def resume_dynamics(checkpoint: Path, step: int, file: DynamicsFile, callbacks: 
     if PartialState().is_main_process:
         if not file.path.exists() and (folder / CURVES_FILE).exists():
             file.restore(folder)
-        file.lines.cut_back_to(step)
+        file.lines.cut_back_to(step or -1)  # the untrained model is measured again

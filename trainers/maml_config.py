@@ -11,6 +11,7 @@ from .errors import InputError
 from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
 from .meta.inner_loop import HEAD_INITIALIZERS
+from .runs.checkpoints.schedule import SaveSchedule
 from .runs.safety.safety_config import SafetyConfig
 from .word_classes.class_config import ClassConfig
 
@@ -52,6 +53,11 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         default=False, help="Learn the inner learning rate of each layer and step, starting at inner_lr."
     )
     episode_pool: int = HfArg(default=64, help="Latest blocks, over all processes, that episodes are drawn from.")
+    save_schedule: list[str] = HfArg(
+        default_factory=list,
+        help="Checkpoints that are kept beside those of save_steps: steps (0: the untrained model), `powers` of two, "
+        "budgets such as 2Mtokens or 500Kwords, or `babylm` (1M to 1B words).",
+    )
     compile_backbone: bool = HfArg(
         default=False, help="torch.compile the decoder, once for each of the few shapes of a run."
     )
@@ -98,6 +104,7 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         check_choice("head_initializer", self.head_initializer, HEAD_INITIALIZERS)
         check_choice("episode_labels", self.episode_labels, ("own", "shuffled"))
         check_choice("episode_states", self.episode_states, ("windows", "stream"))
+        SaveSchedule(self.save_schedule)
         self._check_numbers()
         if self.episode_states == "stream":
             self._check_stream()

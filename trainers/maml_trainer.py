@@ -21,14 +21,17 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from ..modeling_pico import PicoForCausalLM
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import collate_blocks, first_blocks, load_words
+from .corpus.word_count import WordCounter
 from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .meter import Meter
-from .process_group import leave
+from .process_group import leave, sums
+from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .runs.safety import SafeTrainer
+from .scheduled_saves import ScheduledSaves
 
 
 class MAMLTrainer(SafeTrainer):
@@ -99,7 +102,15 @@ class MAMLTrainer(SafeTrainer):
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
         self.checkpoint_writers.append(self.clock.save)
+        schedule = SaveSchedule(args.save_schedule)
+        self.saves = ScheduledSaves(schedule, self.text_read, self.save_now)
+        self.add_callback(self.saves)
+        self.checkpoint_writers.append(self.saves.mark)
+        self.word_counter = WordCounter(processing_class, model.config.vocab_size) if schedule.words else None
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
+        if self.word_counter is not None:
+            self.counts["words_seen"] = 0
+        self._new_words: Tensor | int = 0  # of this process, which counts do not have yet
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
 
@@ -113,6 +124,8 @@ class MAMLTrainer(SafeTrainer):
         inputs = self._prepare_inputs(inputs)
         input_ids = inputs["input_ids"]
         self.guard.see(input_ids)
+        if self.word_counter is not None:
+            self._new_words = self._new_words + self.word_counter.count(input_ids)
         self.source.before(input_ids, inputs.get("document"))
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
@@ -140,6 +153,14 @@ class MAMLTrainer(SafeTrainer):
             "dropout_seed": int(torch.randint(2**62, (), generator=generator)),
             "support_features": self.source.support_features(episode),
         }
+
+    def text_read(self) -> TextRead:
+        """Return what was read so far, the same on every process, which must all call it; words only if budgeted."""
+        if self.word_counter is not None:
+            (words,) = sums([float(self._new_words)])
+            self.counts["words_seen"] += int(words)
+            self._new_words = 0
+        return TextRead(self.counts["tokens_seen"], self.counts.get("words_seen", 0))
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -35,6 +35,7 @@ RARE = {
     "dynamics_ov_circuits",
     "dynamics_probe_tokens",
     "episode_labels",
+    "save_schedule",
 }
 RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
 

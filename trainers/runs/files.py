@@ -16,6 +16,8 @@ UNFINISHED = ".unfinished"
 
 # Of a checkpoint.
 COMPLETE = "COMPLETE"
+# Why a checkpoint is never deleted.
+KEPT_FILE = "kept.json"
 MAML_STATE_FILE = "maml_state.safetensors"
 STREAM_FILE = "stream.json"
 COMPUTE_FILE = "compute_seconds.json"

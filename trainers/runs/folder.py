@@ -44,6 +44,7 @@ FREE_ON_RESUME = {
     "per_device_eval_batch_size",
     "per_device_train_batch_size",  # the trainer compares its product with the number of processes
     "logging_steps",
+    "save_schedule",
     "save_steps",
     "save_total_limit",
     "num_workers",

@@ -9,7 +9,7 @@ from accelerate import PartialState
 from safetensors import SafetensorError
 
 from ...errors import InputError
-from ..files import COMPLETE, UNFINISHED
+from ..files import COMPLETE, KEPT_FILE, UNFINISHED
 from .finding import numbered
 from .seal import seal, sync_directory
 
@@ -63,13 +63,21 @@ def cannot_save(run: Path, step: int, error: Exception) -> str:
 
 
 def rotate(run: Path, limit: int | None, best: str | None) -> None:
-    """Delete the oldest checkpoints until `limit` are left (None, 0: keep all), but never the newest or `best`."""
+    """Delete the oldest checkpoints until `limit` are left (None, 0: keep all), but never the newest or `best`.
+
+    Those that a schedule keeps (see `SaveSchedule`) do not count.
+    """
     if not limit:
         return
-    sealed = [path for path in numbered(run).values() if (path / COMPLETE).exists()]
+    sealed = [path for path in numbered(run).values() if (path / COMPLETE).exists() and not is_kept(path)]
     spare = [path for path in sealed[:-1] if best is None or path.resolve() != Path(best).resolve()]
     for path in spare[: max(0, len(sealed) - limit)]:
         delete(path)
+
+
+def is_kept(checkpoint: Path) -> bool:
+    """True if a schedule keeps this checkpoint."""
+    return (checkpoint / KEPT_FILE).exists()
 
 
 def delete(folder: Path) -> None:

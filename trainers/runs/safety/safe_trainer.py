@@ -200,6 +200,11 @@ class SafeTrainer(Trainer):
         if self.args.push_to_hub:
             super()._push_from_checkpoint(str(run / folder.name))
 
+    def save_now(self) -> None:
+        """Save a checkpoint beside those that the arguments ask for; every process must call it."""
+        self._save_checkpoint(self.model_wrapped, None)
+        self.callback_handler.on_save(self.args, self.state, self.control)
+
     def _get_output_dir(self, trial: Any) -> str:
         return super()._get_output_dir(trial) if self._saving_to is None else str(self._saving_to)
 
@@ -229,11 +234,17 @@ class SafeTrainer(Trainer):
         self._check_batches(checkpoint, {name: int(tensors[name]) for name in self._batches()}, seal["world_size"])
         if self.stream is not None and main:
             self.stream.load_state_dict(json.loads((checkpoint / STREAM_FILE).read_text()))
+        if uncounted := self.counts.keys() - tensors.keys():
+            raise InputError(
+                f"{checkpoint} does not know {', '.join(sorted(uncounted))} since the start of the run: leave out "
+                "what needs it (budgets of words in save_schedule), or start a new run"
+            )
         self.counts = {name: int(tensors[name]) for name in self.counts}
         self.guard.load(tensors)
         self.load_tensors(tensors)
         if main:
-            self.metrics_file.cut_back_to(seal["step"])
+            # What was measured of the untrained model is measured again.
+            self.metrics_file.cut_back_to(seal["step"] or -1)
 
     def _check_batches(self, checkpoint: Path, before: dict[str, int], world_size: int) -> None:
         if before != self._batches():
