@@ -46,9 +46,8 @@ def test_budgets_of_tokens_and_words_are_met_by_what_was_read(start, tokenizer, 
     run.train()
     tokens, words = sum(map(len, rows[0])) * 2, 0  # two micro-batches a step
     for step in range(1, 10):
-        texts = [
-            tokenizer.decode(row).replace(tokenizer.eos_token, "\n") for row in sum(rows[2 * step - 2 : 2 * step], [])
-        ]
+        both = rows[2 * step - 2] + rows[2 * step - 1]
+        texts = [tokenizer.decode(row).replace(tokenizer.eos_token, "\n") for row in both]
         read = words + sum(len(text.split()) - (not text[0].isspace()) for text in texts)
         expected = ["1,000 tokens"] * (tokens * (step - 1) < 1000 <= tokens * step)
         expected += ["500 words"] * (words < 500 <= read)
