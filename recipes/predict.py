@@ -12,11 +12,12 @@ from transformers import AutoModelForTokenClassification
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
+from ..modeling_pico.tagging_pico import split_words
 from ..trainers import InputError
 from ..trainers.corpus import load_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.ner.iob2 import format_iob2
-from ..trainers.ner.prediction import TaggedSentence, predict, split_words
+from ..trainers.ner.prediction import TaggedSentence, predict
 from .arguments.parser import parse, run
 
 IOB2, JSON_LINES = ".iob2", ".jsonl"

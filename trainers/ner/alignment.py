@@ -1,11 +1,10 @@
 """From words and their tags to sub-words and labels, and back."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from ...modeling_pico.tagging_pico import encode_words, labelled_positions
 from ..errors import InputError
 from .iob2 import LABELS
 
@@ -27,8 +26,7 @@ def align(
         tokenizer: a fast tokenizer, which knows the word of each sub-word.
         max_length: sub-words after which a sentence is cut.
         labelled_subword: `first`, or `last`, where a causal model has read the whole word.
-        space_before_words: tokenize each word as in running text, where a space stands before it; otherwise without
-            that space. Only byte-level tokenizers tell the two apart.
+        space_before_words: see `encode_words`.
 
     Returns:
         Columns `input_ids`, `attention_mask`, `labels` (-100: not scored), `labelled_words` (the index of each word
@@ -39,36 +37,18 @@ def align(
     """
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
-    # A byte-level tokenizer recognises a word by the space before it, which split words lack.
-    bare = tokenizer(["b"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    space = " " if space_before_words and tokenizer.convert_ids_to_tokens(bare) == ["b"] else ""
-    words = [[space + token for token in tokens] for tokens in rows["tokens"]]
-    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=max_length)
+    encoded = encode_words(tokenizer, rows["tokens"], max_length, space_before_words)
     columns: dict[str, list] = {name: encoded[name] for name in ("input_ids", "attention_mask")}
     columns |= {"labels": [], "labelled_words": [], "length": [len(ids) for ids in encoded["input_ids"]]}
     for i, tags in enumerate(rows["ner_tags"]):
         word_ids = encoded.word_ids(i)
-        positions = labelled_positions(word_ids, labelled_subword)
-        if labelled_subword == "last":
-            # A word that goes on in the part that was cut off has lost its last sub-word.
-            cut = {word for rest in encoded[i].overflowing for word in rest.word_ids}
-            positions = [position for position in positions if word_ids[position] not in cut]
+        positions = labelled_positions(encoded, i, labelled_subword)
         labels = [IGNORED] * len(word_ids)
         for position in positions:
             labels[position] = tags[word_ids[position]]
         columns["labels"].append(labels)
         columns["labelled_words"].append([word_ids[position] for position in positions])
     return columns
-
-
-def labelled_positions(word_ids: Sequence[int | None], labelled_subword: str) -> list[int]:
-    """Positions of the first, or last, sub-word of each word."""
-    neighbours = [None, *word_ids] if labelled_subword == "first" else [*word_ids[1:], None]
-    return [
-        position
-        for position, (word, neighbour) in enumerate(zip(word_ids, neighbours, strict=False))
-        if word is not None and word != neighbour
-    ]
 
 
 def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list]) -> list[list[str]]:

@@ -2,24 +2,17 @@
 
 from dataclasses import dataclass
 
-import regex
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico import PicoForTokenClassification
+from ...modeling_pico.tagging_pico import Tagging
 from .alignment import IGNORED, align
 from .decoding import decode
 from .features import batches
 from .fine_tuning import check_labels
 from .iob2 import LABELS, Entity, to_entities
-
-# Words as Universal Dependencies splits most languages: letters with their marks, joined by hyphen or apostrophe;
-# a punctuation mark alone; a Chinese character alone, because nothing marks the end of a Chinese word.
-WORD = regex.compile(
-    r"\p{Han}|[[\p{L}\p{M}\p{N}_]--\p{Han}]+(?:[-'\u2019][[\p{L}\p{M}\p{N}_]--\p{Han}]+)*|[^\s\p{L}\p{M}\p{N}_]",
-    regex.VERSION1,
-)
 
 
 @dataclass(frozen=True)
@@ -38,11 +31,6 @@ class TaggedSentence:
             (entity, sum(self.probabilities[entity.start : entity.end]) / (entity.end - entity.start))
             for entity in to_entities(self.tags)
         ]
-
-
-def split_words(text: str) -> list[tuple[int, int]]:
-    """Start and end of each word of a text, in characters."""
-    return [match.span() for match in WORD.finditer(text)]
 
 
 @torch.inference_mode()
@@ -65,9 +53,7 @@ def predict(
             ids.
     """
     check_labels(model)
-    settings = model.config.to_dict()
-    subword, decoding = settings.get("labelled_subword", "first"), settings.get("tag_decoding", "argmax")
-    space = settings.get("space_before_words", True)
+    subword, decoding, space = Tagging.of(model.config)
     rows: dict[str, list] = {"tokens": sentences, "ner_tags": [[0] * len(tokens) for tokens in sentences]}
     columns = align(rows, tokenizer, model.config.max_seq_len, subword, space)
     ids, labels = ([torch.tensor(row) for row in columns[name]] for name in ("input_ids", "labels"))

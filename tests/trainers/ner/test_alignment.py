@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pico_maml.modeling_pico.tagging_pico import ends_of_words
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import LABELS
-from pico_maml.trainers.ner.alignment import align, gold_tags, labelled_positions, predicted_tags, truncated_words
+from pico_maml.trainers.ner.alignment import align, gold_tags, predicted_tags, truncated_words
 
 words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=1, max_size=6).filter(
     lambda word: word.strip() == word and word != ""
@@ -55,7 +56,7 @@ def test_each_word_has_one_labelled_position_for_any_word_ids(word_ids, before):
     ids: list[int | None] = [None] * before
     for word, (pieces, specials) in enumerate(word_ids):
         ids += [word] * pieces + [None] * specials
-    first, last = labelled_positions(ids, "first"), labelled_positions(ids, "last")
+    first, last = ends_of_words(ids, "first"), ends_of_words(ids, "last")
     assert [ids[p] for p in first] == [ids[p] for p in last] == list(range(len(word_ids)))
     for start, end, (pieces, _) in zip(first, last, word_ids, strict=True):
         assert end - start == pieces - 1
@@ -87,3 +88,12 @@ def test_words_without_their_space_are_cut_as_at_the_start_of_a_text(tokenizer):
 
     assert subwords(True) == ids(" ab") + ids(" cd")
     assert subwords(False) == ids("ab") + ids("cd") != subwords(True)
+
+
+def test_words_that_look_like_control_tokens_are_words(tokenizer):
+    rows = {"tokens": [["ab", "[MASK]", "<|endoftext|>", "cd"]], "ner_tags": [[1, 3, 5, 0]]}
+    for subword in ("first", "last"):
+        aligned = align(rows, tokenizer, 60, subword)
+        assert aligned["labelled_words"] == [[0, 1, 2, 3]]
+        assert not set(aligned["input_ids"][0]) & set(tokenizer.all_special_ids)
+        assert tokenizer.decode(aligned["input_ids"][0]) == " ab [MASK] <|endoftext|> cd"

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from pico_maml import PicoForTokenClassification
+from pico_maml.modeling_pico.tagging_pico import split_words
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import label_names
-from pico_maml.trainers.ner.prediction import TaggedSentence, predict, split_words
+from pico_maml.trainers.ner.prediction import TaggedSentence, predict
 
 
 @pytest.fixture
