@@ -4,7 +4,7 @@ python -m pico_maml.recipes.finetune --model runs/demo --treebank da_ddt --mode 
 """
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from ..trainers.loading import load_pretrained
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
-from ..trainers.ner.few_shot import METHODS, curve, few_shot
+from ..trainers.ner.few_shot import METHODS, few_shot
+from ..trainers.ner.few_shot_files import save_few_shot
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
 from ..trainers.runs.files import RESULTS_FILE
@@ -139,17 +140,10 @@ def score_few_shot(
     scores = few_shot(
         model, tokenizer, treebank, test_sets, args, data_args.few_shot_methods, data_args.shots, data_args.draws
     )
-    rows = curve(scores)
-    results = {
-        "model": data_args.model,
-        "few_shot_treebank": data_args.treebank,
-        "features": args.features,
-        "curve": rows,
-        "few_shot": [asdict(score) for score in scores],
-    }
-    write_json(Path(args.output_dir) / RESULTS_FILE, results)
+    about = {"model": data_args.model, "few_shot_treebank": data_args.treebank, "features": args.features}
+    results = save_few_shot(Path(args.output_dir), about, scores)
     print(f"F1 on sentences with K mentions of each class: mean over {data_args.draws} draws, 95 % t interval")
-    for row in rows:
+    for row in results["curve"]:
         interval = "" if row["draws"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}]"
         print(f"{row['test']}, {row['method']}, K = {row['shots']}: {row['f1']:.3f}{interval}")
     return results

@@ -11,7 +11,7 @@ from ...trainers.checks import check_at_least, check_choice
 from ..arguments.launcher import LauncherArguments
 
 BUDGETS = ("flops", "tokens", "next_token_tokens", "seconds")
-MAPPINGS = ("arguments", "arms", "measures", "adaptation", "ner")
+MAPPINGS = ("arguments", "arms", "measures", "adaptation", "ner", "few_shot")
 
 
 @dataclass(kw_only=True)
@@ -27,7 +27,7 @@ class CompareArguments(LauncherArguments):
     )
     measures: dict | str | None = HfArg(
         help="Margin of each measure, the smallest difference that matters: loss, loss/SOURCE, prototypes, "
-        "fresh_head, ner/MODE/TREEBANK and ner/MODE/TREEBANK/TEST."
+        "fresh_head, ner/MODE/TREEBANK[/TEST] and few_shot/METHOD/K/TREEBANK[/TEST]."
     )
     arguments: dict | str | None = HfArg(default_factory=dict, help="Arguments of pretraining on top, for all arms.")
     primary: list[str] = HfArg(
@@ -46,6 +46,10 @@ class CompareArguments(LauncherArguments):
         default_factory=dict, help="Arguments of evaluate for episodes of held-out words (empty: no episodes)."
     )
     ner: dict | str | None = HfArg(default_factory=dict, help="Arguments of sweep for fine-tuning (empty: none).")
+    few_shot: dict | str | None = HfArg(
+        default_factory=dict,
+        help="Arguments of finetune for few shots, with the treebanks as train_on (empty: none).",
+    )
     processes: int = HfArg(default=1, help="Processes of a pretraining run, started by accelerate launch.")
     measured_steps: int = HfArg(default=20, help="Steps of the short run that measures the cost of an arm.")
     dry_run: bool = HfArg(default=False, help="Measure costs and print what the study takes; train nothing else.")

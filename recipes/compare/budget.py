@@ -12,12 +12,13 @@ from ...trainers.episodes import episode_generator, has_episode
 from ...trainers.runs.reader import load_run
 from ..pretrain.arguments import PretrainArguments
 from .arguments import CompareArguments
+from .follow_up_cost import FollowUpCost, measure_follow_up
 from .process import CommandFailed, run_command
+from .results.run_result import SAMPLING_SECONDS
 from .study import Arm, Run, Study
 
 # The first steps fill caches and allocate memory.
 WARM_UP_STEPS = 5
-SAMPLING_SECONDS = ("sampling_cpu_seconds", "sampling_gpu_seconds")
 # Arguments of a run that are counted in steps and scaled to those that an arm gets.
 SCALED = ("warmup_steps", "query_loss_warmup_steps", "lr_schedule_steps")
 
@@ -43,8 +44,8 @@ class StepCost:
     disk: int
 
 
-def measure(study: Study, beside: Path) -> dict[str, StepCost]:
-    """Train every arm for a few steps, in a temporary folder `beside` the study's.
+def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCost]:
+    """Train every arm for a few steps and evaluate the control, in a temporary folder `beside` the study's.
 
     What is wrong with an arm's arguments or data ends here, before anything of the study is written.
 
@@ -54,9 +55,11 @@ def measure(study: Study, beside: Path) -> dict[str, StepCost]:
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".measure.", dir=beside) as folder:
         costs = {name: _measure(arm, study.args, Path(folder)) for name, arm in study.arms.items()}
-    control = costs[study.control.name]
-    rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
-    return {name: replace(cost, flops=cost.flops + cost.sampling_seconds * rate) for name, cost in costs.items()}
+        control = costs[study.control.name]
+        rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
+        follow_up = measure_follow_up(study, Path(folder) / study.control.name, rate)
+    costs = {name: replace(cost, flops=cost.flops + cost.sampling_seconds * rate) for name, cost in costs.items()}
+    return costs, follow_up
 
 
 def _measure(arm: Arm, args: CompareArguments, folder: Path) -> StepCost:
@@ -112,6 +115,9 @@ def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
 
     Which do is known beforehand from the seed. Episodes that are skipped for want of words count as drawn. With the
     budgets `tokens` and `seconds` the average step is all that is known, and all that differs.
+
+    Raises:
+        InputError: not one step fits.
     """
     control, cost = costs[study.control.name], costs[run.arm]
     limit = run.share * study.control.arguments().training.max_steps * _unit(control, study) * (1 + 1e-9)
@@ -128,6 +134,11 @@ def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
         steps += 1
         generators = [episode_generator(run.seed, steps, i) for i in range(micro_batches)]
         used += sum(drawn if has_episode(generator, ratio) else plain for generator in generators)
+    if steps < 1:
+        raise InputError(
+            f"run {run.name}: not one step with the episodes that its seed draws fits the budget of {limit:.3g} "
+            f"{study.args.budget}: raise max_steps of arm {study.control.name!r} or the smallest of budgets"
+        )
     return steps
 
 
@@ -156,6 +167,11 @@ def fit(study: Study, costs: dict[str, StepCost]) -> dict[str, dict[float, int]]
         plan[name] = {share: math.floor(share * whole / a_step + 1e-9) for share in study.args.budgets}
         if min(plan[name].values()) < 1:
             raise InputError(f"arm {name!r}: not one step fits the budget of {whole:.3g} {study.args.budget}")
+    for run in study.runs():
+        ratio = study.arms[run.arm].arguments().training.hybrid_ratio
+        # A step costs at most the average divided by the rarer kind's share, so longer runs have one that fits.
+        if 0 < ratio < 1 and plan[run.arm][run.share] <= 1 / min(ratio, 1 - ratio):
+            steps_of_run(study, costs, run)
     return plan
 
 

@@ -1,10 +1,12 @@
 """Run a command of this package in a process of its own, so that its end, however it ends, is an ordinary result."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 LAST_LINES = 5
@@ -16,6 +18,36 @@ class CommandFailed(RuntimeError):
     def __init__(self, name: str, code: int, last: str, log: Path) -> None:
         super().__init__(f"{name} ended with exit code {code}: {last} (all in {log})")
         self.last = last
+
+
+def end_orphan(log: Path) -> None:
+    """End the command that goes on although the worker that started it, with this log, was killed."""
+    file = _process_file(log)
+    if not file.exists():
+        return
+    host, pid, started = file.read_text().split()
+    if host == socket.gethostname():
+        try:
+            process = psutil.Process(int(pid))
+            # A later process may have been given the same number.
+            if process.create_time() == float(started):
+                tree = [*process.children(recursive=True), process]
+                for member in tree:
+                    member.kill()
+                psutil.wait_procs(tree)
+        except psutil.NoSuchProcess:
+            pass
+    file.unlink()
+
+
+def record(pid: int, log: Path) -> None:
+    """Write which process works with a log, for `end_orphan`."""
+    started = psutil.Process(pid).create_time()
+    _process_file(log).write_text(f"{socket.gethostname()} {pid} {started!r}")
+
+
+def _process_file(log: Path) -> Path:
+    return log.with_suffix(".process")
 
 
 def run_command(name: str, argv: list[str], log: Path, processes: int = 1) -> None:
@@ -31,7 +63,14 @@ def run_command(name: str, argv: list[str], log: Path, processes: int = 1) -> No
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {name} {' '.join(argv)}\n")
         file.flush()
-        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, env=os.environ | threads).returncode
+        with subprocess.Popen(line, stdout=file, stderr=subprocess.STDOUT, env=os.environ | threads) as process:
+            try:
+                record(process.pid, log)
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                raise
+    _process_file(log).unlink(missing_ok=True)
     if code:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         raise CommandFailed(name, code, " | ".join(lines[-LAST_LINES:]), log)

@@ -7,11 +7,10 @@ from typing import Any
 
 from ...trainers import InputError
 from ..arguments.parser import argument_list, parse
-from ..evaluate import EvaluateArguments
 from ..pretrain.arguments import TYPES as PRETRAIN_TYPES
 from ..pretrain.arguments import PretrainArguments
-from ..sweep.arguments import TYPES as SWEEP_TYPES
 from .arguments import CompareArguments, mapping
+from .measures import FollowUp
 
 MOST_PRIMARY = 6
 NAME = re.compile(r"[\w.-]+")
@@ -69,19 +68,20 @@ class Study:
     arms: dict[str, Arm]
     margins: dict[str, float]
     primary: tuple[Contrast, ...]
-    adaptation: dict[str, Any]  #: arguments of `evaluate`; empty: no episodes
-    ner: dict[str, Any]  #: arguments of `sweep`; empty: no fine-tuning
+    follow_up: FollowUp
 
     @classmethod
     def of(cls, args: CompareArguments) -> "Study":
         """Check the study's arguments; raise InputError for a key, name or value that is wrong."""
-        shared, adaptation, ner = (mapping(name, getattr(args, name)) for name in ("arguments", "adaptation", "ner"))
+        shared = mapping("arguments", args.arguments)
+        follow_up = FollowUp(*(mapping(name, getattr(args, name)) for name in ("adaptation", "ner", "few_shot")))
         arms = {name: _arm(name, entry, args.base, shared) for name, entry in mapping("arms", args.arms).items()}
         _check_controls(arms)
         for arm in arms.values():
             arm.arguments().check()
-        margins = _margins(mapping("measures", args.measures), adaptation, ner)
-        study = cls(args, arms, margins, tuple(map(_test, args.primary)), adaptation, ner)
+        follow_up.check()
+        margins = follow_up.margins(mapping("measures", args.measures))
+        study = cls(args, arms, margins, tuple(map(_test, args.primary)), follow_up)
         study._check_words()
         study._check_tests()
         return study
@@ -107,11 +107,11 @@ class Study:
 
         What `adaptation` does not say is as in the control's training.
         """
-        if not self.adaptation:
+        if not self.follow_up.adaptation:
             return ["--episodes=0"]
         settings = self.control.arguments().training.episode_settings()
         own = {name: value for name, value in settings.items() if name != "episode_documents"}
-        return argument_list({name: str(value) for name, value in own.items()} | self.adaptation)
+        return argument_list({name: str(value) for name, value in own.items()} | self.follow_up.adaptation)
 
     def _check_words(self) -> None:
         """Raise InputError if arms held out other words, since some would be evaluated on words they trained."""
@@ -120,7 +120,7 @@ class Study:
             training = arm.arguments().training
             if arm is self.control or training.hybrid_ratio > 0:
                 found[training.held_out_rule, training.held_out_words] = arm.name
-        if self.adaptation and len(found) > 1:
+        if self.follow_up.adaptation and len(found) > 1:
             rules = ", ".join(f"{name} by {rule} {share}" for (rule, share), name in found.items())
             raise InputError(
                 f"arms hold out different words ({rules}): set held_out_rule and held_out_words in `arguments`, which "
@@ -167,42 +167,6 @@ def _check_controls(arms: dict[str, Arm]) -> None:
         for control in arm.controls:
             if control not in arms or control == arm.name:
                 raise InputError(f"arm {arm.name!r}: control {control!r} is no other arm of {', '.join(arms)}")
-
-
-def _margins(measures: dict[str, Any], adaptation: dict[str, Any], ner: dict[str, Any]) -> dict[str, float]:
-    margins = {}
-    for name, value in measures.items():
-        try:
-            margins[name] = float(value)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"measure {name}: the margin must be a number, got {value!r}") from error
-        if not margins[name] > 0:
-            raise InputError(f"measure {name}: the margin must be above 0, got {value}")
-        _check_measure(name, adaptation, ner)
-    return margins
-
-
-def _check_measure(name: str, adaptation: dict[str, Any], ner: dict[str, Any]) -> None:
-    kind, *parts = name.split("/")
-    if kind == "ner" and len(parts) in (2, 3) and ner:
-        sweep, _ = parse(SWEEP_TYPES, sweep_arguments(ner, "x/x=unused", "unused"), prog="sweep")
-        if parts[0] not in sweep.modes or parts[1] not in sweep.train_on:
-            raise InputError(f"measure {name}: ner has no mode {parts[0]} or does not train on {parts[1]}")
-    elif kind == "ner":
-        raise InputError(
-            f"measure {name}: needs `ner` in the study, and is ner/MODE/TREEBANK or ner/MODE/TREEBANK/TEST"
-        )
-    elif name in ("prototypes", "fresh_head"):
-        if not adaptation:
-            raise InputError(f"measure {name}: needs `adaptation` in the study, such as {{episodes: 200}}")
-        parse((EvaluateArguments,), ["--model", "unused", *argument_list(adaptation)], prog="evaluate")
-    elif kind != "loss" or len(parts) > 1:
-        raise InputError(f"no measure {name}: loss, loss/SOURCE, prototypes, fresh_head, ner/MODE/TREEBANK[/TEST]")
-
-
-def sweep_arguments(ner: dict[str, Any], model: str, output_dir: str) -> list[str]:
-    """Arguments of `sweep` that fine-tune one model."""
-    return [*argument_list(ner), "--models", model, "--output_dir", output_dir]
 
 
 def _test(text: str) -> Contrast:

@@ -17,6 +17,7 @@ from ...trainers.runs.table_files import write_table
 from ..arguments.parser import parse
 from .analysis.findings import find
 from .analysis.tables import curve_table, measurement_table
+from .few_shot import few_shot_figure, few_shot_table
 from .ner import NERPart, ner_part
 from .output import check_output, write_output
 from .page.render import render
@@ -56,18 +57,20 @@ def main(argv: list[str] | None = None) -> Path:
     check_output(output)
     runs = load_runs(args.runs)
     ner = ner_part(args.sweeps, comparison, args.uner_dir, runs) if args.sweeps else NERPart()
+    few_shot = few_shot_table(runs)
     findings = find(runs, ner.f1)
 
     def write(folder: Path) -> None:
         if args.formats:
-            figures = chain(paper_figures(runs, findings.analysed), ner.figures.items())
+            curves = [("few_shot", few_shot_figure(few_shot))] if len(few_shot) else []
+            figures = chain(paper_figures(runs, findings.analysed), ner.figures.items(), curves)
             write_figures(folder / "figures", figures, args.formats)
-        for name, table in (findings.tables | ner.tables).items():
+        for name, table in (findings.tables | ner.tables | ({"few_shot": few_shot} if len(few_shot) else {})).items():
             write_table(folder / "tables", name, table)
         for name, table in (("curves", curve_table(runs)), ("learning_dynamics", measurement_table(runs))):
             table.to_csv(folder / "tables" / f"{name}.csv", index=False, na_rep="n/a")
         files = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
-        (folder / "index.html").write_text(render(runs, findings, ner, files), encoding="utf-8")
+        (folder / "index.html").write_text(render(runs, findings, ner, few_shot, files), encoding="utf-8")
 
     write_output(output, write)
     print(f"{', '.join(run.label for run in runs)}: open {output / 'index.html'}")

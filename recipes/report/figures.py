@@ -1,8 +1,11 @@
 """Figures of one run for its model card, the trackers and the report: what the catalogue marks `on_card`."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +27,15 @@ def save_png(figure: Figure | None, path: Path) -> bool:
     # Without matplotlib's version, so that the same run gives the same bytes.
     figure.savefig(path, dpi=110, metadata={"Software": None})
     return True
+
+
+def svg(figure: Figure) -> Markup:
+    """A figure to place in a page, and free its memory."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    text = file.getvalue()
+    return Markup(text[text.index("<svg") :])
 
 
 def run_curves(run: RunData) -> Figure | None:

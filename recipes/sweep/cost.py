@@ -32,30 +32,30 @@ def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str
     Raises:
         InputError: a missing model, tokenizer, treebank or train split, or a model that is no Pico decoder.
     """
-    tests = np.concatenate([_lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
+    tests = np.concatenate([lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
     splits = {}
     for name in sweep.train_on:
         treebank = load_treebank(name, sweep.uner_dir, sweep.split_dev)
         if "train" not in treebank:
             raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
-        validation = _lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
-        splits[name] = _lengths(treebank["train"]), validation
+        validation = lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
+        splits[name] = lengths(treebank["train"]), validation
     configs = {model: _pico_config(model) for model in dict.fromkeys(run.model for run in runs)}
     costs = {}
     for run in runs:
-        train, development, test = (_encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
+        train, development, test = (encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
         full = run.mode == "full"
         epochs = args.num_train_epochs if full or not args.cache_features else 1
         costs[run.name] = epochs * ((TRAINING if full else 1) * train + development) + test
     return costs
 
 
-def _lengths(rows: Dataset) -> np.ndarray:
+def lengths(rows: Dataset) -> np.ndarray:
     """(S,) estimated sub-words of each sentence."""
     return SUBWORDS_A_WORD * np.array([len(tokens) for tokens in rows[:]["tokens"]])
 
 
-def _encoding(config: PicoConfig, sentences: np.ndarray) -> float:
+def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
     """FLOPs of a forward pass over (S,) sentences of so many sub-words, with the classifier."""
     tokens = sentences.sum()
     context = (sentences**2).sum() / max(tokens, 1)  # the mean over tokens of the length of their sentence

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback, set_seed
 from ...modeling_pico import PicoForTokenClassification
 from ..errors import InputError
 from .alignment import gold_tags
+from .entity_counts import micro_f1, sentence_counts
 from .features import Features, feature_rows
 from .fine_tuning import configure, fine_tune, prepare
 from .frozen_split import Classifier, FrozenSplit
@@ -41,6 +42,7 @@ class FewShotScore:
     sentences: int
     test: str
     f1: float
+    counts: np.ndarray | None = None  #: (S, 3) correct, predicted and gold entities of each test sentence
 
 
 def few_shot(
@@ -76,13 +78,17 @@ def few_shot(
         frozen = _Frozen(model, tokenizer, {"train": treebank["train"], **test_sets}, args, features_dir)
         for (k, draw), rows in chosen.items():
             for method in (method for method in methods if method != "full"):
-                for test, f1 in frozen.score(method, rows).items():
-                    scores.append(FewShotScore(method, k, draw, len(rows), test, f1))
+                for test, counts in frozen.score(method, rows).items():
+                    scores.append(_score(method, k, draw, len(rows), test, counts))
     if "full" in methods:
         for (k, draw), rows in chosen.items():
-            for test, f1 in _full(model, tokenizer, treebank["train"].select(rows), test_sets, args).items():
-                scores.append(FewShotScore("full", k, draw, len(rows), test, f1))
+            for test, counts in _full(model, tokenizer, treebank["train"].select(rows), test_sets, args).items():
+                scores.append(_score("full", k, draw, len(rows), test, counts))
     return scores
+
+
+def _score(method: str, shots: int, draw: int, sentences: int, test: str, counts: np.ndarray) -> FewShotScore:
+    return FewShotScore(method, shots, draw, sentences, test, float(micro_f1(counts.sum(0))), counts)
 
 
 class _Frozen:
@@ -106,14 +112,14 @@ class _Frozen:
             self.tests[name] = FrozenSplit.of(feature_rows(aligned, features.encode(aligned)), aligned)
         self.train = self.tests.pop("train")
 
-    def score(self, method: str, chosen: list[int]) -> dict[str, float]:
-        """F1 of each test set after training on the chosen sentences."""
+    def score(self, method: str, chosen: list[int]) -> dict[str, np.ndarray]:
+        """(S, 3) entities of each test set's sentences after training on the chosen ones (see `sentence_counts`)."""
         features, labels = self.train.flat(chosen)
         if method == "linear":
             classify: Classifier = fit(features, labels, len(LABELS), lambda head: 0.0, self.layers, (PENALTY,))
         else:
             classify = nearest_prototype(features, labels)
-        return {name: test.f1(classify, self.decoding) for name, test in self.tests.items()}
+        return {name: test.counts(classify, self.decoding) for name, test in self.tests.items()}
 
 
 def nearest_prototype(features: Tensor, labels: Tensor) -> Classifier:
@@ -136,14 +142,14 @@ def _full(
     train: Dataset,
     test_sets: dict[str, Dataset],
     args: NERConfig,
-) -> dict[str, float]:
-    """F1 of each test set after training a copy of the model on a few sentences."""
+) -> dict[str, np.ndarray]:
+    """(S, 3) entities of each test set's sentences after training a copy of the model on a few."""
     args = copy.copy(args)
     args.mode, args.chosen_epoch, args.head_solver = "full", "last", "adamw"
     set_seed(args.seed)
     quiet = TrainerCallback()  # in place of a progress bar for every draw
     tuned = fine_tune(copy.deepcopy(model), tokenizer, DatasetDict(train=train), args, test_sets, progress=quiet)
-    return {name: tuned.scores[name]["f1"] for name in test_sets}
+    return {name: sentence_counts(gold_tags(rows), tuned.tags[name]) for name, rows in test_sets.items()}
 
 
 def curve(scores: list[FewShotScore], confidence: float = 0.95) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
@@ -37,8 +38,12 @@ class FrozenSplit:
 
     def f1(self, classify: Classifier, decoding: str) -> float:
         """Micro-F1 of a classifier's entities."""
+        return float(micro_f1(self.counts(classify, decoding).sum(0)))
+
+    def counts(self, classify: Classifier, decoding: str) -> np.ndarray:
+        """(S, 3) entities of each sentence that are correct, predicted by a classifier, and in gold."""
         logits = pad_sequence([classify(row["features"]) for row in self.rows], batch_first=True)
         true = pad_sequence([row["labels"] for row in self.rows], batch_first=True, padding_value=IGNORED)
         classes = decode(logits, true != IGNORED, decoding)
         tags = predicted_tags(classes.numpy(), true.numpy(), self.columns)
-        return float(micro_f1(sentence_counts(self.gold, tags).sum(0)))
+        return sentence_counts(self.gold, tags)

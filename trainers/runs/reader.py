@@ -25,6 +25,8 @@ AXES = {
 }
 # The unit of `compute_seconds` by the metric that they are read from; a run logs one of the two.
 COMPUTE_UNITS = {"training_cpu_seconds": "CPU", "training_gpu_seconds": "GPU"}
+# Cumulative counts of a training log and of final results.
+COUNTS = ("tokens_seen", "next_token_tokens", "episodes")
 # A run without final results counts as training when its last log is no older than this.
 STILL_TRAINING_SECONDS = 600
 
@@ -40,6 +42,7 @@ class RunData:
     results: dict[str, Any]  #: results.json; empty before the run has finished
     arguments: dict[str, Any]  #: arguments.json; empty when it is missing
     ner: dict[str, dict[str, Any]]  #: results.json of NER fine-tuning, by subfolder; a tagger's own under ""
+    few_shot: dict[str, dict[str, Any]]  #: the same of few-shot training
     cost: Cost | None  #: FLOPs of a token and of an episode; None when the arguments do not determine them
     status: str  #: `finished`, `training` or `stopped`
     notes: list[str] = field(default_factory=list)  #: files and lines that were missing or could not be read
@@ -104,10 +107,11 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
         notes.append("FLOPs unknown: arguments.json lacks the shape of the model or the episodes")
     if "tokens_seen" in metrics and not set(COMPUTE_UNITS) & set(metrics):
         notes.append("CPU or GPU seconds unknown: an earlier version, which did not log them, began the run")
-    add_axes(metrics, cost)
-    dynamics, ner = read_dynamics(path, checkpoint, metrics, notes), read_ner(path, results)
+    add_axes(metrics, cost, results)
+    dynamics = read_dynamics(path, checkpoint, metrics, notes)
+    ner, few_shot = read_ner(path, results)
     state = status(path / METRICS_FILE, results)
-    return RunData(label, path, metrics, dynamics, results, arguments, ner, cost, state, notes)
+    return RunData(label, path, metrics, dynamics, results, arguments, ner, few_shot, cost, state, notes)
 
 
 def text_notes(arguments: dict[str, Any]) -> list[str]:
@@ -139,14 +143,14 @@ def status(metrics: Path, results: dict[str, Any]) -> str:
     return "training" if recent else "stopped"
 
 
-def read_ner(path: Path, results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Results of NER fine-tuning in a run's subfolders; a tagger's own results under ""."""
+def read_ner(path: Path, results: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Results of NER fine-tuning and of few-shot training in a run's subfolders; the folder's own results under ""."""
     below = {file.parent.name: read_object(file, []) for file in sorted(path.glob(f"*/{RESULTS_FILE}"))}
-    return {
-        folder: entry
-        for folder, entry in ({"": results} | below).items()
-        if "treebank" in entry and isinstance(entry.get("scores"), dict)
-    }
+    every = {"": results} | below
+    return (
+        {name: each for name, each in every.items() if "treebank" in each and isinstance(each.get("scores"), dict)},
+        {name: each for name, each in every.items() if "few_shot_treebank" in each},
+    )
 
 
 def read_object(path: Path, notes: list[str]) -> dict[str, Any]:
@@ -189,11 +193,20 @@ def interpolate(steps: pd.Series, known: pd.DataFrame, name: str) -> np.ndarray:
     return np.interp(steps, np.append(0.0, known["step"]), np.append(0.0, known[name]), right=np.nan)
 
 
-def add_axes(metrics: pd.DataFrame, cost: Cost | None) -> None:
-    """Add the columns of `AXES`, for evaluations interpolated between the training logs around them."""
-    columns = ["tokens_seen", "next_token_tokens", "episodes", "tokens_per_second"]
+def add_axes(metrics: pd.DataFrame, cost: Cost | None, results: dict[str, Any]) -> None:
+    """Add the columns of `AXES`, for evaluations interpolated between the training logs around them.
+
+    A run may end some steps after its last training log: its final counts are those of `results`, and its seconds
+    those of the last log at the average pace.
+    """
+    columns = [*COUNTS, "tokens_per_second"]
     logs = metrics.reindex(columns=["step", *columns, *COMPUTE_UNITS]).dropna(subset=columns, how="all")
     logs = logs.dropna(subset=metrics.columns.intersection(columns)).drop_duplicates("step", keep="last").astype(float)
+    if len(logs) and results.get("steps", 0) > logs["step"].iloc[-1] > 0 and results.keys() >= set(COUNTS):
+        end = logs.iloc[-1].copy()
+        end[[*COMPUTE_UNITS]] *= results["steps"] / end["step"]
+        end[["step", *COUNTS]] = [results[name] for name in ("steps", *COUNTS)]
+        logs.loc[len(metrics)] = end
 
     speed = logs["tokens_per_second"].where(logs["tokens_per_second"] > 0)
     new_tokens = np.diff(logs["tokens_seen"], prepend=0.0)

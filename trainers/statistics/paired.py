@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.weightstats import DescrStatsW
 
 
 @dataclass(frozen=True)
@@ -16,6 +15,7 @@ class Comparison:
         differences: (n,) one a seed.
         mean, low, high: their mean and its Student interval, not adjusted for other tests; NaN with one seed.
         p: of the paired t test, two-sided; NaN with one seed.
+        error: standard error of the mean, to which the interval and both tests refer; NaN with one seed.
     """
 
     differences: tuple[float, ...]
@@ -23,6 +23,13 @@ class Comparison:
     low: float
     high: float
     p: float
+    error: float
+
+    @property
+    def other_variance(self) -> float:
+        """The part of the squared error that more seeds do not make smaller, such as that of the test sentences."""
+        n = len(self.differences)
+        return max(0.0, self.error**2 - float(np.var(self.differences, ddof=1)) / n)
 
     @property
     def sign_flip_p(self) -> float:
@@ -48,13 +55,19 @@ class Comparison:
         """The p of two one-sided t tests (Schuirmann 1987) that the mean lies within the margin of 0."""
         if len(self.differences) < 2:
             return np.nan
-        if not np.std(self.differences):
+        if not self.error:
             return 0.0 if abs(self.mean) < margin else 1.0
-        return float(DescrStatsW(np.array(self.differences)).ttost_mean(-margin, margin)[0])
+        # The larger of the two p values is that of the bound nearer to the mean. statsmodels takes samples only.
+        return float(stats.t.sf((margin - abs(self.mean)) / self.error, len(self.differences) - 1))
 
 
-def compare_pairs(treatment: ArrayLike, control: ArrayLike, confidence: float = 0.95) -> Comparison:
+def compare_pairs(
+    treatment: ArrayLike, control: ArrayLike, confidence: float = 0.95, other_variance: float = 0.0
+) -> Comparison:
     """Compare the values of two arms, (n,) each, in the same order of seeds.
+
+    `other_variance` is added to the variance of the mean difference: that of what all seeds share, such as the test
+    sentences.
 
     Raises:
         ValueError: different numbers of seeds, none, or a value that is no finite number.
@@ -63,13 +76,14 @@ def compare_pairs(treatment: ArrayLike, control: ArrayLike, confidence: float = 
     if np.shape(treatment) != np.shape(control) or not differences.size or not np.isfinite(differences).all():
         raise ValueError("both arms need the same number of finite values, one a seed")
     mean = float(differences.mean())
-    if len(differences) == 1:
-        return Comparison(tuple(differences.tolist()), mean, np.nan, np.nan, np.nan)
-    if not differences.std():
-        low = high = mean
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        result = stats.ttest_1samp(differences, 0.0)
-        low, high = map(float, result.confidence_interval(confidence))
-        p = float(result.pvalue)
-    return Comparison(tuple(differences.tolist()), mean, low, high, p)
+    n = len(differences)
+    if n == 1:
+        return Comparison(tuple(differences.tolist()), mean, np.nan, np.nan, np.nan, np.nan)
+    # Equal differences have a spread of exactly 0, which rounding would hide.
+    by_seed = 0.0 if np.ptp(differences) == 0 else differences.var(ddof=1) / n
+    error = float(np.sqrt(by_seed + other_variance))
+    if not error:
+        return Comparison(tuple(differences.tolist()), mean, mean, mean, 1.0 if mean == 0 else 0.0, 0.0)
+    low, high = map(float, stats.t.interval(confidence, n - 1, mean, error))
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    return Comparison(tuple(differences.tolist()), mean, low, high, p, error)

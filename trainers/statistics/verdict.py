@@ -46,12 +46,17 @@ def verdict(comparison: Comparison, p: float, margin: float, lower_is_better: bo
         return "equivalent within the margin"
     if len(comparison.differences) == 1:
         return "undecided: one seed compares two checkpoints, not two methods"
-    needed = seeds_needed(float(np.std(comparison.differences, ddof=1)), margin)
+    spread, fixed = float(np.std(comparison.differences, ddof=1)), comparison.other_variance
+    needed = seeds_needed(spread, margin, other_variance=fixed)
+    if needed > MOST_SEEDS and fixed and seeds_needed(spread, margin) <= MOST_SEEDS:
+        return f"undecided: no number of seeds, only a larger test set would show a difference of {margin:g}"
     more = f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else f"about {needed}"
     return f"undecided: {more} seeds would show a difference of {margin:g}"
 
 
-def seeds_needed(spread: float, difference: float, power: float = 0.8, level: float = 0.05) -> int:
+def seeds_needed(
+    spread: float, difference: float, power: float = 0.8, level: float = 0.05, other_variance: float = 0.0
+) -> int:
     """Seeds with which a paired t test finds a difference at the given power.
 
     Args:
@@ -59,15 +64,19 @@ def seeds_needed(spread: float, difference: float, power: float = 0.8, level: fl
         difference: to find, above 0.
         power: chance to find it.
         level: of the test, two-sided.
+        other_variance: of the mean difference, whatever the number of seeds (see `Comparison.other_variance`).
 
     Returns:
         The number, at least 3; `MOST_SEEDS` + 1 where even so many would not do.
     """
-    if spread == 0:
+    if spread == 0 and other_variance == 0:
         return 3
     # The normal approximation is a lower bound, from which a few steps reach the exact number.
     quantiles = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
     seeds = max(3, math.floor((quantiles * spread / difference) ** 2))
-    while seeds <= MOST_SEEDS and TTestPower().power(difference / spread, seeds, level) < power:
+    while seeds <= MOST_SEEDS:
+        effect = difference / math.sqrt(spread**2 + seeds * other_variance)
+        if TTestPower().power(effect, seeds, level) >= power:
+            return seeds
         seeds += 1
-    return min(seeds, MOST_SEEDS + 1)
+    return MOST_SEEDS + 1

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from ...report.formats import join, plural
-from ..budget import StepCost
+from ..plan import Plan
+from ..results.verdicts import lower_is_better
 from ..study import Study
-from ..verdicts import lower_is_better
 
 BUDGET_NAMES = {
     "flops": "floating-point operations",
@@ -26,10 +26,11 @@ def sentence(row: pd.Series) -> str:
         return (
             f"{subject}: {row['mean']:+.4g}; not enough runs to say (one seed compares two checkpoints, not methods)."
         )
+    test = f"t test on pairs crossed with {row['sentences']:,} sentences" if row["sentences"] else "paired t test"
     family = "Holm over the primary tests" if row["primary"] else "exploratory, Holm over the exploratory tests"
     return (
         f"{subject}: {row['verdict']}. Difference {row['mean']:+.4g}, 95 % interval {row['low']:+.4g} to "
-        f"{row['high']:+.4g} (not adjusted), {plural(row['seeds'], 'pair')} of runs, paired t test p = "
+        f"{row['high']:+.4g} (not adjusted), {plural(row['seeds'], 'pair')} of runs, {test} p = "
         f"{row['p']:.2g}, adjusted {row['p_adjusted']:.2g} ({family}); exact sign-flip test p = "
         f"{row['sign_flip_p']:.2g}, of at least {row['smallest_sign_flip_p']:.2g} with so many "
         f"seeds. Margin {row['margin']:g}; "
@@ -37,28 +38,32 @@ def sentence(row: pd.Series) -> str:
     )
 
 
-def methods(study: Study, plan: dict[str, dict[float, int]], costs: dict[str, StepCost]) -> str:
+def methods(study: Study, plan: Plan) -> str:
     """A paragraph of methods."""
     args = study.args
     control = study.control
-    tokens = costs[control.name].tokens * plan[control.name][1.0]
-    arms = join([f"{name} (about {plan[name][1.0]} steps)" for name in study.arms])
+    tokens = plan.costs[control.name].tokens * plan.steps[control.name][1.0]
+    arms = join([f"{name} (about {plan.steps[name][1.0]} steps)" for name in study.arms])
     text = (
         f"We pretrained {plural(len(study.arms), 'arm')}, {arms}, with {plural(len(args.seeds), 'seed')} each "
         f"({join([str(seed) for seed in args.seeds])}). All arms start from {join(args.base)}; those of one "
         "seed share the initial weights and the order of the data. Every arm was given the number of steps that fits "
         f"the same budget, the {BUDGET_NAMES[args.budget]} that {control.name} needs for "
-        f"{plan[control.name][1.0]} steps ({tokens:,.0f} tokens), and its warm-up and decay were scaled to them. "
-        "FLOPs are counted by formula; the time to draw episodes was measured and is charged at the control's "
+        f"{plan.steps[control.name][1.0]} steps ({tokens:,.0f} tokens), and its warm-up and decay were scaled to "
+        "them. FLOPs are counted by formula; the time to draw episodes was measured and is charged at the control's "
         "FLOPs a second. "
         "Differences are paired by seed. Two-sided paired t tests were corrected by Holm's method over "
         f"{plural(len(study.primary), 'primary test')}, named before any run; all other tests are exploratory and "
         "corrected apart. Two methods count as equivalent where two one-sided t tests at 5 % place the difference "
         "within the margin. Intervals are 95 % t intervals over seeds and are not adjusted."
     )
-    if study.ner:
-        text += " Fine-tuning seeds were averaged within a pretraining seed."
-    if study.adaptation:
+    if study.follow_up.ner or study.follow_up.few_shot:
+        text += (
+            " F1 was averaged within a pretraining seed over fine-tuning seeds and draws of sentences. Its t tests "
+            "cross pretraining seeds with test sentences: the variance of a mean difference is that by seed, plus "
+            "that by sentence from resamples of the test set, minus that by both (Cameron, Gelbach and Miller 2011)."
+        )
+    if study.follow_up.adaptation:
         text += (
             " All models were evaluated on the same episodes of held-out words, with class prototypes and a head that "
             "starts untrained, since a trained head exists in some arms only."

@@ -2,6 +2,7 @@
 
 import datetime
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -14,6 +15,8 @@ from ....trainers.runs.charts import CHARTS
 from ....trainers.runs.reader import RunData
 from ..analysis.findings import Findings
 from ..analysis.tables import phase_table
+from ..few_shot import few_shot_figure
+from ..figures import svg
 from ..formats import join, number, plural
 from ..ner import NERPart
 from .axes import axes_note, offered_axes
@@ -22,7 +25,7 @@ from .data import MAXIMUM_POINTS, page_data
 from .tables import chart_part, dynamics_table, html_table, ner_section
 
 
-def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[str]) -> str:
+def render(runs: list[RunData], findings: Findings, ner: NERPart, few_shot: pd.DataFrame, files: list[str]) -> str:
     """The page; `files` are the names of the files beside it."""
     environment = Environment(
         loader=PackageLoader("pico_maml.recipes.report.page"), autoescape=True, undefined=StrictUndefined
@@ -50,6 +53,8 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, files: list[st
         departure_test=departure_test,
         turns=turns,
         ner=ner_section(ner),
+        few_shot_figure=svg(few_shot_figure(few_shot)) if len(few_shot) else None,
+        few_shot_table=html_table(few_shot),
         cost_table=html_table(findings.tables["cost"].set_index("run").T),
         equal_table=html_table(findings.tables["equal_flops"]) if "equal_flops" in findings.tables else None,
         summary_table=html_table(summary.set_index("run").T),

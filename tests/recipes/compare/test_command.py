@@ -1,67 +1,13 @@
-import importlib
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from pretrain_run import SMALL
 
-from pico_maml.recipes.compare import budget, command, worker
+from pico_maml.recipes.compare import command, worker
 from pico_maml.recipes.compare.process import CommandFailed, run_command
 from pico_maml.trainers import InputError
-
-
-class Killed(BaseException):
-    """Ends the process at a chosen command, as a signal would."""
-
-
-@pytest.fixture
-def commands(monkeypatch):
-    """Runs the commands of a study in this process, and lists them; the one numbered `kill_at` kills the study."""
-
-    class Commands(list):
-        kill_at = None
-
-        def run(self, name, argv, log, processes=1):
-            if len(self) == self.kill_at:
-                raise Killed
-            self.append((name, argv))
-            module = {"pretrain": "pretrain.command", "sweep": "sweep.command"}.get(name, name)
-            try:
-                importlib.import_module(f"pico_maml.recipes.{module}").main(argv)
-            except InputError as error:
-                raise CommandFailed(name, 2, str(error), log) from error
-
-    commands = Commands()
-    for module in (worker, budget):
-        monkeypatch.setattr(module, "run_command", commands.run)
-    return commands
-
-
-@pytest.fixture
-def argv(corpus, tmp_path, monkeypatch) -> list[str]:
-    """A study of three arms and two seeds, two of the arms the same by construction."""
-    monkeypatch.chdir(tmp_path)
-    small = SMALL | {"dataset": corpus, "max_steps": 12, "eval_episodes": 0, "eval_steps": 6, "save_steps": 6}
-    Path("small.yaml").write_text(yaml.safe_dump(small))
-    study = {
-        "question": "Do episodes help?",
-        "base": ["small.yaml"],
-        "arms": {
-            "vanilla": {"arguments": {"hybrid_ratio": 0}},
-            "same": {"arguments": {"hybrid_ratio": 0}, "control": "vanilla"},
-            "episodes": {"arguments": {"readout": "previous"}, "control": "vanilla"},
-        },
-        "seeds": [1, 2],
-        "measures": {"loss": 0.01, "prototypes": 0.02},
-        "primary": ["same vs vanilla: loss", "episodes vs vanilla: loss"],
-        "adaptation": {"episodes": 2, "readout": "previous", "n_way": 3, "k_shot": 1, "n_query": 1},
-        "measured_steps": 12,
-    }
-    Path("study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    return ["--config", "study.yaml", "--output_dir", "out"]
 
 
 def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, capsys):
@@ -72,8 +18,8 @@ def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, c
     plan = json.loads(Path("out/plan.json").read_text())["steps"]
     assert plan["vanilla"]["1.0"] == plan["same"]["1.0"] == 12
 
-    commands.kill_at = len(commands) + 3
-    with pytest.raises(Killed):
+    commands.kill_at = len(commands) + 5
+    with pytest.raises(commands.Killed):
         command.main(argv)
     finished = {path.name: path.stat().st_mtime_ns for path in Path("out/results").iterdir()}
     assert set(finished) == {"vanilla-1.json"}
@@ -88,6 +34,14 @@ def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, c
     table = pd.read_csv("out/tables/verdicts.csv")
     episodes = table[(table["arm"] == "episodes") & (table["measure"] == "loss")].iloc[0]
     assert (episodes["seeds"], episodes["smallest_sign_flip_p"]) == (2, 0.5)
+    ner = table[table["measure"].str.startswith(("ner/", "few_shot/"))]
+    assert set(ner["sentences"]) == {80}, "differences in F1 are crossed with the sentences of the test set"
+    assert set(ner[ner["arm"] == "same"]["verdict"]) == {"identical"}
+    few_shot = pd.read_csv("out/tables/few_shot.csv")
+    assert set(zip(few_shot["label"], few_shot["shots"], strict=True)) == {
+        (arm, k) for arm in ("vanilla", "same", "episodes") for k in (1, 5)
+    }
+    assert set(zip(few_shot["seeds"], few_shot["draws"], strict=True)) == {(2, 2)}
     costs = pd.read_csv("out/tables/costs.csv", index_col="arm")
     assert costs.loc["same", "flops, share of vanilla"] == 1
     assert costs.loc["episodes", "flops"] > 0, "its share depends on seconds, which ten steps hardly measure"

@@ -9,6 +9,8 @@ from report_runs import write_run
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.report import command as report
 from pico_maml.trainers import InputError
+from pico_maml.trainers.ner.few_shot import FewShotScore
+from pico_maml.trainers.ner.few_shot_files import save_few_shot
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,24 @@ def test_report_of_a_run_without_curves(tmp_path, content):
     (tmp_path / "run" / "metrics.jsonl").write_text(content)
     page = report.main([str(tmp_path / "run"), "--output", str(tmp_path / "out"), "--formats", "none"])
     assert "no learning dynamics were measured" in page.read_text()
+
+
+def test_few_shot_results_of_a_run_are_a_curve_and_a_table(tmp_path):
+    run = write_run(tmp_path / "demo")
+    scores = [
+        FewShotScore("linear", shots, draw, 9, "test", 0.1 * shots + 0.01 * draw)
+        for shots in (1, 5)
+        for draw in range(3)
+    ]
+    save_few_shot(run / "few", {"few_shot_treebank": "da_ddt"}, scores)
+    report.main([str(run), "--output", str(tmp_path / "out"), "--formats", "png"])
+    table = pd.read_csv(tmp_path / "out" / "tables" / "few_shot.csv")
+    assert list(table["f1"].round(3)) == [0.11, 0.51]
+    assert (table["draws_low"] < table["f1"]).all()
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Few labelled sentences" in page
+    assert 'class="paper"><svg' in page
+    assert (tmp_path / "out" / "figures" / "few_shot.png").exists()
 
 
 def test_report_of_ner_sweeps(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import NERConfig
 from pico_maml.trainers.ner.few_shot import FewShotScore, curve, few_shot, nearest_prototype
+from pico_maml.trainers.ner.few_shot_files import load_few_shot, save_few_shot
 from pico_maml.trainers.ner.iob2 import CLASSES, LABELS, to_entities
 from pico_maml.trainers.ner.shots import draw_sentences
 
@@ -70,6 +72,7 @@ def test_more_shots_score_better_and_the_model_stays_as_it_was(classifier, token
     test = {"test": people["test"]}
     scores = few_shot(classifier, tokenizer, people, test, args, ["linear", "prototypes", "full"], [1, 8], 2)
     assert len(scores) == 3 * 2 * 2
+    assert all(score.counts.shape == (len(people["test"]), 3) for score in scores)
     assert all(torch.equal(weight, before[name]) for name, weight in classifier.state_dict().items())
     found = {(row["method"], row["shots"]): row["f1"] for row in curve(scores)}
     assert found["linear", 8] > 0.8
@@ -77,3 +80,14 @@ def test_more_shots_score_better_and_the_model_stays_as_it_was(classifier, token
     assert found["full", 8] > 0.8
     by_draw = {(score.shots, score.draw): score.sentences for score in scores if score.method == "linear"}
     assert by_draw[8, 0] > by_draw[1, 0]
+
+
+def test_scores_and_entities_of_each_sentence_are_read_back(tmp_path):
+    counts = np.array([[1, 2, 2], [0, 0, 1]])
+    scores = [FewShotScore("linear", 5, draw, 9, "test", 0.4, counts + draw) for draw in range(2)]
+    results = save_few_shot(tmp_path / "out", {"few_shot_treebank": "sample"}, scores)
+    assert results["few_shot_treebank"] == "sample"
+    assert [row["shots"] for row in results["curve"]] == [5]
+    read = load_few_shot(tmp_path / "out")
+    assert [replace(score, counts=None) for score in read] == [replace(score, counts=None) for score in scores]
+    assert (read[1].counts == counts + 1).all()

@@ -93,6 +93,25 @@ def test_compute_seconds_end_where_they_were_last_logged(tmp_path):
     assert evaluated["tokens"].loc[100] == 100 * TOKENS_A_STEP
 
 
+def test_an_evaluation_after_the_last_training_log_has_its_place_on_every_axis(tmp_path):
+    folder = write_run(tmp_path / "a", steps=100)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    kept = [line for line in lines if line["step"] <= 90 or "eval_perplexity" in line]
+    kept.append({"step": 95, "eval_perplexity": 1.0})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    results = {"tokens_seen": 100 * TOKENS_A_STEP, "next_token_tokens": 50 * TOKENS_A_STEP, "episodes": 100}
+    (folder / "results.json").write_text(json.dumps({"steps": 100, **results}))
+    run = load_run(folder, "a")
+    at = run.curve("eval_perplexity").set_index("step")
+    for step in (95, 100):
+        assert at.loc[step, "tokens"] == step * TOKENS_A_STEP
+        assert at.loc[step, "flops"] == pytest.approx(
+            run.cost.token * step / 2 * TOKENS_A_STEP + run.cost.episode * step
+        )
+        assert at.loc[step, "seconds"] == pytest.approx(step * SECONDS_A_STEP)
+        assert at.loc[step, "compute_seconds"] == pytest.approx(step * CPU_SECONDS_A_STEP)
+
+
 def test_learning_dynamics_get_all_axes(tmp_path):
     run = load_run(write_run(tmp_path / "a", dynamics=True), "a")
     rows = run.dynamics[run.dynamics["step"] == 200]
@@ -182,6 +201,15 @@ def test_results_of_ner_fine_tuning_are_read_from_subfolders_and_from_a_tagger(t
         (folder / name / "results.json").write_text(content)
     assert load_run(folder, "a").ner == {"ner": ner}
     assert load_run(folder / "ner", "ner").ner == {"": ner}
+
+
+def test_few_shot_results_are_read_from_subfolders(tmp_path):
+    folder = write_run(tmp_path / "a")
+    few_shot = {"few_shot_treebank": "da_ddt", "curve": [], "few_shot": []}
+    (folder / "few").mkdir()
+    (folder / "few" / "results.json").write_text(json.dumps(few_shot))
+    run = load_run(folder, "a")
+    assert (run.few_shot, run.ner) == ({"few": few_shot}, {})
 
 
 def test_no_folder_raises_an_error():

@@ -2,6 +2,8 @@ import gc
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
 
 from pico_maml.trainers.statistics import compare_pairs, holm, seeds_needed, verdict
 
@@ -49,6 +51,36 @@ def test_constant_differences_are_certain():
     assert (comparison.low, comparison.high, comparison.p) == (0.5, 0.5, 0.0)
     assert comparison.equivalence_p(0.6) == 0.0
     assert comparison.equivalence_p(0.4) == 1.0
+
+
+def test_interval_and_tests_are_those_of_scipy_and_statsmodels():
+    differences = np.random.default_rng(0).normal(0.02, 0.03, 5)
+    comparison = compare_pairs(differences, np.zeros(5))
+    expected = stats.ttest_1samp(differences, 0)
+    assert comparison.p == pytest.approx(expected.pvalue)
+    assert (comparison.low, comparison.high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert comparison.other_variance == pytest.approx(0)
+    for margin in (0.01, 0.02, 0.1):
+        assert comparison.equivalence_p(margin) == pytest.approx(
+            DescrStatsW(differences).ttost_mean(-margin, margin)[0]
+        )
+
+
+def test_variance_that_all_seeds_share_widens_the_interval_and_weakens_both_tests():
+    differences = np.array([0.1, 0.12, 0.11, 0.13])
+    narrow, wide = (compare_pairs(differences, np.zeros(4), other_variance=more) for more in (0.0, 0.02**2))
+    assert wide.error**2 - narrow.error**2 == pytest.approx(0.02**2) == wide.other_variance
+    assert wide.high - wide.mean == pytest.approx(3.182446 * wide.error)
+    assert wide.p > narrow.p
+    assert wide.equivalence_p(0.2) > narrow.equivalence_p(0.2)
+
+
+def test_no_number_of_seeds_finds_what_the_test_set_is_too_small_for():
+    differences = [0.001, -0.001, 0.002]
+    comparison = compare_pairs(differences, np.zeros(3), other_variance=0.02**2)
+    shown = verdict(comparison, comparison.p, 0.02, lower_is_better=False)
+    assert shown.startswith("undecided: no number of seeds")
+    assert seeds_needed(0.02, 0.05, other_variance=0.01**2) > seeds_needed(0.02, 0.05)
 
 
 def test_holm_steps_down_and_keeps_what_is_unknown():

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from ...statistics import Comparison, compare_pairs
 from ..entity_counts import micro_f1
 
 
@@ -31,7 +31,17 @@ class Difference(NamedTuple):
 def compare_arms(
     first: Sequence[np.ndarray], second: Sequence[np.ndarray], samples: int = 1000, seed: int = 0
 ) -> Difference:
-    """Compare two ways of pretraining on one test set; a run is a pretraining seed, and runs are paired by it.
+    """Compare two ways of pretraining on one test set; see `cross` for the arguments, the method and the errors."""
+    if len(first) == len(second) == 1:
+        (difference,), resampled = _differences(first, second, samples, seed)
+        low, high = np.quantile(resampled, (0.025, 0.975))
+        return Difference(1, float(difference), np.nan, np.nan, np.nan, float(low), float(high))
+    found = cross(first, second, samples, seed)
+    return Difference(len(first), found.mean, found.low, found.high, found.p, np.nan, np.nan)
+
+
+def cross(first: Sequence[np.ndarray], second: Sequence[np.ndarray], samples: int = 1000, seed: int = 0) -> Comparison:
+    """F1 of the second arm minus that of the first; a run is a pretraining seed, and runs are paired by it.
 
     The variance of the mean difference is that of runs crossed with sentences (Cameron, Gelbach and Miller 2011): by
     run, plus by sentence, minus by both, and never less than either of the first two. That by sentence comes from
@@ -47,31 +57,32 @@ def compare_arms(
     Raises:
         ValueError: no run, different numbers of runs, or different numbers of sentences.
     """
+    differences, resampled = _differences(first, second, samples, seed)
+    zeros = np.zeros_like(differences)
+    if len(differences) == 1:
+        return compare_pairs(differences, zeros)
+    by_run = differences.var(ddof=1) / len(differences)
+    by_sentence = resampled.mean(axis=0).var(ddof=1)
+    by_both = resampled.var(axis=1, ddof=1).mean() / len(differences)
+    beyond_runs = max(by_sentence - by_both, by_sentence - by_run, 0.0)
+    return compare_pairs(differences, zeros, other_variance=float(beyond_runs))
+
+
+def _differences(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], samples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) differences in F1 of the runs, and (R, samples) of resamples of the sentences."""
     if not first or len(first) != len(second):
         raise ValueError(f"the arms have {len(first)} and {len(second)} runs: pair them")
     sizes = sorted({counts.shape[1] for counts in (*first, *second)})
     if len(sizes) > 1:
         raise ValueError(f"the systems were scored on {' and '.join(map(str, sizes))} sentences")
-    (size,), runs = sizes, len(first)
+    (size,) = sizes
     draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=samples)
     weights = np.concatenate([np.ones((1, size)), draws])
 
     def f1(run: np.ndarray) -> np.ndarray:
         return micro_f1(weights @ run.astype(float)).mean(axis=0)
 
-    # (R, 1 + samples) differences, the observed one first.
-    differences = np.array([f1(treatment) - f1(control) for control, treatment in zip(first, second, strict=True)])
-    observed, resampled = differences[:, 0], differences[:, 1:]
-    mean = float(observed.mean())
-    sentences = resampled.mean(axis=0)
-    if runs == 1:
-        low, high = np.quantile(sentences, (0.025, 0.975))
-        return Difference(1, mean, np.nan, np.nan, np.nan, float(low), float(high))
-    by_run, by_sentence = observed.var(ddof=1) / runs, sentences.var(ddof=1)
-    by_both = resampled.var(axis=1, ddof=1).mean() / runs
-    error = float(np.sqrt(max(by_run + by_sentence - by_both, by_run, by_sentence)))
-    half = float(stats.t.ppf(0.975, runs - 1)) * error
-    if not error:
-        return Difference(runs, mean, mean, mean, 0.0 if mean else 1.0, np.nan, np.nan)
-    p = float(2 * stats.t.sf(abs(mean) / error, runs - 1))
-    return Difference(runs, mean, mean - half, mean + half, p, np.nan, np.nan)
+    both = np.array([f1(treatment) - f1(control) for control, treatment in zip(first, second, strict=True)])
+    return both[:, 0], both[:, 1:]

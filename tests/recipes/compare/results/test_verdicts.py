@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pico_maml.recipes.compare.verdicts import verdicts
+from pico_maml.recipes.compare.results.entities import f1
+from pico_maml.recipes.compare.results.verdicts import verdicts
 
 
 def results(differences: dict[str, list[float]], spread: float = 0.1) -> list[dict]:
@@ -46,6 +47,29 @@ def test_a_run_that_is_missing_or_part_of_the_budget_is_no_pair(study):
 
 def test_without_any_pair_nothing_is_said(study):
     assert set(verdicts(study, [])["verdict"]) == {"no pair of runs yet"}
+
+
+def test_f1_is_compared_over_seeds_crossed_with_sentences(new_study):
+    """Every seed gains on the same few sentences: seeds alone are certain of it, other sentences might not show it."""
+    ner = {"modes": ["head"], "train_on": ["sample"], "evaluate_on": ["sample"]}
+    study = new_study(ner=ner, measures={"ner/head/sample": "0.02"}, primary=[])
+    correct = np.arange(60) % 2
+    gain = (np.arange(60) % 20 == 0).astype(int)
+
+    def entities(arm: str, seed: int) -> np.ndarray:
+        hits = correct + gain * (arm == "added") + (np.arange(60) == 11 + 2 * seed)
+        return np.stack([hits, np.full(60, 2), np.full(60, 2)], axis=-1)[None]
+
+    counts = {(arm, seed): {"ner/head/sample": entities(arm, seed)} for arm in study.arms for seed in study.args.seeds}
+    found = [
+        {"arm": arm, "seed": seed, "share": 1.0, "values": f1(measures)} for (arm, seed), measures in counts.items()
+    ]
+    alone, crossed = (verdicts(study, found, each).iloc[0] for each in (None, counts))
+    assert alone["mean"] == pytest.approx(crossed["mean"]) == pytest.approx(gain.sum() / 120)
+    assert (alone["sentences"], crossed["sentences"]) == (0, 60)
+    assert (alone["low"], alone["verdict"]) == (pytest.approx(alone["mean"]), "better")
+    assert crossed["low"] < 0 < crossed["mean"]
+    assert crossed["verdict"].startswith("undecided")
 
 
 @pytest.fixture

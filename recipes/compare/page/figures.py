@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ...trainers.runs.reader import AXES, RunData
-from ..report.palette import LIGHT
-from .verdicts import lower_is_better
+from ....trainers.runs.reader import AXES, RunData
+from ...report.palette import LIGHT
+from ..results.verdicts import lower_is_better
 
 GRID = 60
 

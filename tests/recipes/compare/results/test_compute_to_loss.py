@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pico_maml.recipes.compare.compute_to_loss import compute_ratio, compute_to_reach
+from pico_maml.recipes.compare.results.compute_to_loss import compute_ratio, compute_to_reach
 
 
 def curve(shift: float) -> list[tuple[float, float]]:

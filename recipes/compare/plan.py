@@ -1,0 +1,41 @@
+"""The plan of a study: costs and steps of its arms, measured once and then fixed in its folder."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...trainers.runs.json_files import read_json, write_json
+from .budget import StepCost, fit, measure
+from .follow_up_cost import FollowUpCost
+from .study import Study
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes."""
+
+    costs: dict[str, StepCost]  #: of a step, by arm
+    steps: dict[str, dict[float, int]]  #: average steps by arm and share of the budget
+    follow_up: FollowUpCost  #: of a run, after pretraining
+
+    @classmethod
+    def read(cls, folder: Path) -> "Plan":
+        """The plan in a study's folder; one of an earlier version does not know what follows pretraining."""
+        saved: dict[str, Any] = read_json(folder / PLAN_FILE)
+        costs = {name: StepCost(**cost) for name, cost in saved["costs"].items()}
+        steps = {arm: {float(share): n for share, n in shares.items()} for arm, shares in saved["steps"].items()}
+        return cls(costs, steps, FollowUpCost(**saved.get("follow_up", {})))
+
+    @classmethod
+    def make(cls, study: Study, folder: Path) -> "Plan":
+        """Measure the plan of a study and write it to its folder.
+
+        Raises:
+            InputError: an arm cannot be trained or evaluated, or cannot fit its budget.
+        """
+        costs, follow_up = measure(study, folder.parent)
+        plan = cls(costs, fit(study, costs), follow_up)
+        write_json(folder / PLAN_FILE, asdict(plan))
+        return plan

@@ -1,0 +1,78 @@
+"""A study whose process is killed in the middle of a run."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pico_maml.recipes.compare import command
+from pico_maml.recipes.compare.process import end_orphan, record
+
+STUDY = [
+    *("--seeds", "1"),
+    *("--budget", "tokens"),
+    *("--measures", '{"loss": 0.01}'),
+    *("--arguments", '{"max_steps": 200, "eval_steps": 100, "save_steps": 20, "dynamics_steps": 0}'),
+    *("--arms", '{"episodes": {}, "vanilla": {"arguments": {"hybrid_ratio": 0}, "control": "episodes"}}'),
+    *("--primary", "vanilla vs episodes: loss"),
+    *("--adaptation", "{}"),
+    *("--ner", "{}"),
+    *("--few_shot", "{}"),
+]
+FOLDERS = ("killed", "out")
+
+
+def wait_for(path: Path, pattern: str, process: subprocess.Popen) -> None:
+    for _ in range(1200):
+        if any(path.glob(pattern)):
+            return
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.1)
+    raise AssertionError(f"no {pattern} in {path}")
+
+
+def test_a_study_killed_in_the_middle_of_a_run_goes_on_to_the_same_results(argv, commands, monkeypatch):
+    study = [*argv[:2], *STUDY, "--output_dir"]
+    command.main([*study, "out", "--dry_run"])
+    shutil.copytree("out", "killed")
+
+    line = [sys.executable, "-m", "pico_maml.recipes.compare", *study, "killed"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = Path("killed/runs/episodes-1")
+    wait_for(run, "checkpoint-*", process)
+    host_and_pid = Path("killed/logs/episodes-1.process").read_text()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert psutil.pid_exists(int(host_and_pid.split()[1])), "the run itself goes on"
+    assert not list(Path("killed/results").glob("*"))
+
+    command.main([*study, "killed"])
+    command.main([*study, "out"])
+    assert not psutil.pid_exists(int(host_and_pid.split()[1]))
+    resumed = [line for name, line in commands if name == "pretrain" and "--resume" in line]
+    assert len(resumed) == 1
+    assert f"--output_dir={run}" in resumed[0]
+    for name in ("episodes-1", "vanilla-1"):
+        with_kill, without = (json.loads(Path(folder, "results", f"{name}.json").read_text()) for folder in FOLDERS)
+        assert with_kill["values"] == pytest.approx(without["values"], rel=1e-6)
+        assert with_kill["steps"] == without["steps"] == 200
+
+
+def test_a_later_process_with_the_number_of_an_orphan_lives_on(tmp_path):
+    log, file = tmp_path / "x.log", tmp_path / "x.process"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        record(process.pid, log)
+        host, pid, started = file.read_text().split()
+        file.write_text(f"{host} {pid} {float(started) - 100}")
+        end_orphan(log)
+        assert process.poll() is None
+        assert not file.exists()
+        record(process.pid, log)
+        end_orphan(log)
+        assert not psutil.pid_exists(process.pid)

@@ -1,0 +1,38 @@
+"""Files of few-shot results: scores and curve in results.json, entities of each sentence in counts.npz."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runs.files import RESULTS_FILE
+from ..runs.json_files import read_json, write_json
+from .few_shot import FewShotScore, curve
+
+COUNTS_FILE = "counts.npz"
+
+
+def save_few_shot(folder: Path, about: dict[str, Any], scores: list[FewShotScore]) -> dict[str, Any]:
+    """Write and return the results of a model on a treebank; `about` names both and comes first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {_key(score): score.counts for score in scores if score.counts is not None}
+    np.savez_compressed(folder / COUNTS_FILE, **arrays)  # type: ignore[arg-type]
+    rows = [{name: value for name, value in asdict(score).items() if name != "counts"} for score in scores]
+    results = {**about, "curve": curve(scores), "few_shot": rows}
+    # The last file, which shows that the results are complete.
+    write_json(folder / RESULTS_FILE, results)
+    return results
+
+
+def load_few_shot(folder: Path) -> list[FewShotScore]:
+    """The scores of a folder, with `counts` where an earlier version did not leave them out."""
+    scores = [FewShotScore(**row) for row in read_json(folder / RESULTS_FILE)["few_shot"]]
+    if not (folder / COUNTS_FILE).exists():
+        return scores
+    with np.load(folder / COUNTS_FILE) as arrays:
+        return [replace(score, counts=arrays[_key(score)]) for score in scores]
+
+
+def _key(score: FewShotScore) -> str:
+    return f"{score.method}/{score.shots}/{score.draw}/{score.test}"
