@@ -36,6 +36,7 @@ RARE = {
     "dynamics_probe_tokens",
     "episode_labels",
     "save_schedule",
+    "init_embeddings",
 }
 RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
 

@@ -13,6 +13,7 @@ from ...trainers.checks import check_choice
 from ...trainers.loading import load_weights
 
 INITIALIZERS = ("normal", "torch")
+RANDOM, SVD = "random", "svd"
 
 
 @dataclass
@@ -39,6 +40,11 @@ class ModelArguments:
         help="Random weights: `normal` (standard deviation 0.02) or `torch` (torch's defaults, as the published code: "
         "embedding with standard deviation 1, linear layers uniform up to 1/sqrt(inputs)).",
     )
+    init_embeddings: str = HfArg(
+        default=RANDOM,
+        help="Embedding at the start: `random`, or `svd`: vectors of the tokens' neighbours in the training text "
+        "(PPMI and SVD of its first class_text_tokens), with the deviation of random weights.",
+    )
     init_from: str | None = HfArg(
         default=None,
         help="Checkpoint whose weights training starts from (unset: random weights). "
@@ -47,10 +53,13 @@ class ModelArguments:
 
     def __post_init__(self) -> None:
         check_choice("initializer", self.initializer, INITIALIZERS)
-        if self.initializer != "normal" and self.init_from is not None:
-            raise InputError(
-                f"initializer {self.initializer} has no effect on the weights of init_from: remove one of the two"
-            )
+        check_choice("init_embeddings", self.init_embeddings, (RANDOM, SVD))
+        for name, value, usual in (
+            ("initializer", self.initializer, "normal"),
+            ("init_embeddings", self.init_embeddings, RANDOM),
+        ):
+            if value != usual and self.init_from is not None:
+                raise InputError(f"{name} {value} has no effect on the weights of init_from: remove one of the two")
 
     def shape(self) -> dict[str, Any]:
         """The fields of `PicoConfig` among these arguments; None where the size decides."""

@@ -12,6 +12,7 @@ import datasets
 from transformers.utils import logging
 
 from ...trainers import InputError, MAMLTrainer
+from ...trainers.compute_clock import TRAINING
 from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
 from ...trainers.runs.json_files import write_json
@@ -19,6 +20,7 @@ from ...trainers.runs.safety import PREEMPTED_CODE
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
 from .corpus import Corpus, load_corpus
+from .new_model import new_model
 from .results import evaluate
 from .start import find_start
 from .tracking import name_run, report_end
@@ -49,6 +51,8 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
     output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
     if checkpoint is None and is_main:
         write_json(output_dir / ARGUMENTS_FILE, saved)
+    if corpus.start is not None and checkpoint is None and is_main:
+        trainer.clock.charge(TRAINING, corpus.start.seconds)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         trainer.end()
@@ -68,7 +72,7 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
 
 def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
     """The trainer of a new model; raise InputError if model, arguments and corpus do not fit together."""
-    model = args.model.model(corpus.tokenizer, args.training.seed)
+    model = new_model(args, corpus.tokenizer, corpus.start)
     args.dynamics.check(model)
     name_run(args.training, args.model.model_size)
     try:

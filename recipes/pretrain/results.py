@@ -7,6 +7,7 @@ from ...trainers.meta.adaptation import evaluate_adaptation
 from ...trainers.meta.meta_model import PicoForMetaCausalLM
 from .arguments import PretrainArguments
 from .corpus import Corpus
+from .new_model import new_model
 
 
 def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> d
     before = after = any_documents = None
     if args.run.eval_episodes > 0:
         # The untrained model is made again here, so that training need not wait for its evaluation.
-        untrained = args.model.model(corpus.tokenizer, args.training.seed)
+        untrained = new_model(args, corpus.tokenizer, corpus.start)
         untrained = PicoForMetaCausalLM.from_causal_lm(untrained, args.training.seed, **args.training.head())
         before = adaptation(untrained.to(args.training.device), args, corpus)
         after = adaptation(trainer.model, args, corpus)

@@ -93,7 +93,7 @@ def count_neighbours(
         InputError: no word occurs so often.
     """
     counter, read = WordCounter(), 0
-    for ids, _ in _chunks(blocks, tokens):
+    for ids, _ in chunks(blocks, tokens):
         places = table.find(ids)
         counter.add(places.words[places.whole])
         read += ids[:, 1:].numel()
@@ -107,14 +107,14 @@ def count_neighbours(
     words, contexts = _Index(numbers), _Index(numbers[:CONTEXTS])
     spellings = [""] * len(numbers)
     neighbours = csr_array((len(numbers), 2 * len(contexts)), dtype=np.int32)
-    for ids, documents in _chunks(blocks, tokens):
+    for ids, documents in chunks(blocks, tokens):
         places = table.find(ids)
         places = places.where(places.whole)
         found = words.find(places.words)
         _spell(spellings, tokenizer, ids.reshape(-1), places.starts, places.ends, found)
         text = torch.stack([places.starts // ids.shape[1], documents.reshape(-1)[places.starts]])
         together = (text[:, 1:] == text[:, :-1]).all(0)
-        neighbours = neighbours + _pairs(found, contexts.find(places.words), together, neighbours.shape)
+        neighbours = neighbours + pairs(found, contexts.find(places.words), together, neighbours.shape)
     return NeighbourCounts(spellings, counts.numpy(), neighbours, read)
 
 
@@ -133,8 +133,14 @@ class _Index:
         return torch.where(self._sorted[near] == numbers, self._at[near], -1)
 
 
-def _pairs(words: Tensor, contexts: Tensor, together: Tensor, shape: tuple[int, int]) -> csr_array:
-    """Count the neighbours of P places, which have a word and a context or -1; `together` holds for P - 1 pairs."""
+def pairs(words: Tensor, contexts: Tensor, together: Tensor, shape: tuple[int, int]) -> csr_array:
+    """Count neighbours as a matrix of a shape (V, 2 C): left ones, then right ones.
+
+    Args:
+        words: (P,) word in [0, V) at each place of a text, or -1.
+        contexts: (P,) word in [0, C) that is counted as a neighbour, or -1.
+        together: (P - 1,) bool, True where a place and the next are neighbours.
+    """
     left = together & (words[1:] >= 0) & (contexts[:-1] >= 0)
     right = together & (words[:-1] >= 0) & (contexts[1:] >= 0)
     rows = torch.cat([words[1:][left], words[:-1][right]]).numpy()
@@ -160,7 +166,7 @@ def _spell(
         spellings[word] = exact(text.strip())
 
 
-def _chunks(blocks: Blocks, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
+def chunks(blocks: Blocks, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and documents of the blocks that hold the first `tokens` tokens (0: all), about 2^20 tokens at a time."""
     if isinstance(blocks, BlockStream):  # in the order of the text, once
         blocks = BlockStream(blocks.documents, blocks.block_size, blocks.packed, False, end_of_text=blocks.end_of_text)

@@ -55,6 +55,8 @@ def test_head_of_the_published_code_begins_with_smaller_outputs_and_with_biases(
             {"initializer": "torch", "init_from": "runs/a"},
             "initializer torch has no effect on the weights",
         ),
+        ({"init_embeddings": "pca"}, "init_embeddings must be one of random, svd, got 'pca'"),
+        ({"init_embeddings": "svd", "init_from": "runs/a"}, "init_embeddings svd has no effect on the weights"),
     ],
 )
 def test_wrong_initializer_raises(changes, message):
