@@ -17,7 +17,7 @@ from ..callbacks import Source, measure_source
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
-from ..trainers.corpus import load_tokenizer, load_words
+from ..trainers.corpus import load_words, model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig
@@ -103,7 +103,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
-    tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(args.model, args.revision)
+    tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     model.to(PartialState().device)
     documents = held_out_documents(corpus)
     held_out = corpus.held_out(documents, tokenizer, TEXTS)

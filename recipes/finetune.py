@@ -16,7 +16,7 @@ from transformers.utils import logging
 from ..callbacks import ProgressCallback
 from ..modeling_pico import PicoForTokenClassification
 from ..trainers.checks import check_at_least, check_choice
-from ..trainers.corpus import load_tokenizer
+from ..trainers.corpus import model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
@@ -57,6 +57,7 @@ class FinetuneArguments:
         help="linear and prototypes on frozen features, and full by learning_rate and num_train_epochs.",
     )
     revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
+    tokenizer: str | None = HfArg(default=None, help="Folder or Hub name of the tokenizer (unset: the model's own).")
     delete_downloads: bool = HfArg(default=False, help="Delete the files downloaded of the model when finished.")
 
     def __post_init__(self) -> None:
@@ -81,7 +82,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
     with args.main_process_first(desc="treebanks"):
         treebank = load_treebank(data_args.treebank, data_args.uner_dir, data_args.split_dev)
         test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
-    tokenizer = load_tokenizer(data_args.model, data_args.revision)
+    tokenizer = model_tokenizer(data_args.model, data_args.revision, data_args.tokenizer)
     set_seed(args.seed)
     model = load_pretrained(
         AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names(), **args.classifier()

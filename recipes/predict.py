@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from ..modeling_pico.tagging_pico import split_words
 from ..trainers import InputError
-from ..trainers.corpus import load_tokenizer
+from ..trainers.corpus import model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.prediction import TaggedSentence, predict
@@ -34,6 +34,7 @@ class PredictArguments:
     )
     pretokenized: bool = HfArg(default=False, help="Split words at spaces only, not at punctuation.")
     revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
+    tokenizer: str | None = HfArg(default=None, help="Folder or Hub name of the tokenizer (unset: the model's own).")
 
     def __post_init__(self) -> None:
         if Path(self.output_file).suffix not in (IOB2, JSON_LINES):
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence]:
     lines = read_lines(Path(args.input_file))
     spans = [word_spans(line, args.pretokenized) for line in lines]
     model = load_pretrained(AutoModelForTokenClassification, args.model, args.revision)
-    tokenizer = load_tokenizer(args.model, args.revision)
+    tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     sentences = [[line[start:end] for start, end in row] for line, row in zip(lines, spans, strict=True)]
     with_words = [i for i, words in enumerate(sentences) if words]
     tagged = dict(zip(with_words, predict(model, tokenizer, [sentences[i] for i in with_words]), strict=True))

@@ -20,7 +20,7 @@ from transformers.utils import logging
 from ...callbacks import Dynamics, DynamicsFile, Row, Source, load_dynamics, measure_source, perplexity_rows
 from ...callbacks.measures import QueryObjective
 from ...trainers.checks import check_at_least
-from ...trainers.corpus import load_tokenizer
+from ...trainers.corpus import model_tokenizer
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
 from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import write_json
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> list[int]:
     checkpoints = args.reference_first(args.checkpoints())
     text = text_of_series(corpus, checkpoints)
     own = checkpoints[0]
-    tokenizer = load_tokenizer(args.tokenizer) if args.tokenizer else load_tokenizer(own.path, own.revision)
+    tokenizer = model_tokenizer(own.path, own.revision, args.tokenizer)
     documents = held_out_documents(corpus)
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 

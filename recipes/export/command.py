@@ -21,7 +21,7 @@ from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, pub
 from ...modeling_pico.remote_code import add_remote_code
 from ...trainers import InputError
 from ...trainers.checks import check_choice
-from ...trainers.corpus import load_tokenizer
+from ...trainers.corpus import model_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free
@@ -54,6 +54,7 @@ class ExportArguments:
     format: str = HfArg(help=f"One of {', '.join(FORMATS)}.")
     output_dir: str = HfArg(help="New folder.")
     revision: str | None = HfArg(default=None, help="Revision of a Hub model.")
+    tokenizer: str | None = HfArg(default=None, help="Folder or Hub name of the tokenizer (unset: the model's own).")
 
     def __post_init__(self) -> None:
         check_choice("format", self.format, FORMATS)
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, dtype="auto")
-    tokenizer = load_tokenizer(args.model, args.revision)
+    tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     if not isinstance(model, PicoForCausalLM):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
     if args.format == "gguf":

@@ -22,6 +22,9 @@ class SweepArguments(LauncherArguments):
         help="SIZE/PRETRAINING[/SEED]=MODEL, a folder or user/name@revision: tiny/maml/1=runs/maml-1 ... "
         "SEED is that of pretraining, by which runs are paired (default: 0).",
     )
+    tokenizer: str | None = HfArg(
+        default=None, help="Folder or Hub name of the tokenizer of all models (unset: each model's own)."
+    )
     modes: list[str] = HfArg(default_factory=lambda: list(MODES), help="head, full, or both.")
     train_on: list[str] = HfArg(
         default_factory=lambda: [*SEEN, ALL], help="Treebanks to train on; `all` is the nine together."

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ...modeling_pico import PicoConfig
 from ...trainers import InputError, load_treebank
-from ...trainers.corpus import load_tokenizer
+from ...trainers.corpus import model_tokenizer
 from ...trainers.cost import TRAINING, ModelCost
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig
@@ -40,7 +40,7 @@ def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str
             raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
         validation = lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)
         splits[name] = lengths(treebank["train"]), validation
-    configs = {model: _pico_config(model) for model in dict.fromkeys(run.model for run in runs)}
+    configs = {model: _pico_config(model, sweep.tokenizer) for model in dict.fromkeys(run.model for run in runs)}
     costs = {}
     for run in runs:
         train, development, test = (encoding(configs[run.model], split) for split in (*splits[run.train_on], tests))
@@ -62,9 +62,9 @@ def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
     return ModelCost.of(config).forward(float(tokens), float(context), config.d_model * len(LABELS))
 
 
-def _pico_config(model: Model) -> PicoConfig:
+def _pico_config(model: Model, tokenizer: str | None) -> PicoConfig:
     # A missing tokenizer is an error before any run begins.
-    load_tokenizer(model.path, model.revision)
+    model_tokenizer(model.path, model.revision, tokenizer)
     config = load_pretrained(AutoConfig, model.path, model.revision)
     if not isinstance(config, PicoConfig):
         raise InputError(f"{model.path} is a {config.model_type} model: a sweep fine-tunes Pico decoders only")

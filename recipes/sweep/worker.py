@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForTokenClassification, TrainerCal
 from transformers.utils import logging
 
 from ...trainers import load_treebank
-from ...trainers.corpus import load_tokenizer
+from ...trainers.corpus import model_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig, fine_tune, label_names
 from ...trainers.ner.alignment import gold_tags
@@ -33,7 +33,7 @@ class Backbone:
 
     def __init__(self, model: Model, sweep: SweepArguments, args: NERConfig) -> None:
         self.model, self.sweep, self.args = model, sweep, args
-        self.tokenizer = load_tokenizer(model.path, model.revision)
+        self.tokenizer = model_tokenizer(model.path, model.revision, sweep.tokenizer)
         self.max_length = load_pretrained(AutoConfig, model.path, model.revision).max_position_embeddings
         tests = load_test_sets(sweep.evaluate_on, sweep.uner_dir)
         self.test_sets = {name: self._prepare(rows) for name, rows in tests.items()}

@@ -7,7 +7,7 @@ from .held_out import split_held_out
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts
-from .tokenizer import load_tokenizer, train_tokenizer
+from .tokenizer import load_tokenizer, model_tokenizer, train_tokenizer
 from .words import WordTable
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "load_tokenizer",
     "load_words",
     "make_blocks",
+    "model_tokenizer",
     "pack_blocks",
     "split_held_out",
     "train_tokenizer",

@@ -36,6 +36,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
 
 
+def model_tokenizer(model: str, revision: str | None = None, tokenizer: str | None = None) -> PreTrainedTokenizerBase:
+    """Load the `tokenizer` that is given, or else the model's own (see `load_tokenizer`)."""
+    return load_tokenizer(tokenizer) if tokenizer is not None else load_tokenizer(model, revision)
+
+
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load a tokenizer from a folder or the Hub; one without a mask token gets it (as in the paper's code).
 
@@ -55,7 +60,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"no tokenizer at {name!r}: give a folder with tokenizer.json or a Hub name ({reason})"
+            f"no tokenizer at {name!r}: set tokenizer to a folder with tokenizer.json or a Hub name ({reason})"
         ) from error
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer {name!r} has no end-of-text token (eos_token): set one and save it again")

@@ -71,6 +71,18 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert len(list(Path("out/features").iterdir())) == 2 * 3
 
 
+def test_models_without_a_tokenizer_are_tuned_with_the_given_one(inputs):
+    Path("maml").rename("own")
+    for path in Path("vanilla").glob("*token*"):
+        path.rename(Path("own") / path.name)
+    inputs = [argument for argument in inputs if argument != "tiny/maml=maml"]
+    with pytest.raises(InputError, match="no tokenizer at 'vanilla': set tokenizer to"):
+        sweep.main(inputs)
+    assert sweep.main([*inputs, "--tokenizer", "own"]) == {"finished": 2, "failed": 0, "left": 0}
+    with pytest.raises(InputError, match="tokenizer own -> other"):
+        sweep.main([*inputs, "--tokenizer", "other"])
+
+
 def test_failed_run_is_reported_and_does_not_stop_the_others(inputs, capsys):
     Path("maml/model.safetensors").write_bytes(b"broken")
     assert sweep.main(inputs) == {"finished": 2, "failed": 2, "left": 0}
