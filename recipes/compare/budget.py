@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
+from ...trainers.compute_clock import COUNTING, SAMPLING
 from ...trainers.cost import Cost, cost_of
 from ...trainers.episodes import episode_generator, has_episode
 from ...trainers.runs.reader import load_run
@@ -34,6 +35,8 @@ class StepCost:
         seconds: CPU or GPU seconds, all included.
         sampling_seconds: of these, for drawing episodes.
         disk: bytes of a run's folder.
+        once_seconds: CPU or GPU seconds of a run before its first step, for word classes or the embedding's start.
+        once_flops: these at the control's rate of FLOPs.
     """
 
     flops: float
@@ -42,6 +45,12 @@ class StepCost:
     seconds: float
     sampling_seconds: float
     disk: int
+    once_seconds: float = 0.0
+    once_flops: float = 0.0
+
+    def once(self, unit: str) -> float:
+        """What a run spends of a unit of budget before its first step."""
+        return {"flops": self.once_flops, "seconds": self.once_seconds}.get(unit, 0.0)
 
 
 def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCost]:
@@ -58,7 +67,9 @@ def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCo
         control = costs[study.control.name]
         rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
         follow_up = measure_follow_up(study, Path(folder) / study.control.name, rate)
-    costs = {name: replace(cost, flops=cost.flops + cost.sampling_seconds * rate) for name, cost in costs.items()}
+    for name, cost in costs.items():
+        once = cost.once_seconds * rate
+        costs[name] = replace(cost, flops=cost.flops + cost.sampling_seconds * rate, once_flops=once)
     return costs, follow_up
 
 
@@ -91,7 +102,8 @@ def _measure(arm: Arm, args: CompareArguments, folder: Path) -> StepCost:
         return float((last[name] - first[name]) / (last["step"] - first["step"]))
 
     disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return StepCost(flops, tokens, next_token_tokens, a_step("compute_seconds"), a_step(sampling), disk)
+    once = float(last.get(sampling.replace(SAMPLING, COUNTING), 0.0))
+    return StepCost(flops, tokens, next_token_tokens, a_step("compute_seconds"), a_step(sampling), disk, once)
 
 
 def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
@@ -120,7 +132,8 @@ def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
         InputError: not one step fits.
     """
     control, cost = costs[study.control.name], costs[run.arm]
-    limit = run.share * study.control.arguments().training.max_steps * _unit(control, study) * (1 + 1e-9)
+    limit = run.share * _whole(study, control, study.control.arguments().training.max_steps) * (1 + 1e-9)
+    limit -= cost.once(study.args.budget)
     args, a_step = study.arms[run.arm].arguments(), _unit(cost, study)
     ratio, micro_batches = args.training.hybrid_ratio, args.training.gradient_accumulation_steps
     if study.args.budget in ("tokens", "seconds") or ratio in (0, 1):
@@ -158,13 +171,14 @@ def fit(study: Study, costs: dict[str, StepCost]) -> dict[str, dict[float, int]]
     steps = study.control.arguments().training.max_steps
     if steps < 1:
         raise InputError(f"arm {study.control.name!r} sets the budget: it needs max_steps, got {steps}")
-    whole = steps * _unit(costs[study.control.name], study)
+    whole = _whole(study, costs[study.control.name], steps)
     plan: dict[str, dict[float, int]] = {}
     for name, cost in costs.items():
         a_step = _unit(cost, study)
         if a_step <= 0:
             raise InputError(f"arm {name!r} uses no {study.args.budget}: choose another budget")
-        plan[name] = {share: math.floor(share * whole / a_step + 1e-9) for share in study.args.budgets}
+        once = cost.once(study.args.budget)
+        plan[name] = {share: math.floor((share * whole - once) / a_step + 1e-9) for share in study.args.budgets}
         if min(plan[name].values()) < 1:
             raise InputError(f"arm {name!r}: not one step fits the budget of {whole:.3g} {study.args.budget}")
     for run in study.runs():
@@ -173,6 +187,11 @@ def fit(study: Study, costs: dict[str, StepCost]) -> dict[str, dict[float, int]]
         if 0 < ratio < 1 and plan[run.arm][run.share] <= 1 / min(ratio, 1 - ratio):
             steps_of_run(study, costs, run)
     return plan
+
+
+def _whole(study: Study, control: StepCost, steps: int) -> float:
+    """The whole budget, which is what the control spends in its steps."""
+    return steps * _unit(control, study) + control.once(study.args.budget)
 
 
 def _unit(cost: StepCost, study: Study) -> float:

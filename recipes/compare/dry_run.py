@@ -43,6 +43,7 @@ def _arm(name: str, cost: StepCost, steps: dict[float, int], seeds: int) -> str:
         f"  {name}: {seeds} x {shown}; a run {steps[1.0] * cost.flops:.3g} FLOPs, "
         f"{steps[1.0] * cost.tokens:,.0f} tokens, {steps[1.0] * cost.seconds / 60:.1f} min of compute; "
         f"a step {cost.seconds:.3f} s, of which {cost.sampling_seconds:.3f} s draw episodes"
+        + (f"; {cost.once_seconds:.1f} s before the first step count its text" if cost.once_seconds else "")
     )
 
 

@@ -12,7 +12,6 @@ import datasets
 from transformers.utils import logging
 
 from ...trainers import InputError, MAMLTrainer
-from ...trainers.compute_clock import TRAINING
 from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
 from ...trainers.runs.json_files import write_json
@@ -52,7 +51,7 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
     if checkpoint is None and is_main:
         write_json(output_dir / ARGUMENTS_FILE, saved)
     if corpus.start is not None and checkpoint is None and is_main:
-        trainer.clock.charge(TRAINING, corpus.start.seconds)
+        trainer.clock.charge(corpus.start.seconds)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         trainer.end()

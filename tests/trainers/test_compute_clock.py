@@ -130,6 +130,24 @@ def test_totals_are_sums_over_processes_to_which_the_seconds_before_a_resume_are
     }
 
 
+def test_counting_before_the_first_step_is_training_and_a_checkpoint_keeps_it(tmp_path):
+    clock, machine = ComputeClock(torch.device("cpu")), Machine()
+    clock.now = lambda: machine.seconds
+    assert "counting_cpu_seconds" not in clock.totals()
+    clock.charge(5.0)
+    expected = {
+        "training_cpu_seconds": 5.0,
+        "sampling_cpu_seconds": 0.0,
+        "counting_cpu_seconds": 5.0,
+        "other_cpu_seconds": 0.0,
+    }
+    assert clock.totals() == expected
+    clock.save(tmp_path)
+    resumed = ComputeClock(torch.device("cpu"))
+    resumed.load(tmp_path)
+    assert resumed.totals() == expected
+
+
 @pytest.mark.parametrize(("device", "unit"), [("cpu", "cpu"), ("cuda", "gpu")])
 def test_sleep_is_no_cpu_second_but_a_gpu_second(device, unit):
     clock = ComputeClock(torch.device(device))

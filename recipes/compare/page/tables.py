@@ -31,6 +31,7 @@ def cost_table(study: Study, results: list[dict[str, Any]], plan: Plan) -> pd.Da
                 "arm": arm,
                 "steps": plan.steps[arm][1.0],
                 "sampling seconds a step": plan.costs[arm].sampling_seconds,
+                "seconds before the first step": plan.costs[arm].once_seconds,
                 **spent.mean(),
             }
         )

@@ -55,6 +55,25 @@ def test_a_run_gets_the_steps_that_fit_its_own_draws(new_study, costs, budget):
         assert sum(spent[:-2]) <= 450 * plain[index] * (1 + 1e-6) < sum(spent) + 1e-6 * sum(spent)
 
 
+@pytest.mark.parametrize(("budget", "steps"), [("flops", 440), ("seconds", 443), ("tokens", 450)])
+def test_what_is_counted_before_the_first_step_comes_off_the_budget_of_every_run(new_study, costs, budget, steps):
+    costs["added"] = replace(COST, once_flops=1000, once_seconds=7)
+    study = new_study(budget=budget, budgets=[0.5, 1.0])
+    assert fit(study, costs)["added"] == {0.5: steps - 225, 1.0: steps}
+    costs["vanilla"] = replace(COST, once_flops=1000, once_seconds=7)
+    assert fit(study, costs)["added"][1.0] == 450
+
+
+def test_a_run_pays_for_what_is_counted_before_its_own_draws(new_study, costs):
+    study = new_study(budget="flops")
+    plain, _, common = (expected(study.arms[arm], 4096.0)[2] for arm in ("vanilla", "paper", "added"))
+    costs = {arm: replace(COST, tokens=4096.0, flops=plain) for arm in costs}
+    costs["added"] = replace(costs["added"], flops=common)
+    free = steps_of_run(study, costs, Run("added", 1, 1.0))
+    costs["added"] = replace(costs["added"], once_flops=45 * plain)
+    assert steps_of_run(study, costs, Run("added", 1, 1.0)) == pytest.approx(0.9 * free, rel=0.01)
+
+
 def test_shares_of_the_budget(new_study, costs):
     plan = fit(new_study(budgets=[0.2, 0.5, 1.0]), costs)
     assert plan["added"] == {0.2: 72, 0.5: 180, 1.0: 360}
