@@ -7,10 +7,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
 from ..trainers.meta.episode_loss import InnerLoop
+from ..trainers.meta.objective_gradients import Gradients, norms_and_cosines, objective_gradients, under
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
-from .measures import GradientProbe, Measure, Selected, norms_and_cosines, objective_gradients
-from .measures.gradients import Gradients
+from .measures import GradientProbe, Measure, Selected
 from .measures.own import GRADIENTS, of_place
 from .own_rows import own_rows
 from .weight_spectra import rank_rows, shared_singular_values
@@ -81,10 +81,6 @@ class GradientSpectraCallback(DynamicsCallback):
 
 def relation_rows(gradients: dict[str, Gradients], decoder: str) -> list[Row]:
     """Return `gradient_norm` of each objective and `gradient_cosine`, over the parameters under the name `decoder`."""
-    shared = {
-        objective: {name: gradient for name, gradient in own.items() if name.startswith(f"{decoder}.")}
-        for objective, own in gradients.items()
-    }
-    norms, cosines = norms_and_cosines(shared)
+    norms, cosines = norms_and_cosines({objective: under(decoder, own) for objective, own in gradients.items()})
     rows = [Row("gradient_norm", value, objective) for objective, value in norms.items()]
     return rows + [Row("gradient_cosine", value) for value in cosines.values()]

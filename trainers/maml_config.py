@@ -34,6 +34,11 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
     query_loss_warmup_steps: int = HfArg(
         default=0, help="Optimizer steps in which that weight rises linearly from 0 (0: none)."
     )
+    episode_gradient_share: float = HfArg(
+        default=0.0,
+        help="Weigh the query loss so that its gradient over the decoder is this share as long as next-token "
+        "prediction's (0: weigh by query_loss_weight).",
+    )
     episode_sampler: str = HfArg(
         default="smlmt", help="`smlmt`: N-way K-shot tasks; `random_positions`: as the paper's published code."
     )
@@ -138,9 +143,15 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
                 "give a max_steps of at most that, or lr_schedule_steps 0"
             )
         weight, warmup_steps = self.query_loss_weight, self.query_loss_warmup_steps
-        check_at_least(0, query_loss_weight=weight, query_loss_warmup_steps=warmup_steps)
-        if isinf(weight):
-            raise InputError(f"query_loss_weight must be finite, got {weight}")
+        share = self.episode_gradient_share
+        check_at_least(0, query_loss_weight=weight, query_loss_warmup_steps=warmup_steps, episode_gradient_share=share)
+        if isinf(weight) or isinf(share):
+            raise InputError(f"query_loss_weight and episode_gradient_share must be finite, got {weight} and {share}")
+        if share > 0 and weight != 1:
+            raise InputError(
+                f"episode_gradient_share {share} decides the weight of the query loss, but query_loss_weight is "
+                f"{weight}: give query_loss_weight 1, or no share"
+            )
         check_at_least(
             1,
             episode_pool=self.episode_pool,

@@ -26,6 +26,7 @@ from .episode_source import EpisodeSource
 from .episodes import Episode, episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
+from .meta.gradient_share import GradientShare
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .meter import Meter
 from .process_group import leave, sums
@@ -40,7 +41,7 @@ class MAMLTrainer(SafeTrainer):
     Logged to `output_dir/metrics.jsonl` and `report_to` every `logging_steps`:
 
     - means over the micro-batches since the last log: `next_token_loss` (nats a token) and the metrics of episodes,
-      which `EpisodeOutput` defines;
+      which `EpisodeOutput` defines, with `episode_gradient_share` also the `query_loss_weight` it led to;
     - running counts: `episodes`, `episodes_skipped` (too few words in the pool), `updates_skipped` (see
       `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
     - `tokens_per_second` since the last log, and `clipped_steps`: the share of steps since then whose gradient was
@@ -99,6 +100,7 @@ class MAMLTrainer(SafeTrainer):
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
+        self.gradient_share = GradientShare(args.episode_gradient_share) if args.episode_gradient_share else None
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
         self.checkpoint_writers.append(self.clock.save)
@@ -140,7 +142,9 @@ class MAMLTrainer(SafeTrainer):
         if self.source.streams:
             inputs["keep_states"] = True
         if episode is not None:
-            inputs = ({} if replaced else inputs) | self.episode_inputs(episode, generator)
+            text, inputs = inputs, ({} if replaced else inputs) | self.episode_inputs(episode, generator)
+            if self.gradient_share is not None:
+                self._scale_gradient(self.gradient_share, text, inputs)
         return super().training_step(model, inputs, num_items_in_batch)
 
     def episode_inputs(self, episode: Episode, generator: torch.Generator) -> dict[str, Any]:
@@ -161,6 +165,14 @@ class MAMLTrainer(SafeTrainer):
             self.counts["words_seen"] += int(words)
             self._new_words = 0
         return TextRead(self.counts["tokens_seen"], self.counts.get("words_seen", 0))
+
+    def _scale_gradient(self, share: GradientShare, text: dict[str, Any], inputs: dict[str, Any]) -> None:
+        """Multiply the episode's `query_weight` by the weight that scales its gradient, and log it."""
+        if share.is_due(self.state.global_step):
+            with self.accelerator.autocast():
+                share.measure(self.model, self.state.global_step, text, inputs)
+        inputs["query_weight"] *= share.weight
+        self.meter.add("query_loss_weight", inputs["query_weight"])
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -213,14 +225,18 @@ class MAMLTrainer(SafeTrainer):
             self.meter.add(name, value)
 
     def tensors_to_save(self) -> dict[str, Tensor]:
-        """Return the pool, the counts, and the metrics since the last log."""
+        """Return the pool, the counts, the lengths of gradients, and the metrics since the last log."""
         sums = self.meter.sums(self.accelerator)
         tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+        if self.gradient_share is not None:
+            tensors |= self.gradient_share.state()
         return tensors | {f"meter.{name}": pair.clone() for name, pair in sums.items()} | self.source.state()
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `tensors_to_save` returned."""
         self.source.load(tensors)
+        if self.gradient_share is not None:
+            self.gradient_share.load(tensors)
         self.counts = {name: int(tensors[name]) for name in self.counts}
         sums = {name.removeprefix("meter."): pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load(sums, self.is_world_process_zero())

@@ -1,11 +1,10 @@
-"""Measures of a decoder as pure functions: ranks, entropies, similarities, gradients."""
+"""Measures of a decoder as pure functions: ranks, entropies, similarities, the probe of gradients."""
 
 from .attention_entropy import attention_entropies, attention_entropy
 from .attention_maps import attention_values
 from .cka import linear_cka
 from .effective_rank import effective_rank, proportional_effective_rank, singular_values
 from .gradient_probe import GradientProbe, QueryObjective, first_blocks
-from .gradients import norms_and_cosines, objective_gradients
 from .modules import Selected, select_modules
 from .ov_circuit import ov_singular_values
 from .own import Measure, parse_measure
@@ -22,8 +21,6 @@ __all__ = [
     "effective_rank",
     "first_blocks",
     "linear_cka",
-    "norms_and_cosines",
-    "objective_gradients",
     "ov_singular_values",
     "parse_measure",
     "probe_activations",

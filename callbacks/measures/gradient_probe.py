@@ -1,7 +1,7 @@
 """Fixed text on which the gradients of both objectives are measured."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from ...trainers.episodes import Episode, Examples, episode_generator
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
+from ...trainers.meta.objective_gradients import Loss
 from ...trainers.runs.folder import EARLIER
 
 logger = logging.getLogger(__name__)
@@ -23,8 +24,6 @@ TOKENS_PER_DIMENSION = 4
 # Tokens of a backward pass, or one block if that is longer; more need more memory.
 TOKENS_PER_PASS = 2048
 PREFIX = "gradient_probe/"
-
-Loss = Callable[[PreTrainedModel], Tensor]
 
 
 @dataclass(frozen=True)

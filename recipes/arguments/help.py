@@ -34,6 +34,7 @@ RARE = {
     "dynamics_measures",
     "dynamics_ov_circuits",
     "dynamics_probe_tokens",
+    "episode_gradient_share",
     "episode_labels",
     "save_schedule",
     "init_embeddings",

@@ -35,7 +35,14 @@ VARIANTS = {
         "activation_checkpointing": True,
         "episode_documents": "any",
     },
-    "stream": {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3},
+    "stream": {
+        "hybrid_mode": "add",
+        "episode_states": "stream",
+        "readout": "previous",
+        "n_way": 3,
+        "episode_gradient_share": 0.3,
+    },
+    "gradient-share": {"episode_gradient_share": 0.3},
     "protonet": {"meta_algorithm": "protonet", "readout": "last", "episode_labels": "shuffled"},
     "random-positions": {"episode_sampler": "random_positions"},
 }

@@ -101,7 +101,9 @@ def test_stream_takes_its_states_from_the_next_token_pass(model, blocks, tokeniz
     assert logs(tmp_path)[0]["episodes_skipped"] == 1
 
 
-@pytest.mark.parametrize("changes", [STREAM, {"learn_inner_lr": True, "first_order": False}])
+@pytest.mark.parametrize(
+    "changes", [STREAM, {"learn_inner_lr": True, "first_order": False}, {"episode_gradient_share": 0.5}]
+)
 def test_resume_is_bitwise(changes, model, blocks, tokenizer, tmp_path):
     options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "episode_pool": 12, "seed": 4, **changes}
     # With this seed the first micro-batch after the resume draws an episode from the saved pool.
@@ -197,7 +199,10 @@ def test_a_compiled_backbone_trains_like_the_plain_one(model, blocks, tokenizer,
         ({"episode_states": "x"}, "episode_states must be one of windows, stream, got 'x'"),
         ({"query_loss_weight": -1.0}, "query_loss_weight must be at least 0, got -1.0"),
         ({"query_loss_weight": math.nan}, "query_loss_weight must be at least 0, got nan"),
-        ({"query_loss_weight": math.inf}, "query_loss_weight must be finite, got inf"),
+        ({"query_loss_weight": math.inf}, "query_loss_weight and episode_gradient_share must be finite, got inf and"),
+        ({"episode_gradient_share": -0.1}, "episode_gradient_share must be at least 0, got -0.1"),
+        ({"episode_gradient_share": math.inf}, "must be finite, got 1.0 and inf"),
+        ({"episode_gradient_share": 0.1, "query_loss_weight": 0.3}, "but query_loss_weight is 0.3: give"),
         ({"head_layers": 0}, "head_layers must be at least 1, got 0"),
         ({"query_loss_warmup_steps": -1}, "query_loss_warmup_steps must be at least 0, got -1"),
         ({**STREAM, "hybrid_mode": "replace"}, "episode_states stream needs hybrid_mode add, got 'replace'"),

@@ -97,6 +97,12 @@ CHARTS = (
         percent=True,
     ),
     Chart("query_loss", "Query loss", "nats", "Outer loss of the episodes, at the adapted head.", on_card=True),
+    Chart(
+        "query_loss_weight",
+        "Weight of the query loss",
+        "weight",
+        "The weight at which the gradient of an episode has the length that episode_gradient_share asks for.",
+    ),
     Chart("head_weight_mean", "Head weights, mean", "weight", "Mean over the episodes' head before adaptation."),
     Chart(
         "head_weight_std",

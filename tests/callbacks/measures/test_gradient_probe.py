@@ -1,6 +1,5 @@
-"""Gradients of both objectives, compared with backward passes of the trained model and with known vectors."""
+"""Gradients of both objectives on the probe, compared with backward passes of the trained model."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -10,9 +9,9 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pico_maml.callbacks.measures import GradientProbe, QueryObjective, first_blocks
-from pico_maml.callbacks.measures.gradients import norms_and_cosines, objective_gradients
 from pico_maml.trainers.meta.episode_loss import InnerLoop
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.meta.objective_gradients import objective_gradients
 
 
 @pytest.fixture
@@ -124,18 +123,6 @@ def test_frozen_and_half_precision_weights_are_measured_in_fp32(meta_model, rows
     found = objective_gradients(meta_model, losses)["next_token"]
     assert set(rounded) - set(found) == {"pico_decoder.embedding_proj.weight"}
     assert_same({name: rounded[name] for name in found}, found)
-
-
-def test_norms_and_cosine_of_known_vectors():
-    gradients = {
-        "next_token": {"a": torch.tensor([[3.0, 0]]), "b": torch.tensor([4.0])},
-        "query": {"a": torch.tensor([[0, 2.0]]), "b": torch.tensor([-2.0])},
-    }
-    norms, cosines = norms_and_cosines(gradients)
-    assert norms == pytest.approx({"next_token": 5, "query": math.sqrt(8)})
-    assert cosines == pytest.approx({("next_token", "query"): -8 / (5 * math.sqrt(8))})
-    gradients["query"] = {name: torch.zeros_like(g) for name, g in gradients["query"].items()}
-    assert math.isnan(norms_and_cosines(gradients)[1]["next_token", "query"])
 
 
 def test_probe_survives_being_saved_as_tensors(meta_model, rows, tokenizer):

@@ -1,7 +1,7 @@
 """Gradients of a model's losses, computed beside its training without touching it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
-from ...trainers.process_group import whole
-from .gradient_probe import Loss
+from ..process_group import whole
 
+Loss = Callable[[PreTrainedModel], Tensor]
 Gradients = dict[str, Tensor]
 
 
@@ -58,6 +58,11 @@ def objective_gradients(model: PreTrainedModel, losses: Mapping[str, Sequence[Lo
                     total[name] = total[name] + gradient if name in total else gradient
         found[objective] = total
     return found
+
+
+def under(module: str, gradients: Gradients) -> Gradients:
+    """Return the gradients of the parameters of the module of that name."""
+    return {name: gradient for name, gradient in gradients.items() if name.startswith(f"{module}.")}
 
 
 def norms_and_cosines(gradients: Mapping[str, Gradients]) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
