@@ -10,6 +10,8 @@ import yaml
 from pico_maml import PicoForCausalLM
 from pico_maml.recipes import finetune
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
+from pico_maml.recipes.compare.arguments import CompareArguments
+from pico_maml.recipes.compare.study import Study
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
 from pico_maml.trainers import InputError
@@ -67,6 +69,14 @@ def test_episode_file_overrides_another_recipe(path, tmp_path):
     model_args, corpus, *_, args = parse(TYPES, argv)
     assert corpus.dataset == "python-prose", "the base"
     assert yaml.safe_load(path.read_text()).items() <= (asdict(model_args) | asdict(args)).items()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("studies/*.yaml")))
+def test_study_files_are_studies(name, tmp_path):
+    (args,) = parse([CompareArguments], ["--config", f"studies/{name}", "--output_dir", str(tmp_path)])
+    args.arguments["use_cpu"] = True  # bf16 without a GPU
+    study = Study.of(args)
+    assert {test.arm for test in study.tests()} == set(study.arms) - {study.control.name}
 
 
 def test_every_variant_of_the_method_is_in_a_shipped_file():
