@@ -4,6 +4,7 @@ from ..trainers.runs.files import DYNAMICS_FILE
 from ..trainers.runs.learning_dynamics import DynamicsFile, Row, load_dynamics
 from .activations import ActivationsCallback
 from .attention_entropy import AttentionEntropyCallback
+from .claim import ClaimCallback
 from .dynamics_callback import Dynamics, DynamicsCallback
 from .dynamics_checkpoint import resume_dynamics, save_dynamics
 from .gradient_spectra import GradientSpectraCallback
@@ -25,6 +26,7 @@ __all__ = [
     "DYNAMICS_FILE",
     "ActivationsCallback",
     "AttentionEntropyCallback",
+    "ClaimCallback",
     "Dynamics",
     "DynamicsCallback",
     "DynamicsFile",

@@ -26,7 +26,7 @@ from ..trainers.ner.few_shot_files import save_few_shot
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
 from ..trainers.runs.files import RESULTS_FILE
-from ..trainers.runs.folder import check_free
+from ..trainers.runs.folder import check_free, claimed
 from ..trainers.runs.json_files import write_json
 from .arguments.parser import parse, run
 
@@ -69,7 +69,10 @@ class FinetuneArguments:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; returns the content of results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
-    with deleted_afterwards([data_args.model], data_args.delete_downloads):
+    with (
+        claimed(Path(args.output_dir), args.process_index == 0),
+        deleted_afterwards([data_args.model], data_args.delete_downloads),
+    ):
         return finetune(data_args, args)
 
 

@@ -18,6 +18,7 @@ from ..trainers.corpus import model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.prediction import TaggedSentence, predict
+from ..trainers.runs.whole_file import write_whole
 from .arguments.parser import parse, run
 
 IOB2, JSON_LINES = ".iob2", ".jsonl"
@@ -55,13 +56,12 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence]:
     sentences = [[line[start:end] for start, end in row] for line, row in zip(lines, spans, strict=True)]
     with_words = [i for i, words in enumerate(sentences) if words]
     tagged = dict(zip(with_words, predict(model, tokenizer, [sentences[i] for i in with_words]), strict=True))
-    output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == IOB2:
         text = format_iob2((sentence.tokens, sentence.tags) for sentence in tagged.values())
     else:
         rows = [describe(line, spans[i], tagged.get(i)) for i, line in enumerate(lines)]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    output.write_text(text, encoding="utf-8")
+    write_whole(output, text)
     print(f"{sum(len(s.entities) for s in tagged.values())} entities in {len(tagged)} sentences are in {output}")
     if cut := sum(sentence.truncated for sentence in tagged.values()):
         print(f"{cut} words beyond the model's {model.config.max_seq_len} sub-words a line were tagged O")

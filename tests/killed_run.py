@@ -17,7 +17,7 @@ from pretrain_run import argv
 
 from pico_maml.recipes.arguments.parser import run as command_line
 from pico_maml.recipes.pretrain import command as pretrain
-from pico_maml.trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE, UNFINISHED
+from pico_maml.trainers.runs.files import RESULTS_FILE, UNFINISHED
 from pico_maml.trainers.runs.json_files import read_json
 
 # Attempts are forked from a server that has imported the package, so that each takes no seconds to start.
@@ -98,11 +98,8 @@ def run_killed(folder: Path, corpus: str, processes: int, options: dict, kills: 
     """Train with `kills` kills within the first `seconds` of an attempt, every other one during a save."""
     tally, moments, log = Tally(), random.Random(0), folder.with_suffix(".log")
     while not finished(folder):
-        resume = {"resume": True} if (folder / ARGUMENTS_FILE).exists() else {}
-        if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
         began = time.time_ns()
-        children = start(argv(folder, corpus, **options, **resume), processes, log)
+        children = start(argv(folder, corpus, **options, resume=True), processes, log)
         if tally.kills == kills:
             tally.hangs += not ended(children)
             assert finished(folder), log.read_text()[-6000:]

@@ -17,6 +17,7 @@ from transformers import HfArgumentParser
 
 from ...trainers import InputError
 from ...trainers.errors import PublishError
+from ...trainers.runs.process_end import drop_unwritable_output, ended_by_signals
 from .help import help_text
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -128,10 +129,16 @@ def unknown(subject: str, name: str, valid: set[str], prefix: str) -> str:
 def run(main: Callable[[], Any]) -> None:
     """Run a command; an error that the user can fix is printed as one line (PICO_MAML_DEBUG=1: with a traceback).
 
-    Exit codes: 2 if an input is wrong, as argparse does; 3 if the command is done but not everything is on the Hub.
+    Exit codes: 2 if an input is wrong, as argparse does; 3 if the command is done but not everything is on the Hub;
+    130 after Ctrl-C, 143 after SIGTERM. Output that nobody reads any more is dropped.
     """
+    drop_unwritable_output()
     try:
-        main()
+        with ended_by_signals():
+            main()
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
     except (InputError, StrictDataclassError, OSError, PublishError, ArrowInvalid, DatasetGenerationError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise

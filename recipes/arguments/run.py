@@ -11,7 +11,7 @@ from ...trainers.checks import check_at_least, check_choice
 class RunArguments:
     """Arguments of the run."""
 
-    resume: bool = HfArg(default=False, help="Resume from the newest checkpoint in output_dir.")
+    resume: bool = HfArg(default=False, help="Go on with the run in output_dir, or begin it if there is none.")
     resume_from: str | None = HfArg(
         default=None,
         help="Training state on the Hub to resume from, in a new output_dir (unset: none). "

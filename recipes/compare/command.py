@@ -38,11 +38,11 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     plan = Plan.read(folder.path) if (folder.path / PLAN_FILE).exists() else Plan.make(study, folder.path)
     write_json(folder.path / ARGUMENTS_FILE, arguments)
     print(describe(study, plan), flush=True)
-    runs = study.runs()
+    runs, died = study.runs(), 0
     if not args.dry_run:
         if args.retry_failed:
             folder.forget_failures(runs)
-        launch(work, (argv,), args.workers, args.launcher, folder.path / "logs", args.slurm)
+        died = launch(work, (argv,), args.workers, args.launcher, folder.path / "logs", args.slurm)
     counts = folder.counts(runs)
     print(f"\n{counts['finished']} of {len(runs)} runs finished, {counts['failed']} failed, {counts['left']} left")
     if counts["finished"]:
@@ -51,5 +51,8 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
         for run in (run for run in runs if folder.failed(run)):
             print(f"  failed: {run.name}: {folder.failure(run)}")
         print("  --retry_failed runs these again")
+    if died and counts["left"]:
+        print(f"  {died} workers died, perhaps for lack of memory: the same command does what is left")
+    if counts["failed"] or (died and counts["left"]):
         sys.exit(1)
     return counts

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
+from ...trainers.runs.files import RESULTS_FILE
 from ...trainers.runs.sweep_folder import SweepFolder
 from ...trainers.runs.work_folder import WorkFolder
 from ..arguments.parser import parse
@@ -46,8 +46,7 @@ def execute(run: Run, study: Study, folder: Path, plan: Plan) -> dict[str, Any]:
     steps, control = steps_of_run(study, plan.costs, run), plan.costs[study.control.name]
     end_orphan(log)
     if not (path / RESULTS_FILE).exists():
-        resume = ["--resume"] if (path / ARGUMENTS_FILE).exists() else []
-        argv = [*run_arguments(study, study.arms[run.arm], run.seed, steps, path), *resume]
+        argv = [*run_arguments(study, study.arms[run.arm], run.seed, steps, path), "--resume"]
         run_command("pretrain", argv, log, args.processes)
     if not (path / EVALUATION_FILE).exists():
         argv = ["--model", str(path), "--output_file", str(path / EVALUATION_FILE), *study.evaluation()]

@@ -22,7 +22,7 @@ from ...callbacks.measures import QueryObjective
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import model_tokenizer
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
-from ...trainers.runs.folder import check_free_or_same
+from ...trainers.runs.folder import check_free_or_same, claimed
 from ...trainers.runs.json_files import write_json
 from ..arguments.corpus import CorpusArguments, check_fits
 from ..arguments.dynamics import MeasureArguments
@@ -58,8 +58,16 @@ TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
 
 def main(argv: list[str] | None = None) -> list[int]:
     """Run the command; returns the steps it measured."""
-    args, corpus, measures, output_args = parse(TYPES, argv, prog="dynamics", defaults=defaults)
+    parsed = parse(TYPES, argv, prog="dynamics", defaults=defaults)
     logging.disable_progress_bar()
+    with claimed(Path(parsed[-1].output_dir)):
+        return measure_series(*parsed)
+
+
+def measure_series(
+    args: SeriesArguments, corpus: CorpusArguments, measures: MeasureArguments, output_args: OutputArguments
+) -> list[int]:
+    """Measure the checkpoints that are not in the folder yet; returns their steps."""
     output = Path(output_args.output_dir)
     arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}
     check_free_or_same(output, arguments, FREE)

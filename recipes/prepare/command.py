@@ -23,7 +23,7 @@ from ...trainers.corpus.held_out import HeldOut
 from ...trainers.errors import InputError, PublishError
 from ...trainers.hub import explain
 from ...trainers.runs.files import ARGUMENTS_FILE
-from ...trainers.runs.folder import check_free_or_same
+from ...trainers.runs.folder import check_free_or_same, claimed
 from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     disable_progress_bars()
     folder = Path(args.output_dir)
     if not (folder / MANIFEST).exists():
-        prepare(args, folder)
+        with claimed(folder):
+            prepare(args, folder)
     manifest = read_json(folder / MANIFEST)
     counts = manifest["counts"]
     print(

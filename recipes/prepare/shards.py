@@ -1,6 +1,5 @@
 """One part of a corpus becomes one parquet file of packed blocks, independent of all others."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -22,6 +21,7 @@ from ...trainers.corpus.documents import Documents
 from ...trainers.corpus.held_out import HeldOut
 from ...trainers.corpus.packing import pack_blocks
 from ...trainers.runs.json_files import read_json, write_json
+from ...trainers.runs.whole_file import delete_unfinished, written_whole
 from .arguments import PrepareArguments
 
 TOKENIZER, PROGRESS = "tokenizer", ".progress"
@@ -117,16 +117,11 @@ def tokenized(
 
 def write_rows(path: Path, rows: Iterable[Tokens]) -> int:
     """Write rows of tokens to a parquet file, renamed when complete; returns the number of rows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    delete_unfinished(path)
     schema = pa.schema([(name, pa.list_(pa.int32())) for name in ("input_ids", "document")])
     written, remaining = 0, iter(rows)
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-            while group := list(islice(remaining, ROW_GROUP)):
-                file.write_table(pa.table({name: [row[name] for row in group] for name in schema.names}, schema))
-                written += len(group)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        while group := list(islice(remaining, ROW_GROUP)):
+            file.write_table(pa.table({name: [row[name] for row in group] for name in schema.names}, schema))
+            written += len(group)
     return written

@@ -11,7 +11,9 @@ from typing import Any
 import datasets
 from transformers.utils import logging
 
+from ...callbacks import ClaimCallback
 from ...trainers import InputError, MAMLTrainer
+from ...trainers.runs.claim import Claim
 from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
 from ...trainers.runs.json_files import write_json
@@ -29,11 +31,11 @@ from .watching import publish_checkpoints, watch
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; returns what it writes to results.json."""
     args = PretrainArguments(*parse(TYPES, argv, prog="pretrain"))
-    with claimed(Path(args.training.output_dir), args.training.process_index == 0):
-        return pretrain(args)
+    with claimed(Path(args.training.output_dir), args.training.process_index == 0) as claim:
+        return pretrain(args, claim)
 
 
-def pretrain(args: PretrainArguments) -> dict[str, Any]:
+def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
     """Train, evaluate and save; returns what it writes to results.json."""
     logging.disable_progress_bar()
     if args.run.console != "bar":
@@ -45,13 +47,15 @@ def pretrain(args: PretrainArguments) -> dict[str, Any]:
     corpus = load_corpus(args, checkpoint)
     trainer = new_trainer(args, corpus)
     watch(trainer, args, corpus, checkpoint)
-    publisher = publish_checkpoints(trainer, publishing)
+    if claim is not None:
+        trainer.add_callback(ClaimCallback(claim))
 
     output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
     if checkpoint is None and is_main:
         write_json(output_dir / ARGUMENTS_FILE, saved)
     if corpus.start is not None and checkpoint is None and is_main:
         trainer.clock.charge(corpus.start.seconds)
+    publisher = publish_checkpoints(trainer, publishing)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         trainer.end()

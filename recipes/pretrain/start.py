@@ -1,34 +1,37 @@
 """Where a run starts: in a new folder, from its newest checkpoint, or from a training state on the Hub."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
-from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values
+from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values, has_run
 from ..arguments.training_text import check_goes_on
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings
 from .arguments import PretrainArguments
 
+logger = logging.getLogger(__name__)
+
 
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
     """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
 
     Arguments that an earlier version of the package did not record get the value that it worked by.
-    Raises InputError if the folder is not free, there is nothing to resume, `saved` arguments differ from those of the
-    run, held-out text was trained on before (`init_from`), or the Hub grants no access.
+    Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, held-out
+    text was trained on before (`init_from`), or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0
     checkpoint, published_as = None, None
-    if run.resume_from is not None:
-        with training.main_process_first(local=False, desc="state"):
-            if is_main:
-                check_free(output_dir)
-                published_as = fetch_state(run.resume_from, args.publish.publish_to, output_dir)
-    if run.resume or run.resume_from is not None:
+    with training.main_process_first(local=False, desc="start"):
+        started = run.resume and has_run(output_dir)
+        if run.resume_from is not None and not started and is_main:
+            check_free(output_dir)
+            published_as = fetch_state(run.resume_from, args.publish.publish_to, output_dir)
+    if started or run.resume_from is not None:
         with training.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
             check_same_run(output_dir, saved, step_of(checkpoint) if checkpoint else 0)
@@ -42,6 +45,9 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
         check_free(output_dir)
         if args.model.init_from is not None:
             check_goes_on(args.corpus, args.model.init_from)
+    if run.resume and is_main:
+        begins = "nothing to resume, a new run begins" if not started else "starts again, no checkpoint was saved"
+        logger.warning(f"{output_dir}: {f'goes on from {checkpoint.name}' if checkpoint else begins}")
     settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
     if settings is not None:
         check_access(settings)

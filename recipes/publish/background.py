@@ -47,7 +47,7 @@ class BackgroundPublisher:
         deadline = time.monotonic() + self.settings.publish_wait
         while not self.queue.empty() and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(POLL)
-        self.process.terminate()
+        self.process.kill()  # what it does is whole or absent at any moment
         if missing := [entry.name for entry in self.queue.waiting()]:
             reason = self.queue.trouble or f"not done after {self.settings.publish_wait:.0f} s"
             raise PublishError(

@@ -1,8 +1,8 @@
 """The queue of a run's revisions on disk: frozen checkpoints that wait for the Hub, and records of uploaded ones."""
 
-import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import Any
 
 from ...trainers import InputError
 from ...trainers.runs.checkpoints import read_seal
+from ...trainers.runs.claim import acquire
 from ...trainers.runs.files import (
     ARGUMENTS_FILE,
     CLASSES_FILE,
@@ -29,6 +30,8 @@ RUN_FILES = (ARGUMENTS_FILE, RESULTS_FILE, METRICS_FILE, DYNAMICS_FILE, CLASSES_
 WEIGHTS = "model*.safetensors"
 # Seconds between two looks at the queue.
 POLL = 0.2
+# Seconds without a sign of life after which the publisher of another machine has died.
+STALE_AFTER = 60
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,11 @@ class PublishQueue:
     @contextmanager
     def locked(self, wait: bool = False) -> Iterator[None]:
         """Hold the right to upload; if another process has it, `wait` for that or raise InputError."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"another process publishes {self.run}: wait until it ends, or stop it") from error
+        while (claim := acquire(self.path / "lock", STALE_AFTER)) is None:
+            if not wait:
+                raise InputError(f"another process publishes {self.run}: wait until it ends, or stop it")
+            time.sleep(POLL)
+        with claim:
             for path in self.waiting_path.glob("[0-9]*"):
                 if self._record(path).exists():  # a killed process did not delete it
                     shutil.rmtree(path, ignore_errors=True)

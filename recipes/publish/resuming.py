@@ -11,6 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from ...trainers import InputError
 from ...trainers.hub import explain
 from ...trainers.runs.checkpoints import damages
+from ...trainers.runs.files import ARGUMENTS_FILE, DOWNLOAD_FOLDER
 
 STATE = re.compile(r"state-step-(\d+)")
 RUN_ID = re.compile(r"\(run ([0-9a-f]{8})\)")
@@ -27,7 +28,7 @@ def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
     repository, _, revision = (str(publish_to) if source == "hub" else source).partition("@")
     if source != "hub" and not STATE.fullmatch(revision):
         raise InputError(f"resume_from takes `hub` or user/name@state-step-N, got {source!r}")
-    download = run / ".download"
+    download = run / DOWNLOAD_FOLDER
     try:
         api = HfApi(library_name="pico-maml")
         branches = api.list_repo_refs(repository).branches
@@ -42,7 +43,8 @@ def fetch_state(source: str, publish_to: str | None, run: Path) -> str:
         (download / ".gitattributes").unlink(missing_ok=True)
         if damage := damages(download):
             raise InputError(f"{repository}@{revision} is a damaged checkpoint: {'; '.join(damage)}")
-        for path in (download / "run").iterdir():
+        # arguments.json goes last: with it the folder is a run that --resume goes on with.
+        for path in sorted((download / "run").iterdir(), key=lambda path: path.name == ARGUMENTS_FILE):
             path.rename(run / path.name)
         (download / "run").rmdir()
         download.rename(run / f"checkpoint-{revision.removeprefix('state-step-')}")

@@ -19,8 +19,8 @@ class SweepArguments(LauncherArguments):
 
     models: list[str] = HfArg(
         default_factory=list,
-        help="SIZE/PRETRAINING[/SEED]=MODEL, a folder or user/name@revision: tiny/maml/1=runs/maml-1 ... "
-        "SEED is that of pretraining, by which runs are paired (default: 0).",
+        help="SIZE/PRETRAINING[/SEED]=MODEL, a folder or user/name[@revision][:subfolder]: tiny/maml/1=runs/maml-1 "
+        "... SEED is that of pretraining, by which runs are paired (default: 0).",
     )
     tokenizer: str | None = HfArg(
         default=None, help="Folder or Hub name of the tokenizer of all models (unset: each model's own)."

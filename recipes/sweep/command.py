@@ -25,13 +25,14 @@ MAY_GROW = {"models", "modes", "train_on", "seeds"}
 
 
 def main(argv: list[str] | None = None) -> dict[str, int]:
-    """Run the command; returns how many runs are finished, failed and left."""
+    """Run the command; returns how many runs are finished, failed and left. Exit code 1 if a run failed."""
     argv = sys.argv[1:] if argv is None else argv
     sweep, args = parse(TYPES, argv, prog="sweep")
     folder, runs = SweepFolder(Path(args.output_dir)), sweep.runs()
     arguments = decisive(sweep, args)
     check_free_or_same(folder.path, arguments, MAY_GROW)
     left = [run for run in runs if not folder.finished(run) and (sweep.retry_failed or not folder.failed(run))]
+    died = 0
     with deleted_afterwards([run.model.path for run in runs], sweep.delete_downloads):
         # Opens every model and treebank: what is missing is an error now, and one process alone downloads.
         print(estimate(left, measure(sweep, runs, args), folder.results()))
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
             write_json(folder.path / ARGUMENTS_FILE, arguments)
             if sweep.retry_failed:
                 folder.forget_failures(left)
-            launch(work, (argv,), sweep.workers, sweep.launcher, folder.path / "logs", sweep.slurm)
+            died = launch(work, (argv,), sweep.workers, sweep.launcher, folder.path / "logs", sweep.slurm)
     counts = folder.counts(runs)
     print(f"{counts['finished']} of {len(runs)} runs finished, {counts['failed']} failed, {counts['left']} left")
     for run in runs:
@@ -47,4 +48,8 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
             print(f"  failed: {run.name}: {folder.failure(run)} ({folder.failure_path(run)})")
     if counts["failed"]:
         print("  --retry_failed runs these again")
+    if died and counts["left"]:
+        print(f"  {died} workers died, perhaps for lack of memory: the same command does what is left")
+    if counts["failed"] or (died and counts["left"]):
+        sys.exit(1)
     return counts

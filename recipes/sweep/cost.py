@@ -64,8 +64,8 @@ def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
 
 def _pico_config(model: Model, tokenizer: str | None) -> PicoConfig:
     # A missing tokenizer is an error before any run begins.
-    model_tokenizer(model.path, model.revision, tokenizer)
-    config = load_pretrained(AutoConfig, model.path, model.revision)
+    model_tokenizer(model.address, model.revision, tokenizer)
+    config = load_pretrained(AutoConfig, model.address, model.revision)
     if not isinstance(config, PicoConfig):
         raise InputError(f"{model.path} is a {config.model_type} model: a sweep fine-tunes Pico decoders only")
     return config

@@ -33,8 +33,8 @@ class Backbone:
 
     def __init__(self, model: Model, sweep: SweepArguments, args: NERConfig) -> None:
         self.model, self.sweep, self.args = model, sweep, args
-        self.tokenizer = model_tokenizer(model.path, model.revision, sweep.tokenizer)
-        self.max_length = load_pretrained(AutoConfig, model.path, model.revision).max_position_embeddings
+        self.tokenizer = model_tokenizer(model.address, model.revision, sweep.tokenizer)
+        self.max_length = load_pretrained(AutoConfig, model.address, model.revision).max_position_embeddings
         tests = load_test_sets(sweep.evaluate_on, sweep.uner_dir)
         self.test_sets = {name: self._prepare(rows) for name, rows in tests.items()}
         self.treebanks: dict[str, DatasetDict] = {}
@@ -53,9 +53,9 @@ class Backbone:
     def classifier(self, seed: int) -> Any:
         """The model with a fresh classifier."""
         set_seed(seed)
-        path, revision = self.model.path, self.model.revision
+        address, revision = self.model.address, self.model.revision
         return load_pretrained(
-            AutoModelForTokenClassification, path, revision, **label_names(), **self.args.classifier()
+            AutoModelForTokenClassification, address, revision, **label_names(), **self.args.classifier()
         )
 
 

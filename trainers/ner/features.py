@@ -1,6 +1,5 @@
 """Cheap head-only training: the decoder is frozen, so each sentence is encoded once and its features are stored."""
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from hashlib import blake2b
@@ -19,6 +18,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from ...modeling_pico import PicoForTokenClassification, PicoModel
 from ...modeling_pico.loss_pico import count_labels
 from ...modeling_pico.modeling_pico import classifier_input
+from ..runs.whole_file import written_whole
 from .alignment import IGNORED
 
 # Sub-words, with padding, that the decoder encodes at once: larger batches are faster on a GPU but not on a CPU.
@@ -47,11 +47,9 @@ class Features:
         kind = "" if self.kind == "last" else f"-{self.kind}"
         path = self.folder / f"{self.weights}-{hash_of_rows(rows)}{kind}.npy"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Renamed when complete, so that another worker never reads half a file.
-            temporary = path.with_name(f".{path.stem}-{os.getpid()}.npy")
-            np.save(temporary, encode(self.decoder, rows, self.kind).numpy())
-            temporary.replace(path)
+            features = encode(self.decoder, rows, self.kind).numpy()
+            with written_whole(path) as temporary, temporary.open("wb") as file:  # another worker may read it
+                np.save(file, features)
         return torch.from_numpy(np.load(path, mmap_mode="c"))
 
     @cached_property

@@ -9,6 +9,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from ..errors import InputError
+from ..runs.whole_file import written_whole
 
 FACTS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent.parent / "data" / "uner.json").read_text())[
     "treebanks"
@@ -51,11 +52,8 @@ def fetch(treebank: str, split: str) -> Path:
         raise InputError(
             f"{url} does not have the hash of the pinned commit ({len(content)} bytes received); {by_hand}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    # Renamed when complete, so that another process never reads half a file.
-    temporary = path.with_name(f".{file}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with written_whole(path) as temporary:  # another process may read it
+        temporary.write_bytes(content)
     return path
 
 

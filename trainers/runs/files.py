@@ -13,6 +13,8 @@ CLAIM_FILE = ".running"
 PUBLISH_FOLDER = ".publish"
 # Checkpoints are written below it, then sealed and renamed to checkpoint-N.
 UNFINISHED = ".unfinished"
+# A training state on its way from the Hub.
+DOWNLOAD_FOLDER = ".download"
 
 # Of a checkpoint.
 COMPLETE = "COMPLETE"

@@ -10,18 +10,20 @@ from typing import Any
 
 from ..errors import InputError
 from .checkpoints import newest
-from .claim import acquire, read
+from .claim import Claim, acquire, read
 from .files import (
     ARGUMENTS_FILE,
     CLAIM_FILE,
     CLASSES_FILE,
     CLASSES_RECORD_FILE,
+    DOWNLOAD_FOLDER,
     DYNAMICS_FILE,
     METRICS_FILE,
     RESULTS_FILE,
     UNFINISHED,
 )
 from .json_files import read_json
+from .whole_file import delete_unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -56,48 +58,62 @@ EARLIER = {"held_out_rule": "id", "episode_documents": "any", "split_by": "row"}
 
 
 @contextmanager
-def claimed(folder: Path, is_main_process: bool) -> Iterator[None]:
-    """Hold the claim on a run's folder, and remove a new folder that stayed empty; raise InputError if it is taken."""
+def claimed(folder: Path, is_main_process: bool = True) -> Iterator[Claim | None]:
+    """Hold the claim on a run's folder, and remove a new folder that stayed empty; None on other processes.
+
+    Raises InputError if a living run has the claim, or nothing can be written there.
+    """
     if not is_main_process:
-        yield
+        yield None
         return
     if folder.is_file():
         raise InputError(f"{folder} is a file: choose another output_dir")
     new = not folder.exists()
-    claim = acquire(folder / CLAIM_FILE, CLAIM_SECONDS)
+    try:
+        claim = acquire(folder / CLAIM_FILE, CLAIM_SECONDS, wait=True)
+    except OSError as error:
+        raise InputError(f"cannot write in {folder} ({error.strerror}): choose another output_dir") from error
     if claim is None:
         host, process, *_ = (read(folder / CLAIM_FILE) or "another machine, ?").split()
         raise InputError(
-            f"{folder} is in use by another run (process {process} on {host}): wait for it or stop it; "
-            f"if its machine died, the folder is free {CLAIM_SECONDS} s after the run's last sign of life"
+            f"{folder} is in use by another run (process {process} on {host}): wait for it or stop it, or choose "
+            "another output_dir"
         )
     try:
         with claim:
             delete_leftovers(folder)
-            yield
+            yield claim
     finally:
-        if new and not any(folder.iterdir()):
+        if new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 def delete_leftovers(folder: Path) -> None:
     """Delete files that a killed run left half written."""
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for name in (UNFINISHED, DOWNLOAD_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in (ARGUMENTS_FILE, METRICS_FILE, DYNAMICS_FILE, RESULTS_FILE, CLASSES_FILE, CLASSES_RECORD_FILE):
-        for path in folder.glob(f".{name}.*"):
-            path.unlink(missing_ok=True)
+        delete_unfinished(folder / name)
 
 
 def check_free(folder: Path) -> None:
     """Raise InputError unless the folder is absent or holds nothing but a claim."""
     if folder.is_file() or (folder.is_dir() and any(path.name != CLAIM_FILE for path in folder.iterdir())):
         raise InputError(
-            f"{folder} is not empty: choose another output_dir (or, in pretraining, continue with --resume)"
+            f"{folder} is not empty: choose another output_dir (or, if it is a pretraining run, go on with --resume)"
         )
 
 
+def has_run(folder: Path) -> bool:
+    """True if a run was started in the folder, False if it is free; raise InputError if it holds other files."""
+    if (folder / ARGUMENTS_FILE).exists() or any(folder.glob("checkpoint-*")):
+        return True
+    check_free(folder)
+    return False
+
+
 def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
-    """The newest undamaged checkpoint, None before the first; raise InputError without a run or if all are damaged."""
+    """The newest undamaged checkpoint of a run, None before the first; raise InputError if all are damaged."""
     if checkpoint := newest(folder, hashes):
         return checkpoint
     if damaged := sorted(path.name for path in folder.glob("checkpoint-*")):
@@ -105,8 +121,6 @@ def checkpoint_to_resume(folder: Path, hashes: bool) -> Path | None:
             f"nothing to resume in {folder}: every checkpoint is damaged ({', '.join(damaged)}); start a new run in "
             f"another output_dir, from the weights of one if they still load: --init_from {folder / damaged[-1]}"
         )
-    if not (folder / ARGUMENTS_FILE).exists():
-        raise InputError(f"nothing to resume in {folder}: no run was started there")
     return None
 
 

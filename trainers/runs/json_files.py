@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .whole_file import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +66,3 @@ class JsonLines:
         if dropped:
             logger.warning("%s: %d damaged line(s) dropped", self.path, dropped)
         write_whole(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a temporary file beside `path`, sync it to the disk and rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

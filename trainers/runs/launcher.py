@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from .process_end import drop_unwritable_output, ended_by_signals
 
 LAUNCHERS = ("process", "submitit-local", "slurm")
 
@@ -20,8 +21,8 @@ def launch(
     launcher: str,
     logs: Path,
     slurm: dict[str, Any] | None = None,
-) -> None:
-    """Call `worker(*arguments)` in several workers; return when those on this machine have ended.
+) -> int:
+    """Call `worker(*arguments)` in several workers; return how many died, when those on this machine have ended.
 
     The worker is a function of an importable module (not of `__main__`), its arguments can be pickled. `process`
     spawns processes, but one worker runs in the current one; `submitit-local` spawns them through submitit; `slurm`
@@ -34,10 +35,16 @@ def launch(
         # Not forked: threads of torch and tokenizers do not survive that.
         context = multiprocessing.get_context("spawn")
         processes = [context.Process(target=run_worker, args=(sharing, worker, *arguments)) for _ in range(workers)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        finally:  # this process may be interrupted
+            for process in processes:
+                if process.is_alive():
+                    process.terminate()
+        return sum(process.exitcode != 0 for process in processes)
     else:
         try:
             import submitit
@@ -48,12 +55,14 @@ def launch(
         jobs = executor.map_array(run_worker, *([value] * workers for value in (sharing, worker, *arguments)))
         print(f"submitted {', '.join(job.job_id for job in jobs)}; their output is in {logs}")
         if launcher == "submitit-local":
-            for job in jobs:
-                job.result()
+            return sum(job.exception() is not None for job in jobs)
+    return 0
 
 
 def run_worker(sharing: int, worker: Callable[..., None], *arguments: Any) -> None:
     """Call `worker(*arguments)`, one of `sharing` workers of a machine, with its share of the threads."""
     if sharing > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
-    worker(*arguments)
+    drop_unwritable_output()
+    with ended_by_signals():
+        worker(*arguments)

@@ -8,7 +8,7 @@ have their default, and a value that is not finite is null. A checkpoint holds t
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -87,12 +87,20 @@ def _as_json(row: Row) -> dict:
     return fields | {"value": row.value if math.isfinite(row.value) else None}
 
 
+def _is_whole(entry: dict[str, Any]) -> bool:
+    """False for a damaged line that is JSON still."""
+    rows = entry.get("rows")
+    if not isinstance(entry.get("tokens"), int) or not isinstance(rows, list):
+        return False
+    return all(isinstance(row, dict) and {"quantity", "value"} <= row.keys() for row in rows)
+
+
 def _table(path: Path) -> pd.DataFrame:
     entries, _ = JsonLines(path).read()
     rows = [
         {"step": entry["step"], "tokens": entry["tokens"], **Row._field_defaults, **row}
         for entry in entries
-        if {"tokens", "rows"} <= entry.keys()
+        if _is_whole(entry)
         for row in entry["rows"]
     ]
     table = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..model_name import ModelName
 from .work_folder import WorkFolder
 
-MODEL = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)(/(?P<seed>\d+))?=(?P<path>[^@]+)(@(?P<revision>[^@]+))?")
+NAME = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)(/(?P<seed>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Model:
     Attributes:
         path: a folder or Hub repository.
         pretraining_seed: tells runs of one size and pretraining apart; comparisons pair runs by it.
+        subfolder: folder inside `path` that holds the model.
     """
 
     size: str
@@ -26,15 +28,23 @@ class Model:
     path: str
     revision: str | None = None
     pretraining_seed: int = 0
+    subfolder: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Model":
-        """Parse SIZE/PRETRAINING[/SEED]=PATH[@REVISION]; raise InputError for another form."""
-        match = MODEL.fullmatch(text)
-        if match is None:
-            raise InputError(f"a model is SIZE/PRETRAINING[/SEED]=PATH or ...=PATH@REVISION, got {text!r}")
-        size, pretraining, path, revision, seed = match.group("size", "pretraining", "path", "revision", "seed")
-        return cls(size, pretraining, path, revision, int(seed or 0))
+        """Parse SIZE/PRETRAINING[/SEED]=MODEL, a folder or Hub name (see `ModelName`); raise InputError otherwise."""
+        name, _, place = text.partition("=")
+        match = NAME.fullmatch(name)
+        if match is None or not place:
+            raise InputError(f"a model is SIZE/PRETRAINING[/SEED]=MODEL, for example tiny/maml/1=runs/a; got {text!r}")
+        path, revision, subfolder = ModelName.parse(place)
+        size, pretraining, seed = match.group("size", "pretraining", "seed")
+        return cls(size, pretraining, path, revision, int(seed or 0), subfolder)
+
+    @property
+    def address(self) -> str:
+        """The model without its revision, as `load_pretrained` takes it."""
+        return f"{self.path}:{self.subfolder}" if self.subfolder else self.path
 
     @property
     def name(self) -> str:
@@ -74,8 +84,8 @@ def plan(models: list[Model], modes: list[str], train_on: list[str], seeds: list
         raise InputError(
             f"two runs would be {twice[0]}: give every model its own SIZE/PRETRAINING/SEED, and nothing twice"
         )
-    places = [(model.path, model.revision) for model in models]
-    if again := [model.path for model, place in zip(models, places, strict=True) if places.count(place) > 1]:
+    places = [(model.address, model.revision) for model in models]
+    if again := [model.address for model, place in zip(models, places, strict=True) if places.count(place) > 1]:
         raise InputError(f"{again[0]} is given as two models: a pretraining run counts once, so give each its own")
     return runs
 

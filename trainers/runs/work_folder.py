@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from .claim import acquire
 from .json_files import read_json, write_json
+from .whole_file import delete_unfinished, write_whole
 
 
 class Piece(Protocol):
@@ -46,7 +47,8 @@ class WorkFolder:
 
     def failure(self, piece: Piece) -> str:
         """The last line of its traceback."""
-        return self.failure_path(piece).read_text().strip().splitlines()[-1]
+        lines = self.failure_path(piece).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "unknown error"
 
     def forget_failures(self, pieces: Sequence[Piece]) -> None:
         """Let failed pieces be tried again."""
@@ -78,12 +80,12 @@ class WorkFolder:
         with claim:
             if self.finished(piece) or self.failed(piece):
                 return False
+            delete_unfinished(self.result_path(piece))
             started = time.perf_counter()
             try:
                 result = do()
             except Exception as error:
-                self.failure_path(piece).parent.mkdir(parents=True, exist_ok=True)
-                self.failure_path(piece).write_text(traceback.format_exc())
+                write_whole(self.failure_path(piece), traceback.format_exc())
                 print(f"{piece.name} failed: {error}", flush=True)
                 return True
             result = {**piece.describe(), **result, "seconds": time.perf_counter() - started}

@@ -16,7 +16,7 @@ from ..corpus.spellings import WORD
 from ..corpus.word_forms import casefolded, exact, held_out_places, word_number
 from ..errors import InputError
 from ..runs.files import CLASSES_FILE
-from ..runs.json_files import write_whole
+from ..runs.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
 

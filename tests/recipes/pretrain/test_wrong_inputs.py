@@ -95,7 +95,6 @@ TABLE = [
     (predict, {"input_file": "FILE:a.txt:"}, "no text in it"),
     (predict, {"input_file": "FILE:a.txt:\udcff"}, "not UTF-8"),
     # checkpoints
-    (pretrain, {"resume": True}, "nothing to resume"),
     (pretrain, {"tokenizer": "nowhere"}, "no tokenizer at 'nowhere'"),
     (evaluate, {"model": "nowhere"}, "nowhere"),
     (export, {"model": "nowhere"}, "cannot load a model from 'nowhere'"),

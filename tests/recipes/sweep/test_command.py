@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from pico_maml.recipes.arguments.parser import parse
+from pico_maml.recipes.arguments.parser import parse, run
 from pico_maml.recipes.sweep import command as sweep
 from pico_maml.recipes.sweep.arguments import TYPES
 from pico_maml.recipes.sweep.cost import estimate, measure
@@ -85,11 +85,20 @@ def test_models_without_a_tokenizer_are_tuned_with_the_given_one(inputs):
 
 def test_failed_run_is_reported_and_does_not_stop_the_others(inputs, capsys):
     Path("maml/model.safetensors").write_bytes(b"broken")
-    assert sweep.main(inputs) == {"finished": 2, "failed": 2, "left": 0}
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: sweep.main(inputs))
+    assert ended.value.code == 1
     out = capsys.readouterr().out
+    assert "2 of 4 runs finished, 2 failed, 0 left" in out
     assert "failed: tiny-maml-full-xx_a-42" in out
     assert "Traceback" in Path("out/failures/tiny-maml-head-xx_a-42.txt").read_text()
-    assert sweep.main(inputs)["failed"] == 2, "not tried again by itself"
+    with pytest.raises(SystemExit):
+        sweep.main(inputs)
+    assert "0 left" in capsys.readouterr().out, "not tried again by itself"
+    Path("out/failures/tiny-maml-head-xx_a-42.txt").write_text("")  # as a full disk leaves it
+    with pytest.raises(SystemExit):
+        sweep.main(inputs)
+    assert "failed: tiny-maml-head-xx_a-42: unknown error" in capsys.readouterr().out
     Path("maml/model.safetensors").write_bytes(Path("vanilla/model.safetensors").read_bytes())
     assert sweep.main([*inputs, "--retry_failed"]) == {"finished": 4, "failed": 0, "left": 0}
 
@@ -133,8 +142,8 @@ def test_wrong_arguments_are_errors_before_anything_runs(inputs):
 
     with pytest.raises(InputError, match="no models: give every pretraining run"):
         sweep.main(inputs[inputs.index("--modes") :])
-    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=PATH", "--models", "vanilla")
-    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=PATH", "--models", "tiny/maml/one=vanilla")
+    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=MODEL", "--models", "vanilla")
+    check_error(r"a model is SIZE/PRETRAINING\[/SEED\]=MODEL", "--models", "tiny/maml/one=vanilla")
     check_error("maml is given as two models", "--models", "tiny/maml/1=maml", "tiny/maml/2=maml")
     check_error("two runs would be tiny-maml-full-xx_a-42", "--models", "tiny/maml=maml", "tiny/maml=vanilla")
     check_error("no tokenizer at 'nowhere'", "--models", "tiny/maml=nowhere")
@@ -166,11 +175,36 @@ def test_sweep_resumes_only_with_the_same_arguments(inputs):
 
 def test_runs_are_named_by_size_and_pretraining():
     assert Model.parse("tiny/maml=me/model@main") == Model("tiny", "maml", "me/model", "main")
+    assert Model.parse("tiny/maml=me/model@main:a/b") == Model("tiny", "maml", "me/model", "main", 0, "a/b")
     assert Model.parse("tiny/vanilla=/a/b.c-d") == Model("tiny", "vanilla", "/a/b.c-d")
     assert Model.parse("tiny/maml/3=me/model") == Model("tiny", "maml", "me/model", pretraining_seed=3)
     assert Model.parse("tiny/maml/3=me/model").name == "tiny-maml-run3"
     runs = plan([Model("t", "m", "p")], ["head"], ["da_ddt", "all"], [1, 2])
     assert [run.name for run in runs] == ["t-m-head-da_ddt-1", "t-m-head-da_ddt-2", "t-m-head-all-1", "t-m-head-all-2"]
+
+
+def test_models_are_parsed_as_in_other_commands(inputs):
+    Path("run@2026").mkdir()
+    Path("run@2026/last:best").mkdir()
+    Path("maml").rename("run@2026/last:best/inside")
+    Path("vanilla").rename("run@2026/last:best/other")
+    Path("models").symlink_to("run@2026/last:best")
+    models = ["tiny/maml=run@2026/last:best/inside", "tiny/vanilla=models:other"]
+    arguments = [*inputs, "--modes", "head", "--models", *models]
+    assert sweep.main(arguments) == {"finished": 2, "failed": 0, "left": 0}
+    places = {name: (result["path"], result["subfolder"]) for name, result in results().items()}
+    assert places["tiny-maml-head-xx_a-42"] == ("run@2026/last:best/inside", "")
+    assert places["tiny-vanilla-head-xx_a-42"] == ("models", "other")
+    with pytest.raises(InputError, match="models:other is given as two models"):
+        sweep.main([*arguments, "--models", "a/b/1=models:other", "a/b/2=models:other"])
+
+
+def test_killed_worker_makes_the_sweep_end_with_an_error(inputs, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "launch", lambda *arguments: 1)
+    with pytest.raises(SystemExit) as ended:
+        sweep.main([*inputs, "--workers", "2"])
+    assert ended.value.code == 1
+    assert "1 workers died, perhaps for lack of memory: the same command does what is left" in capsys.readouterr().out
 
 
 def test_hours_follow_from_the_pace_of_finished_runs():

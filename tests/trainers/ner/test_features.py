@@ -1,11 +1,13 @@
 from functools import partial
 
+import numpy as np
+import pytest
 import torch
 
 from pico_maml import PicoForTokenClassification
 from pico_maml.trainers.ner import features
 from pico_maml.trainers.ner.alignment import align
-from pico_maml.trainers.ner.features import encode
+from pico_maml.trainers.ner.features import Features, encode
 
 
 def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokenizer, treebank, monkeypatch):
@@ -30,6 +32,19 @@ def test_features_of_all_layers_are_what_the_token_classifier_reads(config, toke
     ids, labels = (torch.tensor(rows[0][name]) for name in ("input_ids", "labels"))
     logits = model(ids[None]).logits[0][labels != -100]
     torch.testing.assert_close(model.score(encoded[: len(logits)].clone()), logits)
+
+
+def test_features_on_a_full_disk_leave_no_file(classifier, tokenizer, treebank, tmp_path, monkeypatch):
+    rows = treebank["test"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
+
+    def full(file, array):
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        Features(classifier.pico_decoder, folder=tmp_path / "features").encode(rows)
+    assert not list((tmp_path / "features").iterdir())
 
 
 def test_batches_hold_every_row_once():

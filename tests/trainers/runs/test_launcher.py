@@ -34,6 +34,10 @@ def test_two_workers_share_the_threads_and_have_ended_afterwards(launcher, slurm
     assert ("submitted" in capsys.readouterr().out) == (launcher == "submitit-local") == (tmp_path / "logs").exists()
 
 
+def test_workers_that_die_are_counted(tmp_path):
+    assert launch(exec, ("import os; os._exit(9)",), 2, "process", tmp_path / "logs") == 2
+
+
 def test_submitit_that_is_not_installed_is_an_error(code, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(InputError, match=r"launcher slurm needs submitit: pip install 'pico-maml\[slurm\]'"):

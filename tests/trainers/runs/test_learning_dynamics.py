@@ -31,6 +31,23 @@ def test_rows_are_read_as_a_tidy_table(file):
     assert math.isnan(frame.iloc[3].value)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"tokens": None, "rows": []},
+        {"tokens": 1, "rows": None},
+        {"tokens": 1, "rows": [7]},
+        {"tokens": 1, "rows": [{"value": 1.0}]},
+        {"rows": [{"quantity": "cka", "value": 1.0}]},
+    ],
+)
+def test_line_that_is_json_but_damaged_costs_that_line_alone(damage, file):
+    whole = load(file.path.parent)
+    with file.path.open("a") as lines:
+        lines.write(json.dumps({"step": 4, **damage}) + "\n")
+    pd.testing.assert_frame_equal(load(file.path.parent), whole)
+
+
 def test_file_is_strict_json(file):
     def refuse(constant):
         raise AssertionError(constant)
