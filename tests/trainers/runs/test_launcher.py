@@ -1,6 +1,9 @@
 import os
+import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import torch
 
@@ -36,6 +39,22 @@ def test_two_workers_share_the_threads_and_have_ended_afterwards(launcher, slurm
 
 def test_workers_that_die_are_counted(tmp_path):
     assert launch(exec, ("import os; os._exit(9)",), 2, "process", tmp_path / "logs") == 2
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    worker = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(600)"
+    code = (
+        "from pathlib import Path\nfrom pico_maml.trainers.runs.launcher import launch\n"
+        "from pico_maml.trainers.runs.process_end import ended_by_signals\n"
+        f"with ended_by_signals(): launch(exec, ({worker!r},), 2, 'process', Path('logs'))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    while len(started := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        assert parent.poll() is None
+        time.sleep(0.1)
+    parent.terminate()
+    assert parent.wait(60) == 143
+    assert not any(psutil.pid_exists(number) for number in started)
 
 
 def test_submitit_that_is_not_installed_is_an_error(code, tmp_path, monkeypatch):
