@@ -14,15 +14,13 @@ from ...trainers.episodes import Episode, Examples, episode_generator
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
-from ...trainers.meta.objective_gradients import Loss
+from ...trainers.meta.objective_gradients import Loss, next_token_losses
 from ...trainers.runs.folder import EARLIER
 
 logger = logging.getLogger(__name__)
 
 # The rank of a gradient is at most the number of tokens it is summed over.
 TOKENS_PER_DIMENSION = 4
-# Tokens of a backward pass, or one block if that is longer; more need more memory.
-TOKENS_PER_PASS = 2048
 PREFIX = "gradient_probe/"
 
 
@@ -80,13 +78,8 @@ class GradientProbe:
 
         `inner` is the inner loop of the query loss; None for next-token loss alone.
         """
-        rows = max(1, TOKENS_PER_PASS // (self.blocks.shape[1] - 1))
-        losses: dict[str, list[Loss]] = {
-            "next_token": [
-                partial(_next_token_loss, blocks=part, share=len(part) / len(self.blocks))
-                for part in self.blocks.split(rows)
-            ]
-        }
+        ids, targets = self.blocks[:, :-1], self.blocks[:, 1:].contiguous()
+        losses = {"next_token": next_token_losses(ids, targets)}
         if self.episodes and inner is not None:
             share = 1 / len(self.episodes)
             losses["query"] = [partial(_query_loss, episode=e, inner=inner, share=share) for e in self.episodes]
@@ -128,13 +121,6 @@ def first_blocks(held_out: Tensor, width: int) -> Tensor:
             f"{width} of the model: this bounds the rank of next-token gradients; raise eval_blocks or eval_fraction"
         )
     return blocks
-
-
-def _next_token_loss(model: PreTrainedModel, blocks: Tensor, share: float) -> Tensor:
-    ids = blocks.to(model.device)
-    targets = ids[:, 1:].contiguous()
-    # Models other than Pico need `labels` for a loss; with both, `shift_labels` are used.
-    return share * model(ids[:, :-1], labels=targets, shift_labels=targets, skip_logits=True, use_cache=False).loss
 
 
 def _query_loss(model: PicoForMetaCausalLM, episode: Episode, inner: InnerLoop, share: float) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..process_group import world_size
-from .objective_gradients import norms_and_cosines, objective_gradients, under
+from .objective_gradients import next_token_losses, norms_and_cosines, objective_gradients, under
 
 # Optimizer steps between two measurements: lengths change fast at first, and each costs about two micro-batches.
 LEAST_STEPS, MOST_STEPS = 8, 200
@@ -46,12 +46,11 @@ class GradientShare:
             text: `input_ids` and `shift_labels` of this process's micro-batch.
             episode: arguments of the model's forward pass for the episode, with `input_ids` if it reads their states.
         """
-        targets = {"shift_labels": text["shift_labels"], "skip_logits": True, "use_cache": False}
         alone = {name: value for name, value in episode.items() if name not in ("shift_labels", "document")}
         gradients = objective_gradients(
             model,
             {
-                "next_token": [lambda replica: replica(text["input_ids"], **targets).loss],
+                "next_token": next_token_losses(text["input_ids"], text["shift_labels"]),
                 "query": [lambda replica: replica(**alone | {"query_weight": 1.0}).loss],
             },
         )

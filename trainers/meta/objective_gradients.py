@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import torch
@@ -13,6 +14,8 @@ from ..process_group import whole
 
 Loss = Callable[[PreTrainedModel], Tensor]
 Gradients = dict[str, Tensor]
+# Tokens of a backward pass, or one row if that is longer; more need more memory.
+TOKENS_PER_PASS = 2048
 
 
 class Replica(nn.Module):
@@ -58,6 +61,19 @@ def objective_gradients(model: PreTrainedModel, losses: Mapping[str, Sequence[Lo
                     total[name] = total[name] + gradient if name in total else gradient
         found[objective] = total
     return found
+
+
+def next_token_losses(input_ids: Tensor, targets: Tensor) -> list[Loss]:
+    """Return functions of the model whose sum is the mean next-token loss of (R, T) ids, a few rows each."""
+    rows = max(1, TOKENS_PER_PASS // input_ids.shape[1])
+    parts = zip(input_ids.split(rows), targets.split(rows), strict=True)
+    return [partial(_next_token_loss, ids=ids, targets=after, share=len(ids) / len(input_ids)) for ids, after in parts]
+
+
+def _next_token_loss(model: PreTrainedModel, ids: Tensor, targets: Tensor, share: float) -> Tensor:
+    ids, targets = ids.to(model.device), targets.to(model.device)
+    # Models other than Pico need `labels` for a loss; with both, `shift_labels` are used.
+    return share * model(ids, labels=targets, shift_labels=targets, skip_logits=True, use_cache=False).loss
 
 
 def under(module: str, gradients: Gradients) -> Gradients:

@@ -82,7 +82,8 @@ def test_a_checkpoint_restores_the_means():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_episode_has_a_gradient_of_its_share_of_the_length(kind, model, blocks, tokenizer, tmp_path):
+def test_an_episode_has_a_gradient_of_its_share_of_the_length(kind, model, blocks, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr("pico_maml.trainers.meta.objective_gradients.TOKENS_PER_PASS", 3 * 48)  # two passes
     run = trainer(model, blocks, tokenizer, tmp_path, **ONE_STEP | KINDS[kind])
     start, texts, passes = copy.deepcopy(run.model), [], []
     training_step = run.training_step
