@@ -6,13 +6,11 @@ import math
 
 import pytest
 import torch
+from one_step import ONE_STEP, check_gradient_share
 from small_run import trainer
 
 from pico_maml.trainers.meta.gradient_share import GradientShare
 
-# One step of gradient descent at a learning rate of 1: the change of the weights is the gradient.
-ONE_STEP = {"hybrid_ratio": 1.0, "max_steps": 1, "gradient_accumulation_steps": 1, "episode_gradient_share": 0.25}
-ONE_STEP |= {"optim": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0}
 STREAM = {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3, "k_shot": 1}
 # A stream has no states before its first micro-batch.
 KINDS = {
@@ -22,22 +20,6 @@ KINDS = {
     "stream": {**STREAM, "gradient_accumulation_steps": 2},
     "shuffled": {"episode_labels": "shuffled"},
 }
-
-
-def decoder(model) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in model.named_parameters() if name.startswith("pico_decoder.")}
-
-
-def length(vectors) -> float:
-    return math.sqrt(sum(float(vector.double().square().sum()) for vector in vectors.values()))
-
-
-def gradient(model, loss) -> dict[str, torch.Tensor]:
-    model.zero_grad()
-    loss.backward()
-    found = {name: p.grad.clone() for name, p in model.named_parameters() if name.startswith("pico_decoder.")}
-    model.zero_grad()
-    return found
 
 
 def test_weight_of_known_norms():
@@ -83,35 +65,7 @@ def test_a_checkpoint_restores_the_means():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_episode_has_a_gradient_of_its_share_of_the_length(kind, model, blocks, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr("pico_maml.trainers.meta.objective_gradients.TOKENS_PER_PASS", 3 * 48)  # two passes
-    run = trainer(model, blocks, tokenizer, tmp_path, **ONE_STEP | KINDS[kind])
-    start, texts, passes = copy.deepcopy(run.model), [], []
-    training_step = run.training_step
-
-    def recorded(model, inputs, *rest):
-        texts.append(dict(inputs))
-        return training_step(model, inputs, *rest)
-
-    run.training_step = recorded
-    run.model.register_forward_pre_hook(lambda model, args, inputs: passes.append(inputs), with_kwargs=True)
-    run.train()
-    end = decoder(run.model)
-    change = {name: weight - end[name] for name, weight in decoder(start).items()}
-    next_tokens = [
-        gradient(start, start(text["input_ids"], shift_labels=text["shift_labels"], skip_logits=True).loss)
-        for text in texts
-    ]
-    next_token = next_tokens[-1]
-    query = gradient(start, start(**{**passes[-1], "shift_labels": None, "query_weight": 1.0}).loss)
-    weight = 0.25 * length(next_token) / length(query)
-    (entry,) = (row for row in logs(tmp_path) if "query_loss_weight" in row)
-    assert entry["query_loss_weight"] == pytest.approx(weight, rel=1e-4)
-    # What is left of the step without next-token prediction, which is trained on where episodes are added.
-    if kind not in ("replace", "shuffled"):
-        change = {name: moved - sum(own[name] for own in next_tokens) / len(texts) for name, moved in change.items()}
-    assert len(texts) * length(change) == pytest.approx(0.25 * length(next_token), rel=1e-3)
-    for name, moved in change.items():
-        torch.testing.assert_close(len(texts) * moved, weight * query[name], atol=1e-6, rtol=1e-3)
+    check_gradient_share(trainer(model, blocks, tokenizer, tmp_path, **ONE_STEP | KINDS[kind]), monkeypatch)
 
 
 def test_measuring_changes_nothing_but_the_weight(model, blocks, tokenizer, tmp_path):
