@@ -25,7 +25,8 @@ FORMULA = (
     "the head, h of them in its first layer, an inner step costs 6H - 2h a support example and the outer loss 6H a "
     "query example. Where the support set gets a gradient its windows cost three times as much, and exact gradients "
     "make an inner step three times as dear; episodes from the states of the next-token pass cost the head alone. "
-    "Evaluations, accuracies, norms, softmax and the optimizer are not counted."
+    "Muon costs 20m^2n + 10m^3 a step for a matrix of m rows and n >= m columns (five Newton-Schulz steps), which "
+    "the step's tokens share. Evaluations, accuracies, norms, softmax and AdamW are not counted."
 )
 # A forward and a backward pass cost three times a forward pass.
 TRAINING = 3
@@ -84,10 +85,25 @@ def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) ->
         config = PicoConfig.from_size(arguments["model_size"], **shape)
         model = ModelCost.of(config)
         token = model.next_token(1, arguments["block_size"])
+        if arguments["matrix_optimizer"] == "muon":
+            token += muon_flops(config) / (tokens_per_step * next_token_share(arguments))
         episode = episode_flops(config, arguments, tokens_per_step)
     except (KeyError, TypeError, ValueError, InputError, StrictDataclassError):
         return None
     return Cost(model.parameters, token, episode)
+
+
+def muon_flops(config: PicoConfig) -> float:
+    """FLOPs of Muon's products in a step: of each matrix of the layers five times (4 m^2 n + 2 m^3), m <= n."""
+    width, hidden = config.d_model, config.activation_hidden_dim
+    kv_width = width * config.attention_n_kv_heads // config.attention_n_heads
+    shapes = 2 * [(width, width)] + 2 * [(kv_width, width)] + 3 * [tuple(sorted((width, hidden)))]
+    return config.n_layers * sum(5.0 * (4 * m * m * n + 2 * m**3) for m, n in shapes)
+
+
+def next_token_share(arguments: dict[str, Any]) -> float:
+    """Share of the tokens that next-token prediction is trained on, on average."""
+    return 1 - arguments["hybrid_ratio"] if arguments["hybrid_mode"] == "replace" else 1.0
 
 
 def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step: float) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import isinf
+from typing import Any
 
 from transformers.hf_argparser import HfArg
 from transformers.trainer_utils import SchedulerType
@@ -58,6 +59,10 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         default=False, help="Learn the inner learning rate of each layer and step, starting at inner_lr."
     )
     episode_pool: int = HfArg(default=64, help="Latest blocks, over all processes, that episodes are drawn from.")
+    matrix_optimizer: str = HfArg(
+        default="adamw",
+        help="Optimizer of the matrices in the layers, `adamw` or `muon`; AdamW has the rest.",
+    )
     save_schedule: list[str] = HfArg(
         default_factory=list,
         help="Checkpoints that are kept beside those of save_steps: steps (0: the untrained model), `powers` of two, "
@@ -89,6 +94,9 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         help="Step at which the schedule ends (0: at max_steps). With a larger one the run stops while the "
         "learning rate is still high; the published code's linear schedule ends at 200,000.",
     )
+    lr_decay_steps: float = HfArg(
+        default=0.2, help="Steps of the decay that ends a warmup_stable_decay schedule (below 1: their share)."
+    )
     max_grad_norm: float = HfArg(
         default=1.0, help="Norm to which the gradient of a step is clipped (0: not clipped, as the published code)."
     )
@@ -105,6 +113,7 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         EpisodeConfig.__post_init__(self)
         ClassConfig.__post_init__(self)
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
+        check_choice("matrix_optimizer", self.matrix_optimizer, ("adamw", "muon"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
         check_choice("head_initializer", self.head_initializer, HEAD_INITIALIZERS)
         check_choice("episode_labels", self.episode_labels, ("own", "shuffled"))
@@ -131,12 +140,21 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 
+    def scheduler_arguments(self, steps: int) -> dict[str, Any]:
+        """Return the arguments of transformers' schedule for so many steps, besides those that all schedules have."""
+        given = dict(self.lr_scheduler_kwargs or {})
+        if self.lr_scheduler_type == SchedulerType.WARMUP_STABLE_DECAY:
+            decay = self.lr_decay_steps * (steps if self.lr_decay_steps < 1 else 1)
+            given = {"num_decay_steps": min(round(decay), steps - self.get_warmup_steps(steps)), **given}
+        return given
+
     def _check_numbers(self) -> None:
         if not 0 <= self.hybrid_ratio <= 1:
             raise InputError(f"hybrid_ratio must be between 0 and 1, got {self.hybrid_ratio}")
         if not 0 <= self.head_dropout < 1:
             raise InputError(f"head_dropout must be at least 0 and below 1, got {self.head_dropout}")
         check_at_least(0, lr_schedule_steps=self.lr_schedule_steps, max_grad_norm=self.max_grad_norm)
+        check_at_least(0, lr_decay_steps=self.lr_decay_steps)
         if self.lr_schedule_steps > 0 and not 0 < self.max_steps <= self.lr_schedule_steps:
             raise InputError(
                 f"max_steps is {self.max_steps} but the schedule ends at lr_schedule_steps {self.lr_schedule_steps}: "

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
@@ -29,6 +30,7 @@ from .maml_config import MAMLConfig
 from .meta.gradient_share import GradientShare
 from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
 from .meter import Meter
+from .muon import MuonWithAdamW, muon_groups
 from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .runs.safety import SafeTrainer
@@ -203,7 +205,21 @@ class MAMLTrainer(SafeTrainer):
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         """Create the schedule of the learning rate, which ends at `lr_schedule_steps` if that is given."""
-        return super().create_scheduler(self.args.lr_schedule_steps or num_training_steps, optimizer)
+        steps = self.args.lr_schedule_steps or num_training_steps
+        self.args.lr_scheduler_kwargs = self.args.scheduler_arguments(steps)
+        return super().create_scheduler(steps, optimizer)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Create the optimizer: transformers' choice, or Muon for matrices of the layers and AdamW for the rest."""
+        if self.args.matrix_optimizer == "muon" and self.optimizer is None:
+            model = self.model if model is None else model
+            if any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+                raise InputError("matrix_optimizer muon needs whole matrices, which FSDP shards: train with DDP")
+            decay = set(self.get_decay_parameter_names(model))
+            betas = (self.args.adam_beta1, self.args.adam_beta2)
+            groups = muon_groups(model, decay, self.args.weight_decay)
+            self.optimizer = MuonWithAdamW(groups, self.args.learning_rate, betas=betas, eps=self.args.adam_epsilon)
+        return super().create_optimizer(model)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Exclude learned inner learning rates from weight decay, and norms and biases unless all are to decay."""

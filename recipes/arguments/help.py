@@ -36,6 +36,8 @@ RARE = {
     "dynamics_probe_tokens",
     "episode_gradient_share",
     "episode_labels",
+    "lr_decay_steps",
+    "matrix_optimizer",
     "save_schedule",
     "init_embeddings",
 }

@@ -84,10 +84,12 @@ def config_path(name: str) -> Path:
 
 
 def shipped_configs() -> dict[str, Path]:
-    """The YAML files that `--config` takes by name: recipes as NAME, others as episodes/NAME and studies/NAME."""
+    """The YAML files that `--config` takes by name: recipes as NAME, others as FOLDER/NAME."""
     recipes = {path.stem: path for path in (CONFIGS / "recipes").glob("*.yaml")}
     return recipes | {
-        f"{kind}/{path.stem}": path for kind in ("episodes", "studies") for path in (CONFIGS / kind).glob("*.yaml")
+        f"{kind}/{path.stem}": path
+        for kind in ("episodes", "optimizers", "studies")
+        for path in (CONFIGS / kind).glob("*.yaml")
     }
 
 

@@ -21,7 +21,7 @@ from .study import Arm, Run, Study
 # The first steps fill caches and allocate memory.
 WARM_UP_STEPS = 5
 # Arguments of a run that are counted in steps and scaled to those that an arm gets.
-SCALED = ("warmup_steps", "query_loss_warmup_steps", "lr_schedule_steps")
+SCALED = ("warmup_steps", "query_loss_warmup_steps", "lr_schedule_steps", "lr_decay_steps")
 
 
 @dataclass(frozen=True)
