@@ -37,7 +37,7 @@ class SourceArguments:
     text_column: str = HfArg(default="text", help="Column of the text. `input_ids` is read as token ids.")
     streaming: bool = HfArg(default=False, help="Read the corpus while it is used, without a copy in the cache.")
 
-    def load(self, skip_bad_files: bool = False) -> Documents:
+    def load(self, skip_bad_files: bool = False, vocab_size: int | None = None) -> Documents:
         """Open the corpus (see `load_documents`)."""
         return load_documents(
             self.dataset,
@@ -47,6 +47,7 @@ class SourceArguments:
             text_column=self.text_column,
             streaming=self.streaming,
             skip_bad_files=skip_bad_files,
+            vocab_size=vocab_size,
         )
 
 
@@ -96,19 +97,29 @@ class CorpusArguments(SourceArguments):
                 "remove it, or set --streaming"
             )
 
-    def documents(self) -> tuple:
-        """Training and held-out documents."""
-        documents = self.load(self.skip_bad_files)
+    def documents(self, vocab_size: int | None = None) -> tuple:
+        """Training and held-out documents, whose token ids must be below `vocab_size`."""
+        documents = self.load(self.skip_bad_files, vocab_size)
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction, self.split_by)
-        return documents, self.held_out_documents()
+        return documents, self.held_out_documents(vocab_size)
 
-    def held_out_documents(self) -> Documents:
+    def held_out_documents(self, vocab_size: int | None = None) -> Documents:
         """The held-out documents alone, without the training corpus where `eval_dataset` is set."""
         if self.eval_dataset is None:
-            return self.documents()[1]
-        # Streamed, because evaluation may read only the first blocks.
-        return load_documents(self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True)
+            return self.documents(vocab_size)[1]
+        return self._streamed(self.eval_dataset, self.eval_split, vocab_size=vocab_size)
+
+    def _streamed(self, name: str, split: str = "train", **options: Any) -> Documents:
+        """A corpus to evaluate on, streamed because evaluation may read only the first blocks."""
+        return load_documents(
+            name,
+            split=split,
+            text_column=self.text_column,
+            streaming=True,
+            skip_bad_files=self.skip_bad_files,
+            **options,
+        )
 
     def own_tokenizer(self) -> str:
         """Folder of the tokenizer in a corpus that the command `prepare` wrote; raise InputError if it has none."""
@@ -123,9 +134,13 @@ class CorpusArguments(SourceArguments):
                 return str(tokenizer)
         raise InputError(f"{self.dataset} holds token ids but no tokenizer: name its tokenizer with --tokenizer")
 
-    def train_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int) -> Dataset | BlockStream:
+    def train_blocks(
+        self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int, vocab_size: int | None = None
+    ) -> Dataset | BlockStream:
         """Blocks to train on; the seed decides the order of a shuffled stream."""
-        return make_blocks(documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed)
+        return make_blocks(
+            documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed, vocab_size
+        )
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[Tensor, Tensor]:
         """Up to `eval_blocks` blocks of held-out text (0: all), and the document of each id; both (R, T + 1) int64.
@@ -148,7 +163,9 @@ class CorpusArguments(SourceArguments):
         first = first_texts(documents, tokenizer, count, self.block_size) if count else []
         return Source.from_blocks(blocks, tokenizer, first, numbers)
 
-    def sources(self, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> dict[str, Source]:
+    def sources(
+        self, tokenizer: PreTrainedTokenizerBase, texts: int = 0, vocab_size: int | None = None
+    ) -> dict[str, Source]:
         """Each source whose perplexity is measured by itself, by its name (see `held_out`).
 
         Raises InputError if two sources have the same name, or one fills no block.
@@ -160,7 +177,7 @@ class CorpusArguments(SourceArguments):
             name = source_name(path)
             if name in documents:
                 raise InputError(f"two sources are named {name!r}: rename a file of eval_sources")
-            documents[name] = load_documents(path, text_column=self.text_column, streaming=True)
+            documents[name] = self._streamed(path, vocab_size=vocab_size)
         sources = {}
         for name, rows in documents.items():
             try:
@@ -172,9 +189,7 @@ class CorpusArguments(SourceArguments):
     def _rows_by_source(self, column: str, texts: int) -> dict[str, Dataset]:
         """Rows of `eval_dataset` by the value of a column, enough of each for `eval_blocks` blocks and the texts."""
         assert self.eval_dataset is not None
-        rows = load_documents(
-            self.eval_dataset, split=self.eval_split, text_column=self.text_column, streaming=True, beside=column
-        )
+        rows = self._streamed(self.eval_dataset, self.eval_split, beside=column)
         # Characters or token ids. A token hardly ever has more than 16 characters.
         enough = 16 * max(self.eval_blocks or math.inf, texts) * (self.block_size + 1)
         by_source: dict[str, list[Any]] = defaultdict(list)

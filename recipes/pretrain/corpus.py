@@ -31,14 +31,14 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
 
     Raises InputError if the text cannot be read, is too short, or has too few held-out words for evaluation episodes.
     """
-    training = args.training
+    training, vocab_size = args.training, args.model.config().vocab_size
     with training.main_process_first(desc="corpus"):
-        documents, held_out_documents = args.corpus.documents()
+        documents, held_out_documents = args.corpus.documents(vocab_size)
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(args, documents)
-        blocks = args.corpus.train_blocks(documents, tokenizer, training.seed)
+        blocks = args.corpus.train_blocks(documents, tokenizer, training.seed, vocab_size)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
-        sources = args.corpus.sources(tokenizer)
-    words = load_words(tokenizer, args.model.config().vocab_size, training.held_out_rule)
+        sources = args.corpus.sources(tokenizer, vocab_size=vocab_size)
+    words = load_words(tokenizer, vocab_size, training.held_out_rule)
     if training.held_out_words:
         _, words = words.split(training.held_out_words)
     if args.run.eval_episodes > 0:

@@ -14,21 +14,22 @@ from .document_numbers import Tokens, with_documents
 from .documents import Documents, check_document, column_names
 from .packing import pack_blocks
 from .stream import BlockStream
+from .tokenizer import text_ids
 
 
 def tokenize_documents(documents: Documents, tokenizer: PreTrainedTokenizerBase, num_proc: int | None) -> Documents:
     """Turn a column `text` into `input_ids`, with an end-of-text token after each document; ids stay unchanged."""
     if "text" not in column_names(documents):
         return documents
-
-    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        for text in batch["text"]:
-            check_document(text)
-        ids = tokenizer(batch["text"], add_special_tokens=False, verbose=False)["input_ids"]
-        return {"input_ids": [[*row, tokenizer.eos_token_id] for row in ids]}
-
+    encode = partial(_encode, tokenizer=tokenizer)  # no local function, which cannot be sent to a spawned process
     options = {} if isinstance(documents, IterableDataset) else {"num_proc": num_proc, "desc": "tokenize"}
     return documents.map(encode, batched=True, remove_columns=["text"], **options)
+
+
+def _encode(batch: dict[str, list[str]], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[list[int]]]:
+    for text in batch["text"]:
+        check_document(text, str)
+    return {"input_ids": [[*ids, tokenizer.eos_token_id] for ids in text_ids(tokenizer, batch["text"])]}
 
 
 def make_blocks(
@@ -39,6 +40,7 @@ def make_blocks(
     repeat: bool = True,
     shuffle_blocks: int = 1,
     seed: int = 0,
+    vocab_size: int | None = None,
 ) -> Dataset | BlockStream:
     """Tokenize documents and pack them into blocks of T + 1 ids; rows that are such blocks stay unchanged.
 
@@ -48,7 +50,7 @@ def make_blocks(
         tokenizer: for rows of text, and for its end-of-text token.
         block_size: T, tokens that a block predicts.
         num_proc: processes that tokenize.
-        repeat, shuffle_blocks, seed: of a stream, see `BlockStream`.
+        repeat, shuffle_blocks, seed, vocab_size: of a stream, see `BlockStream`.
 
     Returns:
         A memory-mapped `Dataset` or, if the corpus is streamed, a `BlockStream`. Rows have T + 1 `input_ids` and the
@@ -61,7 +63,7 @@ def make_blocks(
     end = tokenizer.eos_token_id
     packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
     if isinstance(ids, IterableDataset):
-        return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed, end)
+        return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed, end, vocab_size)
     if packed:
         return ids.with_transform(partial(_as_blocks, end_of_text=end))
     column = Sequence(Value("int32"), length=block_size + 1)

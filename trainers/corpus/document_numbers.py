@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .rows import check_ids
 
 # `input_ids` and `document`, both (L,) int32; of a block L is T + 1.
 Tokens: TypeAlias = dict[str, np.ndarray]
@@ -33,18 +34,19 @@ def own_numbers(blocks: Tensor) -> Tensor:
     return (-2 - content)[:, None].expand_as(blocks)
 
 
-def with_documents(row: dict[str, Any], end_of_text: int | None) -> Tokens:
+def with_documents(row: dict[str, Any], end_of_text: int | None, vocab_size: int | None = None) -> Tokens:
     """The L `input_ids` of a row and the `document` of each.
 
     A column `document` holds the number of each token, or one label for the row. Without it a document ends at
     end-of-text, and a new row is a new document.
 
     Raises:
-        InputError: the row is empty (null), or its `document` holds another count of numbers than it has ids.
+        InputError: the row is empty (null), holds something that is no token id (see `check_ids`), or its `document`
+            holds another count of numbers than it has ids.
     """
     if row["input_ids"] is None:
         raise InputError("a row of the corpus is empty (null): remove such rows")
-    ids, label = np.asarray(row["input_ids"], dtype=np.int32), row.get("document")
+    ids, label = check_ids(np.asarray(row["input_ids"]), vocab_size, "a row of the corpus"), row.get("document")
     if label is None:
         ends = np.flatnonzero(ids == end_of_text) + 1
         parts = np.split(ids, ends)

@@ -1,16 +1,24 @@
 """Open a corpus: the built-in prose, files on disk, or a data set of the Hub."""
 
+from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import TypeAlias
 
-from datasets import Dataset, IterableDataset, load_dataset
-from datasets.exceptions import DatasetNotFoundError
+import pyarrow as pa
+from datasets import Dataset, Features, IterableDataset, Value, load_dataset
+from datasets import List as ListFeature
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from ..errors import InputError
-from .files import FORMATS, READ_ERRORS, corpus_files, open_files
+from .files import file_format, list_files
 from .python_prose import python_prose
+from .raw_tables import DOCUMENT
+from .readers import columns_of, open_files
+from .rows import IDS, checked
 
 BUILT_IN = "python-prose"
+READ_ERRORS = (OSError, ValueError, RuntimeError, DatasetGenerationError)  # pyarrow's are among these
 Documents: TypeAlias = Dataset | IterableDataset
 
 
@@ -24,52 +32,78 @@ def load_documents(
     streaming: bool = False,
     beside: str | None = None,
     skip_bad_files: bool = False,
+    vocab_size: int | None = None,
 ) -> Documents:
     """Open a corpus whose rows are documents, or paragraphs of text files, each of which is a document.
 
     Args:
-        name: `python-prose` (no download), a .txt, .jsonl, .parquet or .arrow file, a folder of them, or a Hub data
-            set. Each paragraph of a text file (text between empty lines) is a row.
+        name: `python-prose` (no download), a .txt, .jsonl, .parquet or .arrow file, a folder of them (see
+            `list_files`), or a Hub data set. Each paragraph of a text file (text between empty lines) is a row.
         config_name, split, revision: part of a Hub data set.
         text_column: column of the text; a corpus with a column `input_ids` is read as token ids instead.
         streaming: read while iterating; otherwise a memory-mapped copy is made first.
         beside: a second column to return.
-        skip_bad_files: skip local files that cannot be read (see `corpus_files`); otherwise they are an error.
+        skip_bad_files: skip local files that cannot be read; otherwise they are an error.
+        vocab_size: token ids must be below it (None: not checked).
 
     Returns:
         A data set with the column `text` or `input_ids`, and the column `beside`. Rows of a text file, and of
         `input_ids` if they have it, also have the column `document` (see `with_documents`).
 
     Raises:
-        InputError: there is no such corpus, file or column, or a file is damaged.
+        InputError: there is no such corpus, file or column, or a file or a row of it is wrong (of a stream that is
+            raised while iterating).
     """
     if name == BUILT_IN:
         prose = Dataset.from_list([{"text": text} for text in python_prose()])
         return prose.to_iterable_dataset() if streaming else prose
-    has_text_files = False
+    if Path(name).exists():
+        documents = _from_files(Path(name), text_column, beside, streaming, skip_bad_files, vocab_size)
+    else:
+        documents = _from_hub(name, config_name, split, revision, streaming)
+        documents = documents.select_columns(_chosen(name, column_names(documents), text_column, beside))
+        if isinstance(documents, Dataset):
+            check = partial(_check_batch, name=name, vocab_size=vocab_size)
+            documents.with_format("arrow").map(check, batched=True, with_indices=True, desc="check")
+    content = column_names(documents)[0]
+    return documents if content in (IDS, "text") else documents.rename_column(content, "text")
+
+
+def _from_files(
+    path: Path, text_column: str, beside: str | None, streaming: bool, skip_bad_files: bool, vocab_size: int | None
+) -> Documents:
+    listing = list_files(path)
+    schema = columns_of(listing, skip_bad_files)
+    chosen = _chosen(str(path), schema.names, text_column, beside, file_format(listing.files[0]) == "text")
+    features = Features.from_arrow_schema(pa.schema([schema.field(name) for name in chosen], schema.metadata))
+    features[chosen[0]] = ListFeature(Value("int32")) if chosen[0] == IDS else Value("string")
+    return open_files(listing, features, chosen[0], vocab_size, streaming, skip_bad_files)
+
+
+def _from_hub(name: str, config_name: str | None, split: str, revision: str | None, streaming: bool) -> Documents:
     try:
-        if Path(name).exists():
-            files = corpus_files(Path(name), skip_bad_files)
-            documents, has_text_files = open_files(files, streaming), FORMATS[files[0].suffix] == "text"
-        else:
-            documents = load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
-        columns = column_names(documents)
-    except InputError:
-        raise
+        return load_dataset(name, config_name, split=split, revision=revision, streaming=streaming)
     except DatasetNotFoundError as error:
         raise InputError(f"no file, folder or Hub data set {name!r}: check the path or the name") from error
     except READ_ERRORS as error:
         raise InputError(f"cannot read the corpus {name!r}: {error.__cause__ or error}") from error
-    content = "input_ids" if "input_ids" in columns else text_column
+
+
+def _chosen(name: str, columns: list[str], text_column: str, beside: str | None, is_text: bool = False) -> list[str]:
+    """The columns to return, the one of the texts or ids first; `is_text` if the rows are paragraphs of text files."""
+    content = IDS if IDS in columns else text_column
     if content not in columns:
         raise InputError(f"{name!r} has no column {content!r}: set text_column to one of {', '.join(columns)}")
     if beside is not None and beside not in columns:
         raise InputError(f"{name!r} has no column {beside!r}: its columns are {', '.join(columns)}")
     chosen = [content] if beside is None else [content, beside]
-    if "document" in columns and (content == "input_ids" or has_text_files):
-        chosen.append("document")
-    documents = documents.select_columns(list(dict.fromkeys(chosen)))
-    return documents if content in ("input_ids", "text") else documents.rename_column(content, "text")
+    if DOCUMENT in columns and (content == IDS or is_text):
+        chosen.append(DOCUMENT)
+    return list(dict.fromkeys(chosen))
+
+
+def _check_batch(table: pa.Table, rows: list[int], name: str, vocab_size: int | None) -> None:
+    checked(table, table.column_names[0], vocab_size, lambda row: f"{name}, row {rows[row] + 1}")
 
 
 def column_names(documents: Documents) -> list[str]:
@@ -77,7 +111,9 @@ def column_names(documents: Documents) -> list[str]:
     return documents.column_names or list(next(iter(documents), {}))
 
 
-def check_document(content: str | list[int] | None) -> None:
-    """Raise InputError if the text or the ids of a row are missing."""
+def check_document(content: object, kind: type | UnionType = object) -> None:
+    """Raise InputError if the text or the ids of a row are missing, or not of a kind."""
     if content is None:
         raise InputError("a row of the corpus is empty (null): remove such rows")
+    if not isinstance(content, kind):
+        raise InputError(f"a row of the corpus holds {content!r:.40}, not a text: convert the column, or name another")

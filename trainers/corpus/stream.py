@@ -26,6 +26,7 @@ class BlockStream(torch.utils.data.IterableDataset):
         shuffle_blocks: blocks that are read ahead and yielded in random order (1: the order of the corpus).
         seed: of that order.
         end_of_text: the token id at which a document ends in rows without `document` (None: at the end of a row).
+        vocab_size: token ids must be below it (None: not checked).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class BlockStream(torch.utils.data.IterableDataset):
         shuffle_blocks: int = 1,
         seed: int = 0,
         end_of_text: int | None = None,
+        vocab_size: int | None = None,
     ) -> None:
         self.documents = documents
         self.block_size = block_size
@@ -45,6 +47,7 @@ class BlockStream(torch.utils.data.IterableDataset):
         self.shuffle_blocks = shuffle_blocks
         self.seed = seed
         self.end_of_text = end_of_text
+        self.vocab_size = vocab_size
 
     def __iter__(self) -> "BlockIterator":
         return BlockIterator(self)
@@ -136,7 +139,7 @@ class BlockIterator:
             yield from self.packer.blocks()
             for row in self.documents:
                 self.reading = True
-                tokens = with_documents(row, self.stream.end_of_text)
+                tokens = with_documents(row, self.stream.end_of_text, self.stream.vocab_size)
                 if self.stream.packed:
                     yield tokens
                     continue

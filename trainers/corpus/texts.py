@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from .documents import Documents, check_document
+from .tokenizer import text_ids
 
 
 def first_texts(documents: Documents, tokenizer: PreTrainedTokenizerBase, count: int, length: int) -> list[Tensor]:
@@ -22,7 +23,7 @@ def first_texts(documents: Documents, tokenizer: PreTrainedTokenizerBase, count:
         content = row["text"] if "text" in row else row["input_ids"]
         check_document(content)
         if isinstance(content, str):
-            return tokenizer(content, add_special_tokens=False, truncation=True, max_length=length)["input_ids"]
+            return text_ids(tokenizer, [content])[0][:length]
         ids = list(content[: length + 1])
         return (ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids)[:length]
 

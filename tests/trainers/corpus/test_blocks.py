@@ -40,11 +40,13 @@ def test_each_document_ends_with_end_of_text(tmp_path, tokenizer):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_tokenizing_a_row_without_text_is_an_error(tmp_path, tokenizer, streaming):
-    path = tmp_path / "null.jsonl"
-    path.write_text('{"text": "ab cd ef gh"}\n{"text": null}\n')
-    with pytest.raises(InputError, match="a row of the corpus is empty"):
-        list(make_blocks(load_documents(str(path), streaming=streaming), tokenizer, 2, repeat=False))
+@pytest.mark.parametrize(
+    ("value", "message"), [(None, "a row of the corpus is empty"), (["ab", "cd"], "not a text"), (5, "not a text")]
+)
+def test_tokenizing_a_row_without_a_text_is_an_error(value, message, tokenizer, streaming):
+    rows = Dataset.from_dict({"text": [value]})
+    with pytest.raises(InputError, match=message):
+        list(make_blocks(rows.to_iterable_dataset() if streaming else rows, tokenizer, 2, repeat=False))
 
 
 def test_text_of_another_column_and_shorter_than_a_block_is_an_error(tmp_path, tokenizer):

@@ -30,8 +30,8 @@ def test_built_in_prose_is_english_and_held_out_lines_are_not_trained_on():
     ("name", "content", "message"),
     [
         ("other.jsonl", b'{"body": "x"}\n', "has no column 'text': set text_column to one of body"),
-        ("broken.jsonl", b'{"text": "x"}\n{"text": \n', "cannot read the corpus"),
-        ("broken.parquet", b"not parquet", "cannot read the corpus"),
+        ("broken.jsonl", b'{"text": "x"}\n{"text": \n', r"broken.jsonl cannot be read \(.*\): repair or remove it"),
+        ("broken.parquet", b"not parquet", r"broken.parquet cannot be read \(.*\): repair or remove it"),
     ],
 )
 def test_broken_files_and_missing_columns_are_errors(tmp_path, name, content, message):

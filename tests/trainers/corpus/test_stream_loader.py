@@ -1,5 +1,6 @@
 """Several processes get the rows that one process reads."""
 
+import json
 import os
 import socket
 from itertools import islice
@@ -9,7 +10,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 
-from pico_maml.trainers.corpus import BlockStream
+from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
 from pico_maml.trainers.corpus.stream_loader import StreamLoader
 from pico_maml.trainers.process_group import leave
 
@@ -48,3 +49,21 @@ def test_two_processes_share_ids_and_documents_of_each_batch_also_after_a_resume
         assert batch["document"].unique().numel() > 1
         for name in ("input_ids", "shift_labels", "document"):
             assert torch.equal(torch.cat([share[i][name] for share in shares]), batch[name]), (i, name)
+
+
+def test_spawned_data_workers_go_on_where_forked_ones_stopped(tmp_path, tokenizer, text):
+    for i, words in enumerate(text[:12]):
+        (tmp_path / f"{i}.jsonl").write_text(json.dumps({"body": words}))
+
+    def reader(method: str) -> StreamLoader:
+        train, _ = split_held_out(load_documents(str(tmp_path), streaming=True, text_column="body"), 0.2)
+        stream = make_blocks(train, tokenizer, 5, shuffle_blocks=3, vocab_size=400)
+        return StreamLoader(stream, 2, torch.device("cpu"), num_workers=2, multiprocessing_context=method)
+
+    first, spawned = reader("fork"), reader("spawn")
+    batches = iter(first)
+    for _ in range(6):
+        next(batches)
+    spawned.load_state_dict(first.state_dict())
+    for one, other in zip(islice(batches, 6), islice(spawned, 6), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)

@@ -1,8 +1,9 @@
 import pytest
+from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import load_tokenizer, train_tokenizer
+from pico_maml.trainers.corpus import first_texts, load_tokenizer, make_blocks, train_tokenizer
 
 
 def test_trained_tokenizer_is_lossless_after_saving_and_loading(tokenizer, tmp_path):
@@ -36,3 +37,19 @@ def test_small_vocabulary_missing_tokenizer_and_no_end_of_text_are_errors(tmp_pa
     endless.save_pretrained(tmp_path)
     with pytest.raises(InputError, match="has no end-of-text token"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_names_of_control_tokens_in_a_text_are_text(tokenizer, streaming):
+    text = "ab [MASK] cd<|endoftext|> ef <|padding|>"
+    rows = Dataset.from_dict({"text": [text]})
+    documents = rows.to_iterable_dataset() if streaming else rows
+    blocks = [row["input_ids"].tolist() for row in make_blocks(documents, tokenizer, 4, repeat=False)]
+    # The last block overlaps the one before.
+    ids = [i for block in blocks[:-1] for i in block[:-1]]
+    ids += blocks[-1][-(len(tokenizer(text, split_special_tokens=True)["input_ids"]) + 1 - len(ids)) :]
+    assert [i for i in ids if i in tokenizer.all_special_ids] == [tokenizer.eos_token_id]
+    assert tokenizer.decode(ids) == text + "<|endoftext|>"
+    (first,) = first_texts(documents, tokenizer, 1, 99)
+    assert first.tolist() == ids[:-1]
+    assert not set(tokenizer.all_special_ids) & set(first.tolist())

@@ -1,0 +1,118 @@
+"""Tables of a corpus file as the readers of `datasets` give them, whatever its name and compression."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import blake2b, file_digest
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import ArrowBasedBuilder
+from datasets.packaged_modules.arrow.arrow import Arrow
+from datasets.packaged_modules.json.json import Json
+from datasets.packaged_modules.parquet.parquet import Parquet
+from fsspec.implementations.local import LocalFileSystem
+
+from ..errors import InputError
+from .files import compression, file_format
+
+DOCUMENT = "document"
+CHUNK = 10 << 20  #: characters of a text file that are read at a time
+
+
+def raw_tables(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[pa.Table]:
+    """The tables of a file; of a parquet file only `columns`, where that is not None.
+
+    Each paragraph of a text file (text between empty lines) is a row, and its column `document` is a hash of the file.
+
+    Raises:
+        InputError: the file cannot be read; names it and, if it is not UTF-8, the line.
+    """
+    with _errors_of(path):
+        try:
+            yield from _tables(path, columns)
+        except UnicodeDecodeError:
+            check_utf8(path)
+            raise
+
+
+def first_schema(path: Path) -> pa.Schema | None:
+    """The columns of a file by its first rows; None if it has no rows."""
+    if file_format(path) == "parquet":
+        with _errors_of(path):
+            return pq.read_schema(path)
+    return next((table.schema for table in raw_tables(path)), None)
+
+
+def check_utf8(path: Path) -> None:
+    """Raise InputError, with the line, if a text file is not UTF-8."""
+    with _errors_of(path), _open(path) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line): convert the file"
+                ) from error
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Raise whatever a reader raises as an InputError that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # each reader and each compression has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} cannot be read ({reason}): repair or remove it, or set --skip_bad_files") from error
+
+
+def _tables(path: Path, columns: tuple[str, ...] | None) -> Iterator[pa.Table]:
+    kind, packed, url = file_format(path), compression(path), str(path.absolute())
+    if packed is not None:
+        url = f"{packed}://content::{url}"
+    if kind == "text":
+        number = pa.scalar(_content_number(path), pa.int64())
+        for texts in _paragraphs(path):
+            yield pa.table({"text": pa.array(texts, pa.string()), DOCUMENT: pa.repeat(number, len(texts))})
+    elif kind == "json":
+        yield from (table for _, table in _reader(kind)._generate_tables([url], [[url]], [url]))
+    elif kind == "parquet":
+        schema = pq.read_schema(path)
+        present = None if columns is None else tuple(name for name in columns if name in schema.names)
+        yield from (table for _, table in _reader(kind, present or None)._generate_tables([url], [None]))
+    else:
+        yield from (table for _, table in _reader("arrow")._generate_tables([url]))
+
+
+def _paragraphs(path: Path) -> Iterator[list[str]]:
+    """The texts between empty lines, by chunks, cut as `datasets` does, which cannot decode compressed files."""
+    with _open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as lines:
+        rest = ""
+        while chunk := lines.read(CHUNK):
+            *texts, rest = (rest + chunk + lines.readline()).split("\n\n")
+            yield [text for text in texts if text]
+        yield [rest] if rest else []
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes, unpacked."""
+    return LocalFileSystem().open(path, "rb", compression=compression(path))
+
+
+@cache
+def _reader(kind: str, columns: tuple[str, ...] | None = None) -> ArrowBasedBuilder:
+    """The reader of a format. It reads one file at a time, so that each is read as if it were the only one."""
+    if kind == "json":
+        return Json(encoding="utf-8-sig", parse_agent_traces=False)
+    return Parquet(columns=None if columns is None else list(columns)) if kind == "parquet" else Arrow()
+
+
+def _content_number(path: Path) -> int:
+    """A hash of a file, the same if it is compressed."""
+    with _open(path) as file:
+        return int.from_bytes(file_digest(file, lambda: blake2b(digest_size=8)).digest(), signed=True)
