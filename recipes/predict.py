@@ -77,7 +77,7 @@ def read_lines(path: Path) -> list[str]:
     if not path.is_file():
         raise InputError(f"no file {path}: check input_file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
     if not text.strip():

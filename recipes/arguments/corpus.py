@@ -17,6 +17,7 @@ from ...callbacks import Source
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import BlockStream, first_blocks, first_texts, load_documents, make_blocks, split_held_out
+from ...trainers.corpus.content_hash import content_hash
 from ...trainers.corpus.documents import Documents
 
 MAX_SOURCES = 200
@@ -120,6 +121,14 @@ class CorpusArguments(SourceArguments):
             skip_bad_files=self.skip_bad_files,
             **options,
         )
+
+    def content_hashes(self) -> dict[str, str | None]:
+        """A hash of the files of `dataset` and of `eval_dataset` (see `content_hash`)."""
+        return {
+            name: content_hash(path)
+            for name, path in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset))
+            if path is not None
+        }
 
     def own_tokenizer(self) -> str:
         """Folder of the tokenizer in a corpus that the command `prepare` wrote; raise InputError if it has none."""

@@ -40,6 +40,7 @@ RARE = {
     "matrix_optimizer",
     "save_schedule",
     "init_embeddings",
+    "other_corpus",
 }
 RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
 

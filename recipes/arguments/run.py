@@ -12,6 +12,10 @@ class RunArguments:
     """Arguments of the run."""
 
     resume: bool = HfArg(default=False, help="Go on with the run in output_dir, or begin it if there is none.")
+    other_corpus: bool = HfArg(
+        default=False,
+        help="Resume although the files of dataset or eval_dataset changed since the run began.",
+    )
     resume_from: str | None = HfArg(
         default=None,
         help="Training state on the Hub to resume from, in a new output_dir (unset: none). "

@@ -7,6 +7,7 @@ from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
+from ...trainers.corpus.content_hash import content_hash
 from ...trainers.corpus.documents import Documents, column_names
 from ...trainers.hub import check_repository_name
 from ..arguments.corpus import SourceArguments
@@ -55,6 +56,9 @@ class PrepareArguments(SourceArguments):
         return documents
 
     def decisive(self) -> dict[str, Any]:
-        """What decides the content of the files: arguments, and the columns that this version writes."""
+        """What decides the content of the files: arguments, a hash of the corpus, and the columns that are written.
+
+        The hash shows that a corpus was edited between the start of a preparation and its end.
+        """
         decisive = {name: value for name, value in asdict(self).items() if name not in FREE}
-        return decisive | {"columns": ["input_ids", "document"]}
+        return decisive | {"corpus_hash": content_hash(self.dataset), "columns": ["input_ids", "document"]}

@@ -28,7 +28,7 @@ from ...trainers.runs.json_files import read_json, write_json
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
 from .dataset_card import dataset_card
-from .shards import PROGRESS, TOKENIZER, Plan, pack_held_out, write_part
+from .shards import PROGRESS, TOKENIZER, Plan, check_shard, pack_held_out, write_part
 
 MANIFEST, ARGUMENTS = "manifest.json", f"{PROGRESS}/{ARGUMENTS_FILE}"
 
@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         with claimed(folder):
             prepare(args, folder)
     manifest = read_json(folder / MANIFEST)
+    for file in manifest["files"]:
+        check_shard(folder, file, manifest["vocab_size"])
     counts = manifest["counts"]
     print(
         f"{folder}: {len(manifest['files'])} files, {counts['tokens']:,} tokens to train on, "
@@ -54,7 +56,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 def prepare(args: PrepareArguments, folder: Path) -> None:
     """Write the missing shards, and last the manifest."""
-    check_free_or_same(folder, args.decisive(), (), ARGUMENTS)
+    decisive = args.decisive()
+    check_free_or_same(folder, decisive, (), ARGUMENTS)
     if (folder / ARGUMENTS).exists() and "columns" not in read_json(folder / ARGUMENTS):
         raise InputError(
             f"an earlier version began {folder}, whose shards do not hold the document of each token: choose another "
@@ -62,7 +65,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
         )
     documents = args.documents()
     tokenizer = choose_tokenizer(args, folder, documents)
-    write_json(folder / ARGUMENTS, args.decisive())
+    write_json(folder / ARGUMENTS, decisive)
     tokenizer.save_pretrained(folder / TOKENIZER)
     streamed = isinstance(documents, IterableDataset)
     parts = documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard)
@@ -76,7 +79,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
     # The manifest may be published: no paths of this machine.
     dataset = Path(args.dataset).name if Path(args.dataset).exists() else args.dataset
     manifest = {
-        "corpus": {**args.decisive(), "dataset": dataset},
+        "corpus": {**decisive, "dataset": dataset},
         "vocab_size": len(tokenizer),
         "counts": counts,
         "files": [file for file in (*(record["shard"] for record in records), validation) if file],

@@ -17,7 +17,7 @@ from ...trainers import InputError
 from ...trainers.corpus import load_tokenizer
 from ...trainers.corpus.blocks import tokenize_documents
 from ...trainers.corpus.document_numbers import Tokens, with_documents
-from ...trainers.corpus.documents import Documents
+from ...trainers.corpus.documents import Documents, load_documents
 from ...trainers.corpus.held_out import HeldOut
 from ...trainers.corpus.packing import pack_blocks
 from ...trainers.runs.json_files import read_json, write_json
@@ -99,9 +99,23 @@ def write_shard(plan: Plan, name: str, documents: Iterable[Tokens]) -> dict[str,
     """Pack the tokens of documents into a file of blocks; returns the entry of the manifest."""
     path = plan.folder / name
     blocks = write_rows(path, pack_blocks(documents, plan.args.block_size))
+    return {"file": name, "blocks": blocks, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def check_shard(folder: Path, entry: dict[str, Any], vocab_size: int) -> None:
+    """Raise InputError if a file of the manifest is absent or changed, or holds what is no id of the vocabulary."""
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise InputError(f"{path} is gone, but the manifest names it: prepare into another output_dir")
+    for _ in load_documents(str(path), streaming=True, vocab_size=vocab_size).with_format("arrow").iter(ROW_GROUP):
+        pass
+    if _sha256(path) != entry["sha256"]:
+        raise InputError(f"{path} is not the file that was written: prepare into another output_dir")
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        sha256 = file_digest(file, "sha256").hexdigest()
-    return {"file": name, "blocks": blocks, "bytes": path.stat().st_size, "sha256": sha256}
+        return file_digest(file, "sha256").hexdigest()
 
 
 def tokenized(

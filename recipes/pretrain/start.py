@@ -1,12 +1,16 @@
 """Where a run starts: in a new folder, from its newest checkpoint, or from a training state on the Hub."""
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...trainers import InputError
 from ...trainers.runs.checkpoints import step_of
-from ...trainers.runs.files import DYNAMICS_FILE, METRICS_FILE
+from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE
 from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values, has_run
+from ...trainers.runs.json_files import read_json
+from ..arguments.corpus import CorpusArguments
 from ..arguments.training_text import check_goes_on
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
@@ -15,13 +19,15 @@ from .arguments import PretrainArguments
 
 logger = logging.getLogger(__name__)
 
+CORPUS_HASH = "corpus_hash"  #: in arguments.json; earlier versions did not record it
+
 
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
     """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
 
     Arguments that an earlier version of the package did not record get the value that it worked by.
-    Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, held-out
-    text was trained on before (`init_from`), or the Hub grants no access.
+    Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, its corpus
+    changed, held-out text was trained on before (`init_from`), or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0
@@ -38,6 +44,8 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
             for name, value in earlier_values(output_dir).items():
                 setattr(args.corpus if name == "split_by" else training, name, value)
                 saved[name] = value  # arguments.json of a run that starts again
+            if checkpoint is not None and is_main and not run.other_corpus:
+                check_same_corpus(output_dir, args.corpus)
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
                 for name in (METRICS_FILE, DYNAMICS_FILE):
                     (output_dir / name).unlink(missing_ok=True)
@@ -48,7 +56,21 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
     if run.resume and is_main:
         begins = "nothing to resume, a new run begins" if not started else "starts again, no checkpoint was saved"
         logger.warning(f"{output_dir}: {f'goes on from {checkpoint.name}' if checkpoint else begins}")
+    if checkpoint is None and is_main:
+        saved[CORPUS_HASH] = args.corpus.content_hashes()
     settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
     if settings is not None:
         check_access(settings)
     return checkpoint, settings
+
+
+def check_same_corpus(output_dir: Path, corpus: CorpusArguments) -> None:
+    """Raise InputError if the files of a corpus differ from what they were when the run in the folder began."""
+    before = read_json(output_dir / ARGUMENTS_FILE).get(CORPUS_HASH, {})
+    now = corpus.content_hashes()
+    if changed := [name for name in before if before[name] != now.get(name)]:
+        paths = " and ".join(f"{name} {asdict(corpus)[name]!r}" for name in changed)
+        raise InputError(
+            f"{paths} changed since the run in {output_dir} began: restore the files, or resume with --other_corpus "
+            "to go on with those that are there"
+        )

@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import blake2b, file_digest
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,7 +99,7 @@ def _paragraphs(path: Path) -> Iterator[list[str]]:
         yield [rest] if rest else []
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> Any:
     """Open a file to read its bytes, unpacked."""
     return LocalFileSystem().open(path, "rb", compression=compression(path))
 

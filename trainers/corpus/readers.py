@@ -86,16 +86,20 @@ class _Place:
 
 def columns_of(listing: Listing, skip_bad_files: bool) -> pa.Schema:
     """The columns of the first file that has rows; a file that cannot be read is an error, or else skipped."""
+    errors = []
     for file in listing.files:
         try:
             schema = raw_tables.first_schema(file)
-        except InputError:
+        except InputError as error:
             if not skip_bad_files:
                 raise
+            errors.append(str(error))
             continue
         if schema is not None and schema.names:
             return schema
-    raise InputError(f"no file of {listing.path} can be read or has a row: add text")
+    if errors:
+        raise InputError(f"no corpus file can be read: {'; '.join(errors)}")
+    raise InputError(f"{listing.path} is empty: add text")
 
 
 def open_files(

@@ -44,7 +44,7 @@ def read_iob2(path: Path) -> list[Sentence]:
     if not path.is_file():
         raise InputError(f"no file {path}: check the path")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
     sentences: list[Sentence] = []

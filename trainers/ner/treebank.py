@@ -1,6 +1,7 @@
 """Labelled sentences as a `DatasetDict`: the shipped sample, Universal NER, or any IOB2 file or folder."""
 
 from difflib import get_close_matches
+from glob import escape
 from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
@@ -116,7 +117,8 @@ def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
         raise InputError(f"no folder {folder}: it should hold the IOB2 files")
     splits = {}
     for split, suffix in SPLITS.items():
-        files = sorted(folder.glob(f"{prefix}-{suffix}.iob2"))
+        ending = f"-{suffix}.iob2"
+        files = sorted(folder.glob("*" + ending) if prefix == "*" else folder.glob(escape(prefix + ending)))
         if files:
             splits[split] = [sentence for file in files for sentence in read_iob2(file)]
     if not splits:

@@ -34,6 +34,8 @@ FREE_ON_RESUME = {
     "resume",
     "resume_from",
     "output_dir",
+    "other_corpus",
+    "corpus_hash",  # compared by `recipes/pretrain/start.py`
     "console",
     "disable_tqdm",
     "dynamics_steps",

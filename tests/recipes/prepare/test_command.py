@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -132,6 +133,37 @@ def test_interrupted_preparation_continues_to_the_same_files_with_any_workers(pa
         "train",
         "validation",
     ]
+
+
+@pytest.mark.parametrize("damage", ["gone", "id", "row"])
+def test_every_shard_of_a_finished_preparation_is_checked(packed, corpus, tmp_path, damage):
+    shutil.copytree(packed, tmp_path / "out")
+    shard = tmp_path / "out" / "train" / "train-00002-of-00004.parquet"
+    table = pq.read_table(shard)
+    if damage == "gone":
+        shard.unlink()
+    elif damage == "row":
+        pq.write_table(table.slice(1), shard)
+    else:
+        rows = table.column("input_ids").to_pylist()
+        rows[3][5] = 400
+        pq.write_table(table.set_column(0, "input_ids", [rows]), shard)
+    message = {"gone": "is gone, but", "id": ", row 4 holds 400 among", "row": "is not the file that was written"}
+    with pytest.raises(InputError, match=f"train-00002-of-00004.parquet.*{message[damage]}"):
+        prepare.main([f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL])
+
+
+def test_a_corpus_edited_during_an_interruption_is_an_error(corpus, tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    shutil.copy(corpus, path)
+    command = [f"--dataset={path}", f"--output_dir={tmp_path / 'out'}", *SMALL]
+    monkeypatch.setattr(shards, "write_shard", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        prepare.main(command)
+    monkeypatch.undo()
+    path.write_text(path.read_text()[::-1])
+    with pytest.raises(InputError, match=r"other arguments: corpus_hash \w+ -> \w+; give the same"):
+        prepare.main(command)
 
 
 def test_pretraining_streams_shards_with_their_tokenizer(packed, tmp_path):

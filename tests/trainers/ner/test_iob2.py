@@ -37,6 +37,12 @@ def test_two_columns_crlf_and_a_missing_last_newline_are_read(tmp_path):
     assert sentence.tags == ["B-PER", "I-PER"]
 
 
+@pytest.mark.parametrize("start", [GOOD, "Ann\tB-PER\n"])
+def test_a_byte_order_mark_is_no_text(tmp_path, start):
+    sentences = read_iob2(write(tmp_path, b"\xef\xbb\xbf" + start.encode()))
+    assert sentences == read_iob2(write(tmp_path, start))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -27,6 +27,14 @@ def test_treebanks_load_by_name_folder_file_and_as_sample(tmp_path):
     }
 
 
+def test_a_treebank_name_is_no_pattern(tmp_path):
+    write(tmp_path, GOOD * 2, "xx_y-ud-train.iob2")
+    write(tmp_path, GOOD, "xx_[xyz]-ud-train.iob2")
+    assert len(load_treebank("xx_[xyz]", tmp_path)["train"]) == 2
+    with pytest.raises(InputError, match=r"no file xx_\*-ud"):
+        load_treebank("xx_*", tmp_path)
+
+
 def test_unknown_names_suggest_the_nearest_and_short_files_are_errors(tmp_path):
     write(tmp_path, GOOD, "xx_own-ud-train.iob2")
     with pytest.raises(InputError, match=r"did you mean 'xx_own'\?"):
