@@ -42,9 +42,9 @@ def raw_tables(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[p
 def first_schema(path: Path) -> pa.Schema | None:
     """The columns of a file by its first rows; None if it has no rows."""
     if file_format(path) == "parquet":
-        with _errors_of(path):
-            return pq.read_schema(path)
-    return next((table.schema for table in raw_tables(path)), None)
+        with _errors_of(path), pq.ParquetFile(path) as file:
+            return file.schema_arrow if file.metadata.num_rows else None
+    return next((table.schema for table in raw_tables(path) if len(table)), None)
 
 
 def check_utf8(path: Path) -> None:

@@ -95,7 +95,7 @@ def columns_of(listing: Listing, skip_bad_files: bool) -> pa.Schema:
                 raise
             errors.append(str(error))
             continue
-        if schema is not None and schema.names:
+        if schema is not None:
             return schema
     if errors:
         raise InputError(f"no corpus file can be read: {'; '.join(errors)}")

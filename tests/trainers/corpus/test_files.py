@@ -202,3 +202,14 @@ def test_a_folder_that_cannot_be_searched_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(InputError, match="cannot be searched"):
         load_documents(str(tmp_path))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_corpus_without_rows_is_an_error(tmp_path, name, streaming):
+    if name == "a.parquet":
+        Dataset.from_dict({"text": []}).to_parquet(str(tmp_path / name))
+    else:
+        (tmp_path / name).write_text("\n" if name == "a.jsonl" else "")
+    with pytest.raises(InputError, match=f"{name} is empty: add text"):
+        load_documents(str(tmp_path / name), streaming=streaming)
