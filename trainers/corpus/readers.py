@@ -25,12 +25,12 @@ class CorpusConfig(BuilderConfig):
     Attributes:
         content: the column of the texts, or `input_ids`.
         vocab_size: of token ids (see `rows.checked`).
-        features: the columns that are returned.
+        columns: the columns that are returned, and their types.
     """
 
     content: str = "text"
     vocab_size: int | None = None
-    features: Features | None = None
+    columns: Features | None = None
 
 
 class CorpusFiles(ArrowBasedBuilder):
@@ -39,7 +39,7 @@ class CorpusFiles(ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = CorpusConfig
 
     def _info(self) -> DatasetInfo:
-        return DatasetInfo(features=self.config.features)
+        return DatasetInfo()
 
     def _split_generators(self, dl_manager: object) -> list[SplitGenerator]:
         return [SplitGenerator("train", {"files": list(self.config.data_files["train"])})]
@@ -54,7 +54,7 @@ class CorpusFiles(ArrowBasedBuilder):
 
     def tables(self, path: Path) -> Iterator[pa.Table]:
         """Read a file; raise InputError with its name, and with the row if that is wrong."""
-        schema, content, before = self.config.features.arrow_schema, self.config.content, 0
+        schema, content, before = self.config.columns.arrow_schema, self.config.content, 0
         for table in raw_tables.raw_tables(path, tuple(schema.names)):
             if not len(table):  # of a file of empty lines, without columns
                 continue
@@ -103,12 +103,12 @@ def columns_of(listing: Listing, skip_bad_files: bool) -> pa.Schema:
 
 
 def open_files(
-    listing: Listing, features: Features, content: str, vocab_size: int | None, streaming: bool, skip_bad_files: bool
+    listing: Listing, columns: Features, content: str, vocab_size: int | None, streaming: bool, skip_bad_files: bool
 ) -> Dataset | IterableDataset:
     """Open the files of a listing, and log what is left out of it.
 
     Args:
-        features: the columns to return.
+        columns: the columns to return, and their types.
         content: the one of the texts, or `input_ids`.
         vocab_size: ids must be below it.
         streaming: read while iterating; otherwise a memory-mapped copy is made first.
@@ -117,7 +117,9 @@ def open_files(
     Raises:
         InputError: a file or a row cannot be read (of a stream raised while iterating, but for text that is no UTF-8).
     """
-    options = {"features": features, "content": content, "vocab_size": vocab_size if content == rows.IDS else None}
+    options = {"columns": columns, "content": content, "vocab_size": vocab_size if content == rows.IDS else None}
+    if file_format(listing.files[0]) != "text":  # a stream of text whose types are known has other positions
+        options["features"] = columns
     if skip_bad_files:
         leave_out_bad_files(listing, _builder(listing.files, options))
     elif streaming and file_format(listing.files[0]) == "text":

@@ -1,13 +1,14 @@
 import json
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import BlockStream, load_documents, pack_blocks
+from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks, pack_blocks
 from pico_maml.trainers.corpus.document_numbers import with_documents
 from pico_maml.trainers.corpus.packing import Packer
 
@@ -122,3 +123,26 @@ def test_workers_without_a_share_yield_nothing(tmp_path):
 def test_a_corpus_shorter_than_a_block_is_an_error():
     with pytest.raises(InputError, match="holds 2 tokens, fewer than one block of 4"):
         next(iter(stream([{"input_ids": [1, 2]}])))
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "parquet"])
+def test_a_position_in_files_that_an_earlier_version_saved_is_resumed(tmp_path, tokenizer, text, suffix):
+    # Earlier versions opened files by load_dataset.
+    paths = [str(tmp_path / f"{i}.{suffix}") for i in range(3)]
+    for i, path in enumerate(paths):
+        texts = text[4 * i : 4 * i + 4]
+        if suffix == "parquet":
+            Dataset.from_dict({"body": texts}).to_parquet(path)
+        else:
+            lines = texts if suffix == "txt" else [json.dumps({"body": line}) for line in texts]
+            Path(path).write_text(("\n\n" if suffix == "txt" else "\n").join(lines))
+    kind = {"txt": "text", "jsonl": "json"}.get(suffix, suffix)
+    options = {"sample_by": "paragraph"} if suffix == "txt" else {}
+    column = "text" if suffix == "txt" else "body"
+    earlier = load_dataset(kind, data_files=paths, split="train", streaming=True, **options).select_columns([column])
+    earlier = earlier if column == "text" else earlier.rename_column(column, "text")
+    now = load_documents(str(tmp_path), streaming=True, text_column=column)
+    before, after = (iter(make_blocks(documents, tokenizer, 5, shuffle_blocks=3)) for documents in (earlier, now))
+    list(islice(before, 200))
+    after.load_state_dict(json.loads(json.dumps(before.state_dict(), default=lambda array: array.tolist())))
+    assert ids(islice(after, 300)) == ids(islice(before, 300))
