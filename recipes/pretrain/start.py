@@ -26,8 +26,8 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
     """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
 
     Arguments that an earlier version of the package did not record get the value that it worked by.
-    Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, its corpus
-    changed, held-out text was trained on before (`init_from`), or the Hub grants no access.
+    Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, its
+    corpus changed, held-out text was trained on before (`init_from`), or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0
