@@ -66,6 +66,7 @@ class MAMLTrainer(SafeTrainer):
     """
 
     args: MAMLConfig
+    optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """Muon for the matrices of the decoder's layers, AdamW for everything else, as one optimizer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ class MuonWithAdamW(Optimizer):
         self._split()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Any = None) -> Any:
         """Update the parameters that have a gradient."""
         loss = None
         if closure is not None:

@@ -123,7 +123,7 @@ def test_config_resolves_recipes_episodes_and_studies_only(monkeypatch, tmp_path
 
 
 def test_shipped_recipes_are_named_after_their_files():
-    assert {name for name in shipped_configs() if not name.startswith(("episodes/", "studies/"))} == {
+    assert {name for name in shipped_configs() if not name.startswith(("episodes/", "optimizers/", "studies/"))} == {
         "demo",
         "uner-sweep",
         "paper-code",
