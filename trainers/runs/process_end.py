@@ -38,9 +38,14 @@ def _dropping(stream: TextIO | None, original: TextIO | None) -> TextIO:
         return stream
     with suppress(OSError):
         stream.flush()
-    file = BufferedWriter(DroppingFile(stream.fileno(), "w", closefd=False))
-    by_line = stream.line_buffering or stream.write_through
-    return TextIOWrapper(file, stream.encoding, "backslashreplace", line_buffering=by_line)
+    file = DroppingFile(stream.fileno(), "w", closefd=False)
+    return TextIOWrapper(
+        file if stream.write_through else BufferedWriter(file),  # python -u writes at once
+        stream.encoding,
+        "backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 @contextmanager

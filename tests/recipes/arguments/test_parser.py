@@ -108,6 +108,15 @@ def test_run_prints_an_error_as_one_line_and_exits_with_2(capsys, monkeypatch):
         run(fail)
 
 
+def test_ctrl_c_is_one_line_and_code_130(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run(interrupted)
+    assert (caught.value.code, capsys.readouterr().err) == (130, "error: interrupted\n")
+
+
 def test_later_config_files_override_earlier_ones(file, tmp_path):
     (tmp_path / "b.yaml").write_text("rate: 5\n")
     (small,) = parse([Small], ["--config", file("rate: 3\nsteps: 7\n"), str(tmp_path / "b.yaml")])

@@ -172,6 +172,18 @@ def test_resume_from_the_hub_gives_same_weights_as_the_uninterrupted_run(publish
     assert not (away / "checkpoint-3").exists(), "it did not start from step 0"
 
 
+def test_resume_goes_on_with_a_state_that_was_fetched_before(published, corpus, caplog):
+    """The same line starts the job and is queued again."""
+    away = published.work / "queued"
+    line = [*argv(away, corpus, **published.options), f"--resume_from={REPOSITORY}@state-step-4", "--resume"]
+    pretrain.main(line)
+    assert f"{away}: goes on from checkpoint-4" in caplog.messages
+    (away / "results.json").unlink()
+    pretrain.main(line)
+    assert f"{away}: goes on from checkpoint-10" in caplog.messages
+    assert (away / "model.safetensors").read_bytes() == (published.quiet / "model.safetensors").read_bytes()
+
+
 def test_fetch_state_takes_the_newest_and_names_what_is_missing(published, tmp_path):
     run_id = fetch_state("hub", REPOSITORY, tmp_path / "run")
     assert (tmp_path / "run" / "checkpoint-10" / "COMPLETE").exists()

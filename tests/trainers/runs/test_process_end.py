@@ -24,7 +24,8 @@ open(sys.argv[1], "w").write("done")
 def shell(line: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which "$0" is Python and "$@" are the arguments."""
     command = ["bash", "-o", "pipefail", "-c", line, sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+    environment = os.environ | {"PYTHONUNBUFFERED": ""} | environment
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,16 @@ def test_output_is_whole_when_it_can_be_written(tmp_path):
     ended = shell('"$0" "$@"', "-c", PRINTS, tmp_path / "file")
     assert ended.stdout.splitlines() == [f"out {i}" for i in range(3000)]
     assert ended.stderr.splitlines() == [f"err {i}" for i in range(3000)]
+
+
+def test_unbuffered_python_writes_at_once():
+    code = DROPPING + "import time\nprint('half', end='')\nos.write(2, b'now')\ntime.sleep(60)"
+    command = [sys.executable, "-u", "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr.read(3) == b"now"
+    os.set_blocking(process.stdout.fileno(), False)
+    assert process.stdout.read() == b"half"
+    process.kill()
 
 
 def test_text_that_the_encoding_of_the_output_lacks_is_escaped():
