@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..process_group import world_size
-from .objective_gradients import next_token_losses, norms_and_cosines, objective_gradients, under
+from .objective_gradients import Gradients, next_token_losses, norms_and_cosines, objective_gradients, under
 
 # Optimizer steps between two measurements: lengths change fast at first, and each costs about two micro-batches.
 LEAST_STEPS, MOST_STEPS = 8, 200
@@ -54,12 +54,7 @@ class GradientShare:
                 "query": [lambda replica: replica(**alone | {"query_weight": 1.0}).loss],
             },
         )
-        shared = {name: under(model.base_model_prefix, own) for name, own in gradients.items()}
-        if world_size() > 1:
-            for own in shared.values():
-                for gradient in own.values():
-                    dist.all_reduce(gradient)
-                    gradient /= world_size()
+        shared = {name: _over_processes(under(model.base_model_prefix, own)) for name, own in gradients.items()}
         self.add(step, norms_and_cosines(shared)[0])
 
     def add(self, step: int, norms: dict[str, float]) -> None:
@@ -81,3 +76,13 @@ class GradientShare:
         own = {name: tensor for name, tensor in tensors.items() if name.startswith("gradient_norm.")}
         self.norms = {name.removeprefix("gradient_norm."): norm.item() for name, norm in own.items()}
         self.measured_at = int(tensors.get("gradient_norms_measured_at", torch.tensor(0)))
+
+
+def _over_processes(gradients: Gradients) -> Gradients:
+    """Return means over all processes."""
+    if world_size() == 1:
+        return gradients
+    means = {name: gradient.contiguous() / world_size() for name, gradient in gradients.items()}
+    for mean in means.values():
+        dist.all_reduce(mean)
+    return means
