@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, TrainerState
 
 from ..trainers.meta.episode_loss import InnerLoop
-from ..trainers.meta.objective_gradients import Gradients, norms_and_cosines, objective_gradients, under
+from ..trainers.meta.gradients import Gradients, norms_and_cosines, objective_gradients, under
 from ..trainers.runs.learning_dynamics import Row
 from .dynamics_callback import Dynamics, DynamicsCallback
 from .measures import GradientProbe, Measure, Selected

@@ -34,7 +34,7 @@ def gradient(model, loss) -> Vectors:
 
 def check_gradient_share(run: MAMLTrainer, monkeypatch) -> None:
     """Train for `ONE_STEP`, and compare the gradient of its last micro-batch's episode with plain backward passes."""
-    monkeypatch.setattr("pico_maml.trainers.meta.objective_gradients.TOKENS_PER_PASS", 3 * 48)  # two passes
+    monkeypatch.setattr("pico_maml.trainers.meta.gradients.TOKENS_PER_PASS", 3 * 48)  # two passes
     start, texts, passes = copy.deepcopy(run.model), [], []
     training_step = run.training_step
 

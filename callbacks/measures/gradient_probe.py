@@ -13,8 +13,8 @@ from ...trainers.corpus import Words, load_words
 from ...trainers.episodes import Episode, Examples, episode_generator
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
+from ...trainers.meta.gradients import Loss, next_token_losses
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
-from ...trainers.meta.objective_gradients import Loss, next_token_losses
 from ...trainers.runs.folder import EARLIER
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from small_run import trainer
 from pico_maml.callbacks import GradientSpectraCallback, Source, load_dynamics
 from pico_maml.callbacks.measures import singular_values
 from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
-from pico_maml.trainers.meta.objective_gradients import objective_gradients
+from pico_maml.trainers.meta.gradients import objective_gradients
 from pico_maml.trainers.runs.charts import CHARTS
 
 RELATIONS = {"gradient_norm", "gradient_cosine"}

@@ -2,6 +2,8 @@
 
 - `inner_loop`: the head, and how it is adapted on the support set.
 - `episode_loss`: the query loss of the adapted head, which training minimises.
+- `gradients`: the gradients of both losses beside training.
+- `gradient_share`: the weight that gives the query loss a share of the next-token gradient's length.
 - `meta_model`: the language model with that head; its forward pass computes both losses.
 - `adaptation`: query accuracy on held-out episodes.
 - `episode_config`: the arguments that training and evaluation share.
@@ -10,16 +12,21 @@
 from .adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
+from .gradient_share import GradientShare
+from .gradients import norms_and_cosines, objective_gradients
 from .inner_loop import MetaHead, adapt_head
 from .meta_model import PicoForMetaCausalLM
 
 __all__ = [
     "Adaptation",
     "EpisodeConfig",
+    "GradientShare",
     "InnerLoop",
     "MetaHead",
     "PicoForMetaCausalLM",
     "adapt_head",
     "adaptation_table",
     "evaluate_adaptation",
+    "norms_and_cosines",
+    "objective_gradients",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..process_group import world_size
-from .objective_gradients import Gradients, next_token_losses, norms_and_cosines, objective_gradients, under
+from .gradients import Gradients, next_token_losses, norms_and_cosines, objective_gradients, under
 
 # Optimizer steps between two measurements: lengths change fast at first, and each costs about two micro-batches.
 LEAST_STEPS, MOST_STEPS = 8, 200

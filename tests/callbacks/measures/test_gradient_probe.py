@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from pico_maml.callbacks.measures import GradientProbe, QueryObjective, first_blocks
 from pico_maml.trainers.meta.episode_loss import InnerLoop
+from pico_maml.trainers.meta.gradients import objective_gradients
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
-from pico_maml.trainers.meta.objective_gradients import objective_gradients
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_gradient_does_not_depend_on_the_number_of_passes(meta_model, rows, monk
     probe = GradientProbe(rows[:7])
     (one,) = probe.losses(None)["next_token"]
     whole = objective_gradients(meta_model, {"next_token": [one]})["next_token"]
-    monkeypatch.setattr("pico_maml.trainers.meta.objective_gradients.TOKENS_PER_PASS", 2 * 48)
+    monkeypatch.setattr("pico_maml.trainers.meta.gradients.TOKENS_PER_PASS", 2 * 48)
     losses = probe.losses(None)
     assert len(losses["next_token"]) == 4
     assert_same(objective_gradients(meta_model, losses)["next_token"], whole)

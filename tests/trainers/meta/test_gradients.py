@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pico_maml.trainers.meta.objective_gradients import norms_and_cosines, under
+from pico_maml.trainers.meta.gradients import norms_and_cosines, under
 
 
 def test_norms_and_cosine_of_known_vectors():
