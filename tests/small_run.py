@@ -19,9 +19,11 @@ from pico_maml.callbacks import Source
 from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
 from pico_maml.trainers.corpus import WordTable
-from pico_maml.trainers.episode_source import EpisodeSource
+from pico_maml.trainers.drawing import DrawsEpisodes
+from pico_maml.trainers.episodes import Examples
 from pico_maml.trainers.meta.adaptation import evaluate_adaptation
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.word_classes import WordClasses
 
 
 def arguments(output_dir, **changes) -> MAMLConfig:
@@ -48,32 +50,48 @@ def arguments(output_dir, **changes) -> MAMLConfig:
     return MAMLConfig(**{**defaults, **changes})
 
 
-def trainer(model, blocks, tokenizer, output_dir, **changes) -> MAMLTrainer:
-    return MAMLTrainer(model, arguments(output_dir, **changes), blocks, tokenizer)
+def trainer(model, blocks, tokenizer, output_dir, word_classes=None, **changes) -> MAMLTrainer:
+    return MAMLTrainer(model, arguments(output_dir, **changes), blocks, tokenizer, word_classes)
 
 
-class Recording(EpisodeSource):
-    """The source of episodes, which also keeps a digest of each."""
+def tensors_of(episode) -> list[torch.Tensor]:
+    """The tensors of an episode, or of its two sets."""
+    parts = [vars(part).values() if isinstance(part, Examples) else [part] for part in vars(episode).values()]
+    return [tensor for part in parts for tensor in part if isinstance(tensor, torch.Tensor)]
 
-    def __init__(self, source: EpisodeSource, die: bool) -> None:
-        vars(self).update(vars(source))
+
+class Recording:
+    """A source of episodes, which also keeps a digest of each."""
+
+    def __init__(self, source: DrawsEpisodes, die: bool) -> None:
+        self.source = source
         self.seen: list[str] = []
         self.die = die
 
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
     def draw(self, input_ids, generator):
-        episode = super().draw(input_ids, generator)
+        episode = self.source.draw(input_ids, generator)
         if self.die and len(self.seen) == 4:
             os.kill(os.getpid(), signal.SIGKILL)
-        parts = [] if episode is None else [*vars(episode.support).values(), *vars(episode.query).values()]
+        parts = [] if episode is None else tensors_of(episode)
         self.seen.append(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
         return episode
 
 
+def classes_of(args: MAMLConfig) -> WordClasses | None:
+    """The classes of the words of the text, by their first letter, or None for word episodes."""
+    words = [first + second for first in "abcdefghij" for second in "abcdefghij"]
+    return WordClasses.from_words(words, [word[0] for word in words], [1] * 100) if args.class_episodes else None
+
+
 def sharded(model: PicoForCausalLM, args: MAMLConfig, folder: Path) -> PicoForMetaCausalLM:
     """The model to train, its weights distributed by FSDP2 as transformers does it."""
+    head = args.class_head(10) if args.class_episodes else args.head()
     with args.main_process_first():
         if args.process_index == 0:
-            PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head()).save_pretrained(folder)
+            PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head).save_pretrained(folder)
     config = DistributedConfig(fsdp_size=args.world_size)
     return PicoForMetaCausalLM.from_pretrained(folder, distributed_config=config)
 
@@ -91,7 +109,7 @@ def main(folder: Path, out: Path) -> None:
         assert args.world_size == settings["world_size"], args.world_size
         if settings["fsdp"]:
             model = sharded(model, args, out / name / "start")
-        run = MAMLTrainer(model, args, blocks, tokenizer)
+        run = MAMLTrainer(model, args, blocks, tokenizer, classes_of(args))
         if name in settings["watched"]:
             text = torch.as_tensor(blocks[-40:]["input_ids"]).long()
             add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), Source(text, 0), None)
@@ -102,7 +120,8 @@ def main(folder: Path, out: Path) -> None:
         weights = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in weights.items()}
         (out / name / f"episodes-{args.process_index}.json").write_text(json.dumps(run.source.seen))
         held_out = torch.as_tensor(blocks[-40:]["input_ids"])[:, :-1].long()
-        adaptation = evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, args, 7, seed=1)
+        shape = args.with_documents("different") if args.class_episodes else args
+        adaptation = evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, shape, 7, seed=1)
         if run.is_world_process_zero():
             (out / name / "adaptation.json").write_text(json.dumps(adaptation.figures()))
             save_file({name: p.clone() for name, p in weights.items()}, out / name / "weights.safetensors")

@@ -1,5 +1,7 @@
 """Draw the episodes of a training run: the chosen sampler on the latest blocks of all processes."""
 
+from typing import Any
+
 import torch
 from accelerate.utils import gather
 from torch import Tensor
@@ -12,6 +14,7 @@ from .episodes import Episode, sample_stream_episode
 from .episodes.random_positions import sample_random_positions
 from .errors import InputError
 from .maml_config import MAMLConfig
+from .meta.meta_model import EpisodeOutput
 
 
 class EpisodeSource:
@@ -27,6 +30,11 @@ class EpisodeSource:
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.streams = args.episode_states == "stream"
         self._documents = torch.empty(0)  # of the current micro-batch
+
+    @property
+    def global_batch(self) -> int:
+        """Blocks of a micro-batch over all processes."""
+        return self.pool.global_batch
 
     @property
     def blocks_to_check(self) -> int:
@@ -58,9 +66,10 @@ class EpisodeSource:
         if not self.streams:
             self.pool.push(input_ids, self._documents)
 
-    def after(self, input_ids: Tensor, states: Tensor) -> None:
-        """Add a micro-batch and its states (B, T, D) of the next-token pass to the pool, for later support sets."""
-        self.pool.push(input_ids, self._documents, states)
+    def after(self, input_ids: Tensor | None, output: EpisodeOutput) -> None:
+        """Add a micro-batch and its states of the next-token pass, if they are kept, to the pool."""
+        if input_ids is not None and output.states is not None:
+            self.pool.push(input_ids, self._documents, output.states)
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
@@ -78,9 +87,9 @@ class EpisodeSource:
         documents = self.pool.all_documents(device)
         return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator, documents)
 
-    def support_features(self, episode: Episode) -> Tensor | None:
-        """Return the (M, D) support states of earlier passes on every process, or None without a stream."""
-        return self.pool.read_states(episode.support) if self.streams else None
+    def inputs(self, episode: Episode) -> dict[str, Any]:
+        """Return what the model's forward needs besides: with a stream the (M, D) support states of earlier passes."""
+        return {"support_features": self.pool.read_states(episode.support) if self.streams else None}
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors of the pool for a checkpoint, on the CPU; every process must call it."""

@@ -8,18 +8,17 @@ from transformers.hf_argparser import HfArg
 from transformers.trainer_utils import SchedulerType
 
 from .checks import check_at_least, check_choice
+from .class_episodes.config import ClassEpisodeConfig
 from .errors import InputError
-from .meta.episode_config import EpisodeConfig
 from .meta.episode_loss import InnerLoop
 from .meta.inner_loop import HEAD_INITIALIZERS
 from .runs.checkpoints.schedule import SaveSchedule
 from .runs.safety.safety_config import SafetyConfig
-from .word_classes.class_config import ClassConfig
 
 
 @dataclass
-class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
-    """Arguments of hybrid pretraining, with those of `EpisodeConfig`, `ClassConfig` and `SafetyConfig`.
+class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
+    """Arguments of hybrid pretraining, with those of `ClassEpisodeConfig` and `SafetyConfig`.
 
     Raises:
         InputError: a value is out of its range, or two arguments exclude each other.
@@ -40,6 +39,9 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         help="Weigh the query loss so that its gradient over the decoder is this share as long as next-token "
         "prediction's (0: weigh by query_loss_weight).",
     )
+    query_loss_annealing: float = HfArg(
+        default=0.0, help="Share of the run, at its end, in which that weight falls linearly to 0 (0: none)."
+    )
     episode_sampler: str = HfArg(
         default="smlmt", help="`smlmt`: N-way K-shot tasks; `random_positions`: as the paper's published code."
     )
@@ -50,7 +52,7 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
     episode_labels: str = HfArg(
         default="own",
         help="Labels of the query set: its `own`, or `shuffled` within the episode: a control that has nothing to "
-        "learn, for what any auxiliary loss does.",
+        "learn, for what any auxiliary loss does. Classes of words are shuffled once, among words of like frequency.",
     )
     first_order: bool = HfArg(
         default=True, help="FOMAML; false: exact gradients through inner loop and support states."
@@ -110,8 +112,7 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
     logging_nan_inf_filter: bool = HfArg(default=False, help="Hide NaN losses from the logs.")
 
     def __post_init__(self) -> None:
-        EpisodeConfig.__post_init__(self)
-        ClassConfig.__post_init__(self)
+        ClassEpisodeConfig.__post_init__(self)
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("matrix_optimizer", self.matrix_optimizer, ("adamw", "muon"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
@@ -122,6 +123,8 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
         self._check_numbers()
         if self.episode_states == "stream":
             self._check_stream()
+        if self.class_episodes:
+            self._check_classes()
         if self.episode_sampler == "random_positions" and self.readout != "mask":
             raise InputError(f"episode_sampler random_positions needs readout mask, got {self.readout!r}")
         if self.episode_sampler == "random_positions":
@@ -170,6 +173,8 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
                 f"episode_gradient_share {share} decides the weight of the query loss, but query_loss_weight is "
                 f"{weight}: give query_loss_weight 1, or no share"
             )
+        if not 0 <= self.query_loss_annealing <= 1:
+            raise InputError(f"query_loss_annealing must be between 0 and 1, got {self.query_loss_annealing}")
         check_at_least(
             1,
             episode_pool=self.episode_pool,
@@ -203,15 +208,31 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
                 f"first_order true, got {self.meta_algorithm} and {str(self.first_order).lower()}"
             )
 
+    def _check_classes(self) -> None:
+        for name, value, needed in (
+            ("hybrid_mode", self.hybrid_mode, "add"),
+            ("episode_states", self.episode_states, "windows"),
+            ("episode_sampler", self.episode_sampler, "smlmt"),
+        ):
+            if value != needed:
+                raise InputError(
+                    f"episode_classes {self.episode_classes} reads the states of the next-token pass: it needs {name} "
+                    f"{needed}, got {value!r}"
+                )
+
     def inner_loop(self) -> InnerLoop:
         """Return the inner loop of training."""
         return InnerLoop(self.meta_algorithm, self.inner_steps, self.inner_lr, self.first_order)
 
-    def query_weight(self, step: int) -> float:
-        """Return the weight of the query loss in optimizer step `step`, counted from 0."""
-        if step >= self.query_loss_warmup_steps:
-            return self.query_loss_weight
-        return self.query_loss_weight * step / self.query_loss_warmup_steps
+    def query_weight(self, step: int, last: int = 0) -> float:
+        """Return the weight of the query loss in optimizer step `step`, counted from 0, of a run of `last` steps."""
+        weight = self.query_loss_weight
+        if step < self.query_loss_warmup_steps:
+            weight *= step / self.query_loss_warmup_steps
+        annealed = self.query_loss_annealing * last
+        if annealed and last - step < annealed:
+            weight *= (last - step) / annealed
+        return weight
 
     def head(self) -> dict[str, int | float | str]:
         """Return the arguments of `MetaHead` but the width."""
@@ -224,3 +245,7 @@ class MAMLConfig(EpisodeConfig, ClassConfig, SafetyConfig):
             "learned_lr_steps": self.inner_loop().steps_taken() if self.learn_inner_lr else 0,
             "inner_lr": self.inner_lr,
         }
+
+    def class_head(self, classes: int) -> dict[str, int | float | str]:
+        """Return the arguments of the `MetaHead` of class episodes but the width: one layer on projected states."""
+        return self.head() | {"ways": classes, "layers": 1, "projection": self.class_width}

@@ -3,8 +3,9 @@
 `training_step` is the loop's body. Where each part is decided:
 
 - which micro-batches have an episode: `training_step`;
-- which words and windows an episode has: `episode_source`, `episodes.sampling`;
-- how its head is adapted and what its loss is: `meta.inner_loop`, `meta.episode_loss`;
+- which words and windows an episode has: `episode_source`, `episodes.sampling`; of a class episode
+  `class_episodes.source` and `.sampling`;
+- how its head is adapted and what its loss is: `meta.inner_loop`, `meta.episode_loss`, `class_episodes.loss`;
 - whether the optimizer takes the step: `runs.safety.step_guard`.
 """
 
@@ -19,12 +20,14 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from ..modeling_pico import PicoForCausalLM
+from ..modeling_pico import PicoConfig, PicoForCausalLM
+from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import collate_blocks, first_blocks, load_words
 from .corpus.word_count import WordCounter
+from .drawing import DrawsEpisodes
 from .episode_source import EpisodeSource
-from .episodes import Episode, episode_generator, has_episode
+from .episodes import episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.gradient_share import GradientShare
@@ -35,6 +38,7 @@ from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .runs.safety import SafeTrainer
 from .scheduled_saves import ScheduledSaves
+from .word_classes import WordClasses, spelling_table
 
 
 class MAMLTrainer(SafeTrainer):
@@ -59,6 +63,7 @@ class MAMLTrainer(SafeTrainer):
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids, and of `document`, the document of each (see
             `trainers.corpus.make_blocks`).
         processing_class: the tokenizer, which tells words and the mask token.
+        word_classes: the classes of words that class episodes have; None for word episodes.
         kwargs: arguments of `transformers.Trainer`.
 
     Raises:
@@ -74,6 +79,7 @@ class MAMLTrainer(SafeTrainer):
         args: MAMLConfig,
         train_dataset: Any,
         processing_class: PreTrainedTokenizerBase,
+        word_classes: WordClasses | None = None,
         **kwargs: Any,
     ) -> None:
         _check_tokenizer(processing_class, model.config.vocab_size)
@@ -84,20 +90,20 @@ class MAMLTrainer(SafeTrainer):
             )
         if is_deepspeed_zero3_enabled():
             raise InputError("ZeRO-3 splits the head's weights, which the inner loop reads: use ZeRO-2 or FSDP2")
+        head = args.head() if word_classes is None else args.class_head(word_classes.n_classes)
         if not isinstance(model, PicoForMetaCausalLM):
-            model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **args.head())
+            model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head)
         else:
-            _check_head(model.config.meta_head, args)
+            _check_head(model.config.meta_head, head)
         if args.compile_backbone:
             model.pico_decoder.compile(dynamic=False)
         # Evaluation reads these from a checkpoint.
         model.config.episode = {
             "hybrid_ratio": args.hybrid_ratio,
             "first_order": args.first_order,
-            **args.episode_settings(),
+            **args.settings_to_record(),
         }
-        self.words = load_words(processing_class, model.config.vocab_size, args.held_out_rule)
-        self.source = EpisodeSource(args, self.words, processing_class.mask_token_id)
+        self.source: DrawsEpisodes[Any] = _episode_source(args, processing_class, model.config, word_classes)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
@@ -112,6 +118,8 @@ class MAMLTrainer(SafeTrainer):
         self.add_callback(self.saves)
         self.checkpoint_writers.append(self.saves.mark)
         self.word_counter = WordCounter(processing_class, model.config.vocab_size) if schedule.words else None
+        if word_classes is not None and args.should_save:
+            self.checkpoint_writers.append(word_classes.save)
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         if self.word_counter is not None:
             self.counts["words_seen"] = 0
@@ -150,15 +158,15 @@ class MAMLTrainer(SafeTrainer):
                 self._scale_gradient(self.gradient_share, text, inputs)
         return super().training_step(model, inputs, num_items_in_batch)
 
-    def episode_inputs(self, episode: Episode, generator: torch.Generator) -> dict[str, Any]:
+    def episode_inputs(self, episode: Any, generator: torch.Generator) -> dict[str, Any]:
         """Return the arguments of the model's forward for an episode."""
         episode = episode.to(self.args.device)
         return {
             "episode": episode,
             "inner": self.args.inner_loop(),
-            "query_weight": self.args.query_weight(self.state.global_step),
+            "query_weight": self.args.query_weight(self.state.global_step, self.state.max_steps),
             "dropout_seed": int(torch.randint(2**62, (), generator=generator)),
-            "support_features": self.source.support_features(episode),
+            **self.source.inputs(episode),
         }
 
     def text_read(self) -> TextRead:
@@ -189,8 +197,7 @@ class MAMLTrainer(SafeTrainer):
                 next_token = outputs.next_token_loss
                 for name, (total, count) in (outputs.metrics or {}).items():
                     self.meter.add(name, total, count)
-                if outputs.states is not None:
-                    self.source.after(inputs["input_ids"], outputs.states)
+                self.source.after(inputs.get("input_ids"), outputs)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
                 self.guard.add_next_token(next_token)
@@ -275,7 +282,7 @@ class MAMLTrainer(SafeTrainer):
 
     def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
         """Raise InputError unless the start of the corpus fits the model and has words for an episode."""
-        batch = self.source.pool.global_batch
+        batch = self.source.global_batch
         if isinstance(dataset, Sized) and len(dataset) < batch:
             raise InputError(
                 f"the corpus has {len(dataset)} blocks, fewer than the {batch} of one batch over all "
@@ -296,7 +303,7 @@ class MAMLTrainer(SafeTrainer):
         self._micro_batch = (self.state.global_step, number)
         return number
 
-    def _count(self, tokens: int, drawn: bool, episode: Episode | None, replaced: bool) -> None:
+    def _count(self, tokens: int, drawn: bool, episode: Any, replaced: bool) -> None:
         """Count a micro-batch of `tokens` tokens a process, before it runs."""
         if self._last_log is None:
             self._last_log = (time.perf_counter(), self.counts["tokens_seen"])
@@ -314,14 +321,35 @@ class MAMLTrainer(SafeTrainer):
         return {"tokens_per_second": (tokens - before) / (now - then)} if now > then else {}
 
 
-def _check_head(head: dict[str, Any], args: MAMLConfig) -> None:
-    wanted = args.head()
-    if head["ways"] != args.n_way:
+def _episode_source(
+    args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, config: PicoConfig, word_classes: WordClasses | None
+) -> DrawsEpisodes[Any]:
+    if args.class_episodes != (word_classes is not None):
+        raise ValueError(f"episode_classes is {args.episode_classes}: word_classes go with classes of words alone")
+    if word_classes is None:
+        words = load_words(tokenizer, config.vocab_size, args.held_out_rule)
+        return EpisodeSource(args, words, tokenizer.mask_token_id)
+    if args.class_layer > config.n_layers:
+        raise InputError(f"class_layer is {args.class_layer}, but the model has {config.n_layers} layers: lower it")
+    if args.episode_labels == "shuffled":
+        word_classes = word_classes.shuffled(args.seed)
+    training, _ = spelling_table(tokenizer, config.vocab_size, args.held_out_rule).split(args.held_out_words)
+    return ClassEpisodeSource(args, training, word_classes, args.class_width or config.d_model)
+
+
+def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise InputError unless a model's head has the arguments of the run's."""
+    if ("projection" in head) != ("projection" in wanted):
+        kind, other = ("classes of words", "words") if "projection" in head else ("words", "classes of words")
+        raise InputError(f"the model's head tells {kind}, but the run's {other}: start from a model without a head")
+    if head["ways"] != wanted["ways"]:
+        counted, remedy = ("n_way", "set n_way to that, or ") if "projection" not in head else ("class_count", "")
         raise InputError(
-            f"n_way is {args.n_way}, but the model's head has {head['ways']} classes: "
-            "set n_way to that, or start from a model without a head"
+            f"{counted} is {wanted['ways']}, but the model's head has {head['ways']} classes: "
+            f"{remedy}start from a model without a head"
         )
-    names = [name for name in ("layers", "hidden_dim", "learned_lr_steps") if head.get(name, 0) != wanted[name]]
+    arguments = ("layers", "hidden_dim", "learned_lr_steps", "projection")
+    names = [name for name in arguments if head.get(name, 0) != wanted.get(name, 0)]
     if names:
         changes = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in names)
         raise InputError(f"the model's head has other arguments: {changes}; start from a model without a head")

@@ -10,7 +10,8 @@ from textwrap import shorten, wrap
 
 from transformers import TrainingArguments
 
-from ...trainers.word_classes.class_config import ClassConfig
+from ...trainers.class_episodes.config import ClassEpisodeConfig
+from ...trainers.meta import EpisodeConfig
 
 WIDTH = 110  # of a line
 INDENT = 33  # of the texts; the longest name of ours just fits
@@ -41,8 +42,10 @@ RARE = {
     "save_schedule",
     "init_embeddings",
     "other_corpus",
+    "query_loss_annealing",
 }
-RARE |= {argument.name for argument in fields(ClassConfig)}  # a recipe sets them together
+# A recipe sets these together.
+RARE |= {f.name for f in fields(ClassEpisodeConfig)} - {f.name for f in fields(EpisodeConfig)}
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:

@@ -46,6 +46,12 @@ VARIANTS = {
     "protonet": {"meta_algorithm": "protonet", "readout": "last", "episode_labels": "shuffled"},
     "random-positions": {"episode_sampler": "random_positions"},
 }
+CLASSES = {"hybrid_mode": "add", "episode_classes": "clusters", "readout": "word", "class_width": 8}
+VARIANTS |= {
+    "class-memory": {**CLASSES, "meta_algorithm": "protonet", "class_support": "memory"},
+    "class-batch": {**CLASSES, "meta_algorithm": "protonet", "class_layer": 1},
+    "class-maml": {**CLASSES, "inner_steps": 3, "class_identity": "permuted"},
+}
 # Variants with learning dynamics; the first one also runs without.
 WATCHED = ["paper", "second-order"]
 
@@ -110,7 +116,7 @@ def test_weights_and_episodes_do_not_depend_on_the_processes(folder, config, tmp
         assert 10 < len(episodes) < 40, "a mixed run"
         assert len(set(episodes)) >= 10
         for name, (same, same_episodes, same_logs, same_adaptation) in found.items():
-            for head in ("fresh", "trained"):
+            for head in ("fresh",) if adaptation["trained"] is None else ("fresh", "trained"):
                 curve, other_curve = ([point["mean"] for point in a[head]] for a in (adaptation, same_adaptation))
                 # One of the 35 queries may fall the other way where two classes score the same to 1e-5.
                 assert other_curve == pytest.approx(curve, abs=0.03), (variant, name, head)

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pico_maml import PicoForCausalLM
 from pico_maml.trainers import InputError, sample_episode
-from pico_maml.trainers.corpus import BlockStream, collate_blocks
+from pico_maml.trainers.corpus import BlockStream, collate_blocks, load_words
 from pico_maml.trainers.episodes import episode_generator
 
 
@@ -146,7 +146,8 @@ def test_a_step_of_mixed_micro_batches_has_the_gradient_of_the_formula(model, bl
     whole = {tuple(row[:-1].tolist()): torch.as_tensor(row) for row in blocks["input_ids"]}
     micro_batches = [torch.stack([whole[tuple(row.tolist())] for row in batch]) for batch in recorder.seen[:6]]
     first = torch.as_tensor(blocks[:16]["input_ids"])[:, :-1].long()
-    expected, kinds = reference_gradient(start, head, micro_batches, tokenizer, run.words, run.args, first)
+    words = load_words(tokenizer, len(tokenizer), run.args.held_out_rule)
+    expected, kinds = reference_gradient(start, head, micro_batches, tokenizer, words, run.args, first)
     assert {"episode", "next token"} <= set(kinds)
     for name in before:
         got = before[name] - after[name]

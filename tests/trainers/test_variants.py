@@ -12,6 +12,7 @@ from small_run import arguments, trainer
 from pico_maml.modeling_pico import PicoModel
 from pico_maml.trainers import InputError
 from pico_maml.trainers.episodes import episode_generator
+from pico_maml.trainers.meta.meta_model import EpisodeOutput
 
 STREAM = {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3, "k_shot": 1}
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
@@ -53,6 +54,11 @@ def test_added_with_weight_0_trains_the_backbone_as_vanilla_does(extra, model, b
 def test_the_weight_of_the_query_loss_warms_up(tmp_path):
     args = arguments(tmp_path, query_loss_weight=0.4, query_loss_warmup_steps=4)
     assert [args.query_weight(step) for step in range(6)] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.4])
+
+
+def test_the_weight_of_the_query_loss_falls_to_0_at_the_end_of_the_run(tmp_path):
+    args = arguments(tmp_path, query_loss_weight=0.4, query_loss_warmup_steps=2, query_loss_annealing=0.5)
+    assert [args.query_weight(step, 8) for step in range(8)] == pytest.approx([0, 0.2, 0.4, 0.4, 0.4, 0.3, 0.2, 0.1])
 
 
 def test_weight_scales_the_gradient_of_an_episode(model, blocks, tokenizer, tmp_path):
@@ -128,7 +134,7 @@ def test_shuffled_labels_are_drawn_after_the_episode_and_from_its_generator(
         for earlier in past:
             source.before(earlier)
             if source.streams:
-                source.after(earlier, torch.zeros(*earlier.shape, 32))
+                source.after(earlier, EpisodeOutput(states=torch.zeros(*earlier.shape, 32)))
         source.before(batch)
         found[labels] = [source.draw(batch, episode_generator(0, step, 0)) for step in range(8)]
     for own, shuffled, again in zip(*found.values(), strict=True):

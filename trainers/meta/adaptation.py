@@ -68,14 +68,14 @@ def evaluate_adaptation(
         config: the episodes and the inner loop.
         episodes: number of episodes over all processes.
         seed: gives the same episodes and the same fresh head for every model.
-        trained_head: evaluate the model's own head too.
+        trained_head: evaluate the model's own head too, unless it tells classes of words.
         documents: (R, T) document numbers of the token ids; None if each block is a document of its own.
 
     Raises:
         InputError: the blocks have too few words, or the head learned rates for fewer inner steps.
     """
     available = config.check_pool(blocks, mask_id, words, documents)
-    trained_head = trained_head and config.n_way <= model.config.meta_head["ways"]
+    trained_head = trained_head and model.head_tells_words and config.n_way <= model.config.meta_head["ways"]
     heads = {"fresh": _fresh_head(model, config, seed)}
     if trained_head:
         heads["trained"] = _first_ways(model, config)
@@ -154,7 +154,7 @@ def _query_outcomes(
 
 
 def _fresh_head(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int) -> MetaHead:
-    shape = {name: model.config.meta_head[name] for name in ("layers", "hidden_dim")}
+    shape = {name: model.config.meta_head[name] for name in ("layers", "hidden_dim") if model.head_tells_words}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = MetaHead(model.config.d_model, config.n_way, **shape, dropout=0.0)

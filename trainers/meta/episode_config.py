@@ -16,6 +16,8 @@ from .episode_loss import ALGORITHMS, InnerLoop
 
 # Where support and query of a word come from, for messages.
 SEPARATION = {"different": "different documents", "apart": "pieces of the text", "any": "any documents"}
+# The readout of class episodes: the state at a word's last token, in the next-token pass.
+CLASS_READOUT = "word"
 
 
 @dataclass
@@ -65,8 +67,12 @@ class EpisodeConfig:
         if not self.inner_lr > 0:
             raise InputError(f"inner_lr must be positive, got {self.inner_lr}")
         check_held_out_rule(self.held_out_rule)
-        check_choice("readout", self.readout, READOUTS)
         check_choice("episode_documents", self.episode_documents, RULES)
+        self.check_kind()
+
+    def check_kind(self) -> None:
+        """Raise InputError unless readout and algorithm are those of word episodes."""
+        check_choice("readout", self.readout, READOUTS)
         check_choice("meta_algorithm", self.meta_algorithm, ALGORITHMS)
 
     def episode_settings(self) -> dict[str, Any]:
@@ -75,8 +81,8 @@ class EpisodeConfig:
         return {name: value for name, value in vars(self).items() if name in names}
 
     def with_documents(self, rule: str) -> "EpisodeConfig":
-        """Return these episodes with another rule `episode_documents`."""
-        return EpisodeConfig(**(self.episode_settings() | {"episode_documents": rule}))
+        """Return the word episodes of evaluation, with another rule `episode_documents`."""
+        return EpisodeConfig(**(of_word_episodes(self.episode_settings()) | {"episode_documents": rule}))
 
     def inner_loop(self) -> InnerLoop:
         """Return the inner loop, first order."""
@@ -120,3 +126,15 @@ class EpisodeConfig:
             "rule": self.episode_documents,
             "max_frequency": self.word_max_frequency,
         }
+
+
+def of_word_episodes(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings of word episodes for a model whose training had other ones.
+
+    Settings that class episodes have in common with them by name only get their defaults.
+    """
+    if settings.get("readout") != CLASS_READOUT:
+        return settings
+    defaults = {f.name: f.default for f in fields(EpisodeConfig)}
+    usual = {name: defaults[name] for name in ("meta_algorithm", "inner_steps", "inner_lr")}
+    return settings | usual | {"readout": "previous"}

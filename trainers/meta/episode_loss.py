@@ -19,7 +19,8 @@ class InnerLoop:
 
     Attributes:
         algorithm: `maml` starts from the head's own weights; `proto-maml` sets its last layer to class prototypes
-            first (Triantafillou et al. 2020); `protonet` takes no step from there (Snell et al. 2017).
+            first (Triantafillou et al. 2020); `protonet` takes no step from there (Snell et al. 2017). Class
+            episodes have `direct` too: the head's own weights and no step.
         steps: T, SGD steps.
         lr: alpha, unless the head learned its own.
         first_order: see `inner_loop`.
@@ -40,8 +41,8 @@ class InnerLoop:
         return head.weights() if self.algorithm == "maml" else prototype_start(head, features, labels)
 
     def steps_taken(self) -> int:
-        """T, which is 0 for `protonet`."""
-        return 0 if self.algorithm == "protonet" else self.steps
+        """T, which is 0 for `protonet` and `direct`."""
+        return 0 if self.algorithm in ("protonet", "direct") else self.steps
 
 
 def episode_loss(

@@ -37,6 +37,8 @@ class MetaHead(nn.Module):
             2017; MAML++, Antoniou et al. 2019); 0 learns none.
         inner_lr: initial value of the learned rates.
         initializer: `xavier`, or `published` (see `initialize_as_published`).
+        projection: width of a linear map of the features before the layers, which the inner loop does not adapt
+            (class episodes); 0 for none, None for heads of word episodes.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class MetaHead(nn.Module):
         learned_lr_steps: int = 0,
         inner_lr: float = 0.5,
         initializer: str = "xavier",
+        projection: int | None = None,
     ) -> None:
         super().__init__()
-        widths = [d_model, *[hidden_dim] * (layers - 1), ways]
+        self.projection = nn.Linear(d_model, projection, bias=False) if projection else None
+        widths = [projection or d_model, *[hidden_dim] * (layers - 1), ways]
         self.layers = nn.ModuleList(MetaHeadLayer(n, m) for n, m in pairwise(widths))
         self.dropout = dropout
         self.initial_lr = inner_lr
@@ -59,6 +63,7 @@ class MetaHead(nn.Module):
         # Logarithms, so that the rates stay positive and change by factors.
         self.log_inner_lr = nn.Parameter(torch.empty(learned_lr_steps, layers)) if learned_lr_steps else None
         self.reset_inner_lr()
+        self.reset_projection()
 
     def initialize_as_published(self, vocab_size: int) -> None:
         """Draw the weights as the paper's published code does: biases as torch, the last layer as one of V outputs.
@@ -80,10 +85,20 @@ class MetaHead(nn.Module):
         if self.log_inner_lr is not None:
             init.constant_(self.log_inner_lr, math.log(self.initial_lr))
 
+    def reset_projection(self) -> None:
+        """Draw the projection's weights as torch does; cosines do not depend on their scale."""
+        if self.projection is not None:
+            bound = self.projection.in_features**-0.5
+            init.uniform_(self.projection.weight, -bound, bound)
+
     @property
     def output_layer(self) -> str:
         """Name of the last layer, whose rows are the classes."""
         return f"layers.{len(self.layers) - 1}"
+
+    def project(self, states: Tensor) -> Tensor:
+        """(M, D) states to the (M, W) features that class episodes classify."""
+        return states if self.projection is None else F.linear(states, self.projection.weight.to(states.dtype))
 
     def hidden(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(M, D) features to the (M, H) input of the last layer."""

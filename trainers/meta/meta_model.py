@@ -10,10 +10,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
 
 from ...modeling_pico import PicoConfig, PicoForCausalLM
 from ...modeling_pico.loss_pico import next_token_loss
+from ..class_episodes.episode import ClassEpisode
+from ..class_episodes.loss import Memory, class_episode_loss
 from ..episodes import Episode, Examples
 from ..process_group import rank, world_size
 from .episode_loss import InnerLoop, Metrics, episode_loss
@@ -35,13 +38,17 @@ class EpisodeOutput(ModelOutput):
             phi_0), `query_accuracy` (with phi_T), `adaptation_gain` (their difference), `prototype_accuracy` (nearest
             class prototype, no head), `support_accuracy` (with phi_T), `class_0_share` and `support_class_0_share`
             (share of labels 0, the score of always answering 0), `head_weight_norm_adapted` (2-norm of the weight
-            matrices of phi_T, without biases).
+            matrices of phi_T, without biases). Class episodes have `query_loss`, `query_accuracy` and
+            `largest_class_share` (share of the queries' most frequent class, the score of always answering it),
+            and with an inner loop `query_accuracy_before`, `adaptation_gain` and `head_weight_norm_adapted`.
+        memory: (2, C, W) sums of the memory after a class episode, or None.
     """
 
     loss: Tensor | None = None
     next_token_loss: Tensor | None = None
     states: Tensor | None = None
     metrics: Metrics | None = None
+    memory: Tensor | None = None
 
 
 class PicoForMetaCausalLM(PicoForCausalLM):
@@ -81,6 +88,7 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             init.zeros_(module.bias)
         elif isinstance(module, MetaHead):
             module.reset_inner_lr()
+            module.reset_projection()
             if module.initializer == "published":
                 module.initialize_as_published(self.config.vocab_size)
         else:
@@ -101,13 +109,15 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         *,
-        episode: Episode | None = None,
+        episode: Episode | ClassEpisode | None = None,
         shift_labels: Tensor | None = None,
         inner: InnerLoop = FOMAML,
         query_weight: float = 1.0,
         dropout_seed: int | None = None,
         support_features: Tensor | None = None,
         keep_states: bool = False,
+        class_layer: int = 0,
+        memory: Memory | None = None,
         **kwargs: Any,
     ) -> Any:
         """Compute the next-token loss (see `PicoForCausalLM.forward`), the loss of an episode, or both.
@@ -124,32 +134,57 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             support_features: (M, D) states of the support examples from earlier passes. The query examples then lie
                 in the rows of all ranks' `input_ids`, rank after rank, and are read from the states of this pass.
             keep_states: return the states of `input_ids`.
+            class_layer: whose states a class episode reads, from 1; 0 is the last one with its norm.
+            memory: that of class episodes whose support comes from one.
 
         Returns:
             An `EpisodeOutput` with `episode` or `keep_states`, else the output of `PicoForCausalLM`.
         """
         if episode is None and not keep_states:
             return super().forward(input_ids, attention_mask, position_ids, shift_labels=shift_labels, **kwargs)
-        output, losses, states = EpisodeOutput(), [], None
+        output, losses, encoded = EpisodeOutput(), [], None
         if input_ids is not None:
-            states = self.pico_decoder(input_ids, attention_mask, position_ids, use_cache=False).last_hidden_state
-            output.states = states.detach() if keep_states else None
+            middle = isinstance(episode, ClassEpisode) and class_layer > 0
+            encoded = self.pico_decoder(
+                input_ids, attention_mask, position_ids, use_cache=False, output_hidden_states=middle
+            )
+            output.states = encoded.last_hidden_state.detach() if keep_states else None
             if shift_labels is not None:
-                losses.append(next_token_loss(states, self.de_embedding_proj, shift_labels))
+                losses.append(next_token_loss(encoded.last_hidden_state, self.de_embedding_proj, shift_labels))
                 output.next_token_loss = losses[0].detach()
-        if episode is not None:
-            if support_features is None:
-                support, query = self.encode(episode, inner.needs_support_gradient)
-            elif states is None:
-                raise ValueError("support_features need input_ids: the query examples lie in their rows")
-            else:
-                query = on_all_ranks(read_states(states, episode.query, rank() * len(states)))
-                support = support_features
+        if isinstance(episode, ClassEpisode):
+            if encoded is None:
+                raise ValueError("a class episode needs input_ids: its states lie in their rows")
+            states = encoded.hidden_states[class_layer] if class_layer else encoded.last_hidden_state
+            query_loss, output.metrics, output.memory = self.class_loss(episode, states, inner, memory)
+            losses.append(query_weight * query_loss)
+        elif episode is not None:
+            support, query = self.support_and_query(episode, encoded, support_features, inner)
             query_loss, output.metrics = self.query_loss(episode, support, query, inner, dropout_seed)
             losses.append(query_weight * query_loss)
         if losses:
             output.loss = reduce(torch.add, losses)
         return output
+
+    def support_and_query(
+        self,
+        episode: Episode,
+        encoded: BaseModelOutputWithPast | None,
+        support_features: Tensor | None,
+        inner: InnerLoop,
+    ) -> tuple[Tensor, Tensor]:
+        """Return support (M, D) and query (P, D) states, complete on every rank; see `forward`."""
+        if support_features is None:
+            return self.encode(episode, inner.needs_support_gradient)
+        if encoded is None:
+            raise ValueError("support_features need input_ids: the query examples lie in their rows")
+        states = encoded.last_hidden_state
+        return support_features, on_all_ranks(read_states(states, episode.query, rank() * len(states)))
+
+    @property
+    def head_tells_words(self) -> bool:
+        """True when the head classifies hidden words, False when it tells classes of words."""
+        return "projection" not in self.config.meta_head
 
     def query_loss(
         self, episode: Episode, support: Tensor, query: Tensor, inner: InnerLoop, dropout_seed: int | None
@@ -160,6 +195,16 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             return episode_loss(
                 self.meta_head, inner, support, episode.support.labels, query, episode.query.labels, generator
             )
+
+    def class_loss(
+        self, episode: ClassEpisode, states: Tensor, inner: InnerLoop, memory: Memory | None
+    ) -> tuple[Tensor, Metrics, Tensor | None]:
+        """Return `class_episode_loss`, in fp32, of this rank's states (B, T, D), the same on every rank."""
+        local = read_states(states, episode, rank() * len(states))
+        with torch.autocast(local.device.type, enabled=False):
+            # Projected first, which makes the all-reduce smaller.
+            features = on_all_ranks(self.meta_head.project(local))
+            return class_episode_loss(self.meta_head, inner, episode, features, memory)
 
     def encode(self, episode: Episode, support_gradient: bool) -> tuple[Tensor, Tensor]:
         """Encode an episode, each rank its share: support (M, D) and query (P, D) states, complete on every rank."""
@@ -193,7 +238,7 @@ def join(first: Examples, second: Examples) -> Examples:
     )
 
 
-def read_states(states: Tensor, examples: Examples, first_row: int) -> Tensor:
+def read_states(states: Tensor, examples: Examples | ClassEpisode, first_row: int) -> Tensor:
     """Read the states of M examples: (M, D) in fp32, zero for examples in other rows.
 
     Args:

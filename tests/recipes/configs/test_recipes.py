@@ -15,7 +15,9 @@ from pico_maml.recipes.compare.study import Study
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
 from pico_maml.trainers import InputError
+from pico_maml.trainers.class_episodes.config import CLASS_ALGORITHMS
 from pico_maml.trainers.episodes import READOUTS
+from pico_maml.trainers.meta.episode_config import CLASS_READOUT
 from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
@@ -83,12 +85,14 @@ def test_every_variant_of_the_method_is_in_a_shipped_file():
     files = [*CONFIGS.glob("recipes/*.yaml"), *CONFIGS.glob("episodes/*.yaml")]
     used = {(name, str(value)) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
     variants = {
-        "readout": READOUTS,
-        "meta_algorithm": ALGORITHMS,
+        "readout": (*READOUTS, CLASS_READOUT),
+        "meta_algorithm": (*ALGORITHMS, *CLASS_ALGORITHMS),
         "hybrid_mode": ("replace", "add"),
         "episode_sampler": ("random_positions",),
         "episode_states": ("stream",),
         "episode_labels": ("shuffled",),
+        "episode_classes": ("clusters",),
+        "class_support": ("memory",),
         "first_order": ("False",),
         "learn_inner_lr": ("True",),
     }
