@@ -1,5 +1,6 @@
 """A pipeline that finds entities with a fine-tuned Pico as the package does: words, sub-words and tags alike."""
 
+import os
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import TokenClassificationPipeline
+from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
@@ -35,6 +37,13 @@ class PicoNERPipeline(TokenClassificationPipeline):
         return super()._sanitize_parameters(
             ignore_labels, aggregation_strategy, is_split_into_words=is_split_into_words, delimiter=delimiter
         )
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
+        """Save model and tokenizer, and this code if it came with the model."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.tokenizer.save_pretrained(save_directory, **kwargs)
+        if "custom_pipelines" in self.model.config.to_dict():
+            custom_object_save(self, save_directory)
 
     def preprocess(
         self, sentence: str | list[str], is_split_into_words: bool = False, delimiter: str = " "

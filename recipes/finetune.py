@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase, set_seed
 from transformers.hf_argparser import HfArg
@@ -87,8 +88,14 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
     tokenizer = model_tokenizer(data_args.model, data_args.revision, data_args.tokenizer)
     set_seed(args.seed)
+    # In half precision the updates of a small learning rate would be rounded away; --bf16 computes in it all the same.
     model = load_pretrained(
-        AutoModelForTokenClassification, data_args.model, data_args.revision, **label_names(), **args.classifier()
+        AutoModelForTokenClassification,
+        data_args.model,
+        data_args.revision,
+        dtype=torch.float32,
+        **label_names(),
+        **args.classifier(),
     )
     if data_args.shots:
         return score_few_shot(data_args, args, model, tokenizer, treebank, test_sets)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from ..modeling_pico import PicoConfig, PicoForCausalLM
@@ -22,7 +23,7 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
 
 
 def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
-    """The language model of a checkpoint, with the head for episodes if it has one.
+    """The language model of a checkpoint in float32, to train, with the head for episodes if it has one.
 
     Raises InputError if it cannot be loaded, lacks weights, or its configuration has other values than `shape`.
     """
@@ -30,7 +31,7 @@ def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
     if differs := [f"{field} {saved[field]}" for field, value in shape.items() if saved[field] != value]:
         raise InputError(f"{name!r} has another shape than this run asks for: set {', '.join(differs)}")
     auto_class = PicoForMetaCausalLM if "meta_head" in saved else PicoForCausalLM
-    model, info = load_pretrained(auto_class, name, None, output_loading_info=True)
+    model, info = load_pretrained(auto_class, name, None, output_loading_info=True, dtype=torch.float32)
     if info["missing_keys"]:
         raise InputError(f"{name!r} lacks weights: {', '.join(sorted(info['missing_keys']))}")
     return model

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification, LlamaForCausalLM
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
-from ...modeling_pico import PicoForCausalLM
+from ...modeling_pico import PicoForCausalLM, PicoForTokenClassification
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ...modeling_pico.remote_code import add_remote_code
 from ...trainers import InputError
@@ -66,9 +66,14 @@ def main(argv: list[str] | None = None) -> None:
     (args,) = parse((ExportArguments,), argv, prog="export")
     output_dir = Path(args.output_dir)
     check_free(output_dir)
-    model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, dtype="auto")
+    config = load_pretrained(AutoConfig, args.model, args.revision)
+    is_tagger = config.architectures == [PicoForTokenClassification.__name__]
+    if is_tagger and args.format != "hub":
+        raise InputError(f"{args.model!r} is a tagger, which the format {args.format} does not have: export it as hub")
+    auto_class = AutoModelForTokenClassification if is_tagger else AutoModelForCausalLM
+    model = load_pretrained(auto_class, args.model, args.revision, dtype="auto")
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
-    if not isinstance(model, PicoForCausalLM):
+    if not isinstance(model, PicoForCausalLM | PicoForTokenClassification):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
     if args.format == "gguf":
         write_gguf(model, tokenizer, output_dir)
@@ -81,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{output_dir}: {args.model} as {args.format}")
 
 
-def export_hub(model: PicoForCausalLM, folder: Path) -> None:
+def export_hub(model: PicoForCausalLM | PicoForTokenClassification, folder: Path) -> None:
     """Write weights, configuration and the modelling files, for all four Auto classes."""
     model.save_pretrained(folder)
     add_remote_code(folder, folder / "config.json")

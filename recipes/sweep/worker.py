@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import AutoConfig, AutoModelForTokenClassification, TrainerCallback, set_seed
 from transformers.utils import logging
@@ -55,7 +56,12 @@ class Backbone:
         set_seed(seed)
         address, revision = self.model.address, self.model.revision
         return load_pretrained(
-            AutoModelForTokenClassification, address, revision, **label_names(), **self.args.classifier()
+            AutoModelForTokenClassification,
+            address,
+            revision,
+            dtype=torch.float32,
+            **label_names(),
+            **self.args.classifier(),
         )
 
 

@@ -1,8 +1,10 @@
 import json
 
 import pytest
+import torch
 from transformers import pipeline
 
+from pico_maml import PicoForTokenClassification
 from pico_maml.recipes import finetune
 from pico_maml.trainers import InputError
 
@@ -81,3 +83,20 @@ def test_few_shot_gives_a_curve_over_draws(pretrained, tmp_path, capsys):
         finetune.main(["--model", str(pretrained), *own, "--output_dir", str(tmp_path / "y"), "--use_cpu"])
     with pytest.raises(InputError, match="few_shot_methods"):
         finetune.main([*arguments, "--few_shot_methods", "best"])
+
+
+@pytest.mark.parametrize("mode", ["head", "full"])
+def test_a_checkpoint_in_half_precision_trains_like_its_copy_in_float32(model, tokenizer, tmp_path, mode):
+    scores = []
+    for dtype in (torch.bfloat16, torch.float32):
+        folder = tmp_path / str(dtype)
+        model.to(torch.bfloat16).to(dtype).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        options = (
+            "--treebank sample --max_steps 5 --learning_rate 1e-2 --chosen_epoch last --use_cpu --disable_tqdm true"
+        )
+        output = ["--output_dir", str(folder / "ner"), "--mode", mode]
+        finetune.main(["--model", str(folder), *options.split(), *output])
+        scores.append(PicoForTokenClassification.from_pretrained(folder / "ner").score.weight)
+    assert scores[0].dtype == torch.float32
+    assert torch.equal(*scores)

@@ -28,6 +28,9 @@ import json, sys
 texts = json.loads(sys.stdin.read())
 exec(sys.argv[1])
 found = [[(e["start"], e["end"], e["entity_group"]) for e in tagger(text)] for text in texts]
+tagger.save_pretrained("again")
+again = pipeline("token-classification", "again", trust_remote_code=True)
+assert again(texts[0]) == tagger(texts[0])
 print(json.dumps({"package": "pico_maml" in sys.modules, "found": found}))
 """
 

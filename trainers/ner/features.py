@@ -171,7 +171,7 @@ class FeatureClassifier(nn.Module):
         if self.training and self.dropout.p > 0:
             noise = self.dropout(features.new_ones(len(features), width, features.shape[-1]))
             features = features * noise.gather(1, positions[..., None].expand_as(features))
-        logits = self.score(features)
+        logits = self.score(features.to(self.score.weight.dtype))
         loss = None
         if labels is not None:
             summed = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum")

@@ -21,7 +21,7 @@ from .features import Features, feature_rows
 from .fine_tuning import configure, fine_tune, prepare
 from .frozen_split import Classifier, FrozenSplit
 from .iob2 import LABELS
-from .logistic_head import MINIMUM_DEVIATION, fit
+from .logistic_head import fit, mean_and_deviation
 from .ner_config import NERConfig
 from .shots import draw_sentences
 
@@ -124,7 +124,7 @@ class _Frozen:
 
 def nearest_prototype(features: Tensor, labels: Tensor) -> Classifier:
     """Classify by the cosine to the mean of each tag's standardised features; tags without an example never win."""
-    mean, deviation = features.mean(0), features.std(0).clamp(min=MINIMUM_DEVIATION)
+    mean, deviation = mean_and_deviation(features)
     standard = (features - mean) / deviation
     sums = torch.zeros(len(LABELS), features.shape[1]).index_add(0, labels, standard)
     prototypes, absent = F.normalize(sums, dim=-1), torch.bincount(labels, minlength=len(LABELS)) == 0

@@ -30,6 +30,12 @@ class LogisticHead:
         return F.linear(features, self.weight, self.bias)
 
 
+def mean_and_deviation(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each of M features (M, W), for standardisation; one row deviates by nothing."""
+    deviation = features.std(0) if len(features) > 1 else torch.zeros_like(features[0])
+    return features.mean(0), deviation.clamp(min=MINIMUM_DEVIATION)
+
+
 def fit(
     features: Tensor,
     labels: Tensor,
@@ -49,7 +55,7 @@ def fit(
             ELMo, equation 1); 0: they are classified side by side.
         penalties: of the squared weights beside the mean loss of a label, strongest first.
     """
-    mean, deviation = features.mean(0), features.std(0).clamp(min=MINIMUM_DEVIATION)
+    mean, deviation = mean_and_deviation(features)
     standard = (features - mean) / deviation
     width = standard.shape[1] // layers if layers else standard.shape[1]
     mixture = torch.zeros(max(layers, 1), requires_grad=bool(layers))

@@ -130,7 +130,9 @@ def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
 
 
 def _split_validation(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
-    """Every tenth sentence for validation, the others for train."""
+    """Every tenth sentence for validation, the others for train; InputError if there is no tenth."""
+    if len(sentences) < 10:
+        raise InputError(f"only {len(sentences)} sentences in the dev split: split_dev needs at least 10")
     parts: dict[str, list[Sentence]] = {"train": [], "validation": []}
     for i, sentence in enumerate(sentences):
         parts["validation" if i % 10 == 9 else "train"].append(sentence)

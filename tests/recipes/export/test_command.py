@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+)
 
-from pico_maml import PicoForCausalLM
+from pico_maml import PicoForCausalLM, PicoForTokenClassification
 from pico_maml.recipes.export import command as export
 from pico_maml.trainers import InputError
+from pico_maml.trainers.ner import label_names
 
 
 @pytest.fixture
@@ -122,6 +130,21 @@ def test_hub_format_loads_without_the_package(folder, tmp_path):
     torch.testing.assert_close(torch.tensor(json.loads(done.stdout.splitlines()[-1])), expected)
     local = AutoModelForCausalLM.from_pretrained(out)
     assert type(local) is PicoForCausalLM, "with the package installed its own classes load the folder"
+
+
+def test_a_tagger_is_exported_with_its_classifier_and_to_the_hub_alone(config, tokenizer, tmp_path):
+    for name, value in label_names().items():
+        setattr(config, name, value)
+    torch.manual_seed(0)
+    tagger = PicoForTokenClassification(config)
+    tagger.save_pretrained(tmp_path / "tagger")
+    tokenizer.save_pretrained(tmp_path / "tagger")
+    exported = AutoModelForTokenClassification.from_pretrained(run_export(tmp_path / "tagger", "hub"))
+    assert torch.equal(exported.score.weight, tagger.score.weight)
+    assert "token-classification" in exported.config.custom_pipelines
+    for kind in ("llama", "gguf", "published"):
+        with pytest.raises(InputError, match=f"is a tagger, which the format {kind} does not have"):
+            run_export(tmp_path / "tagger", kind)
 
 
 def test_wrong_arguments_are_input_errors(folder, tmp_path):

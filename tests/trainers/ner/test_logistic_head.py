@@ -98,3 +98,17 @@ def test_a_model_whose_classifier_reads_other_layers_is_refused(classifier, toke
     args = NERConfig(output_dir=str(tmp_path), features="all", use_cpu=True)
     with pytest.raises(InputError, match="classifier_features"):
         fine_tune(classifier, tokenizer, treebank, args)
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_one_labelled_word_is_enough_to_fit(layers):
+    features = torch.tensor([[3.0, -1.0, 0.5, 2.0]])
+    head = fit(features, torch.tensor([1]), 3, lambda head: 0.0, layers)
+    assert head(features).argmax().item() == 1
+    assert head(features).isfinite().all()
+
+
+def test_a_head_of_a_model_in_bfloat16_trains_on_its_features(classifier, tokenizer, treebank, tmp_path):
+    args = NERConfig(tmp_path, mode="head", num_train_epochs=1, use_cpu=True, disable_tqdm=True)
+    fine_tune(classifier.to(torch.bfloat16), tokenizer, treebank, args)
+    assert classifier.score.weight.isfinite().all()

@@ -35,6 +35,16 @@ def test_a_treebank_name_is_no_pattern(tmp_path):
         load_treebank("xx_*", tmp_path)
 
 
+def test_dev_split_without_a_tenth_sentence_is_not_split(tmp_path):
+    path = tmp_path / "xx-ud-dev.iob2"
+    path.write_text("ab\tB-PER\n\n" * 9)
+    with pytest.raises(InputError, match="only 9 sentences in the dev split: split_dev needs at least 10"):
+        load_treebank(str(tmp_path), split_dev=True)
+    path.write_text("ab\tB-PER\n\n" * 10)
+    splits = load_treebank(str(tmp_path), split_dev=True)
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 9, "validation": 1}
+
+
 def test_unknown_names_suggest_the_nearest_and_short_files_are_errors(tmp_path):
     write(tmp_path, GOOD, "xx_own-ud-train.iob2")
     with pytest.raises(InputError, match=r"did you mean 'xx_own'\?"):
