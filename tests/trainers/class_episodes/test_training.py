@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from class_run import HEADS, class_trainer, word_classes
+from one_step import ONE_STEP, check_gradient_share
 from safetensors.torch import load_file
 from small_run import trainer
 
@@ -149,3 +150,10 @@ def test_a_text_without_words_that_have_a_class_is_an_error(start, blocks, token
     monkeypatch.setattr("class_run.word_classes", lambda: WordClasses.from_words(["xxx", "yyy"], ["a", "b"], [1, 1]))
     with pytest.raises(InputError, match="the first 16 blocks have too few words of episode_classes clusters"):
         class_trainer(start(), blocks, tokenizer, tmp_path, "memory")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_class_episode_has_a_gradient_of_its_share_of_the_length(
+    head, start, blocks, tokenizer, tmp_path, monkeypatch
+):
+    check_gradient_share(class_trainer(start(), blocks, tokenizer, tmp_path, head, **ONE_STEP), monkeypatch)
