@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from ....trainers.cost import FORMULA
 from ....trainers.ner.analysis.figures import few_shot_curves
+from ....trainers.runs.files import ARGUMENTS_FILE
+from ....trainers.runs.json_files import read_json
 from ....trainers.runs.reader import load_run
 from ....trainers.runs.table_files import write_table
 from ....trainers.runs.work_folder import WorkFolder
@@ -78,7 +80,7 @@ def write_page(study: Study, folder: WorkFolder, plan: Plan) -> str:
         methods=methods(study, plan),
         formula=FORMULA,
         configurations={
-            name: yaml.safe_dump(arm.arguments().saved(), sort_keys=True) for name, arm in study.arms.items()
+            name: yaml.safe_dump(read_json(members[0] / ARGUMENTS_FILE)) for name, members in paths.items() if members
         },
         versions=whole[0]["versions"] if whole else {},
     )
