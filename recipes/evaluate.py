@@ -20,7 +20,7 @@ from ..trainers.checks import check_at_least, check_choice
 from ..trainers.corpus import load_words, model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
-from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig
+from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig, of_word_episodes
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.meta.query_outcomes import compare_outcomes, comparison_line
 from ..trainers.model_name import deleted_afterwards
@@ -195,7 +195,7 @@ def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeC
     known = {f.name for f in fields(EpisodeConfig)}
     # A model that was trained without episodes may have no mask token, which the other readouts need.
     # Checkpoints without a rule were saved when words were held out by their ids.
-    own = {"held_out_rule": "id"} | (config.to_dict().get("episode") or {"readout": "previous"})
+    own = {"held_out_rule": "id"} | of_word_episodes(config.to_dict().get("episode") or {"readout": "previous"})
     own["episode_documents"] = "different"  # also for episodes that training drew otherwise
     given = {name: value for name, value in asdict(args).items() if name in known and value not in (None, [])}
     trained_on_words = own.get("hybrid_ratio", 0) > 0 and args.words != "all"

@@ -113,6 +113,8 @@ class MAMLTrainer(SafeTrainer):
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
         self.checkpoint_writers.append(self.clock.save)
+        if word_classes is not None and self.is_world_process_zero():
+            self.checkpoint_writers.append(word_classes.save)
         schedule = SaveSchedule(args.save_schedule)
         self.saves = ScheduledSaves(schedule, self.text_read, self.save_now)
         self.add_callback(self.saves)

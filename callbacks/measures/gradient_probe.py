@@ -35,9 +35,9 @@ class QueryObjective:
 
     @classmethod
     def of_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "QueryObjective | None":
-        """Return the query loss by the configuration of a model; None if it has no head or saw no episode."""
+        """Return the query loss by the configuration of a model; None if it has no head or saw no word episode."""
         own = EARLIER | (model.config.to_dict().get("episode") or {})
-        if not own.get("hybrid_ratio") or not isinstance(model, PicoForMetaCausalLM):
+        if not own.get("hybrid_ratio") or not isinstance(model, PicoForMetaCausalLM) or not model.head_tells_words:
             return None
         known = {f.name for f in fields(EpisodeConfig)}
         config = EpisodeConfig(**{name: value for name, value in own.items() if name in known})

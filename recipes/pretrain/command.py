@@ -53,6 +53,8 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
     output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
     if checkpoint is None and is_main:
         write_json(output_dir / ARGUMENTS_FILE, saved)
+    if corpus.classes is not None:
+        corpus.classes.keep(trainer, args.run.console)
     if corpus.start is not None and checkpoint is None and is_main:
         trainer.clock.charge(corpus.start.seconds)
     publisher = publish_checkpoints(trainer, publishing)
@@ -79,6 +81,7 @@ def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
     args.dynamics.check(model)
     name_run(args.training, args.model.model_size)
     try:
-        return MAMLTrainer(model, args.training, corpus.blocks, corpus.tokenizer)
+        classes = None if corpus.classes is None else corpus.classes.classes
+        return MAMLTrainer(model, args.training, corpus.blocks, corpus.tokenizer, classes)
     except ValueError as error:
         raise InputError(str(error)) from error

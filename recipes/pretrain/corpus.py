@@ -12,6 +12,7 @@ from ...trainers.corpus import BlockStream, Words, load_tokenizer, load_words, t
 from ...trainers.corpus.documents import column_names
 from .arguments import PretrainArguments
 from .new_model import EmbeddingStart, load_start
+from .word_classes import RunClasses, load_classes
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Corpus:
     held_out: Source
     sources: dict[str, Source]  #: held-out text of which perplexity is measured separately, by name
     words: Words  #: the classes of evaluation episodes: held-out words, or all where none are held out
+    classes: RunClasses | None = None  #: classes of words that training episodes have
     start: EmbeddingStart | None = None  #: what the embedding starts from
 
 
@@ -48,8 +50,8 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         except InputError as error:
             hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
             raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
-    start = load_start(args, blocks, tokenizer, checkpoint)
-    return Corpus(tokenizer, blocks, held_out, sources, words, start)
+    made = load_classes(args, blocks, tokenizer, checkpoint), load_start(args, blocks, tokenizer, checkpoint)
+    return Corpus(tokenizer, blocks, held_out, sources, words, *made)
 
 
 def make_tokenizer(args: PretrainArguments, documents: Dataset) -> PreTrainedTokenizerBase:

@@ -54,7 +54,7 @@ NOT_RUN = {
 # Added to a command where the page does not give the same argument.
 SMALLER = {
     "pretrain": SMALL
-    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10}
+    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10, "class_count": 8}
     | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 10),
     "evaluate": {"word_max_frequency": 1, "episode_window": 8},
     "prepare": {"held_out_fraction": 0.2},

@@ -39,8 +39,9 @@ class Record:
     examples: dict[str, list[str]]
 
     def __str__(self) -> str:
-        text = f" that occur {self.min_count} times in {self.tokens:,} tokens" if self.tokens else f" of {self.source}"
-        lines = [f"word classes: {self.words:,} words{text}, in {self.classes} classes; {self.seconds:.1f} s"]
+        counted = f"that occur at least {self.min_count} times in {self.tokens:,} tokens"
+        words = f"{self.words:,} words {counted if self.tokens else f'of {self.source}'}"
+        lines = [f"word classes: {words}, in {self.classes} classes; {self.seconds:.1f} s"]
         return "\n".join(lines + [f"  {label}: {' '.join(words)}" for label, words in self.examples.items()])
 
     def save(self, folder: Path) -> None:

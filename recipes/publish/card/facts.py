@@ -11,6 +11,7 @@ from safetensors import safe_open
 from ....trainers.corpus.documents import BUILT_IN
 from ....trainers.runs.json_files import read_json
 from ....trainers.runs.reader import RunData, load_run
+from ....trainers.word_classes.class_config import WORDS
 from ..queue import WEIGHTS, Entry
 
 
@@ -33,6 +34,16 @@ class Facts:
     def has_episodes(self) -> bool:
         """True when the model was trained with episodes."""
         return bool((self.config.get("episode") or {}).get("hybrid_ratio", 0) > 0)
+
+    @property
+    def meta_learned(self) -> bool:
+        """True when the model was trained with episodes other than those of a plain classifier."""
+        return self.has_episodes and self.config["episode"].get("meta_algorithm") != "direct"
+
+    @property
+    def has_word_classes(self) -> bool:
+        """True when its episodes had classes of words for classes."""
+        return self.has_episodes and (self.config["episode"].get("episode_classes", WORDS) != WORDS)
 
     @property
     def hub_dataset(self) -> str | None:

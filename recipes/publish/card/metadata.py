@@ -19,7 +19,7 @@ def metadata(facts: Facts, settings: Settings) -> ModelCardData:
         license=settings.publish_license,
         library_name="transformers",
         pipeline_tag="token-classification" if facts.tagger else "text-generation",
-        tags=["pico", "pico-maml", *(["meta-learning", "maml"] * facts.has_episodes), "small-language-model"],
+        tags=["pico", "pico-maml", *(["meta-learning", "maml"] * facts.meta_learned), "small-language-model"],
         datasets=[dataset] if dataset else None,
         model_name=settings.repository.split("/")[1],
         eval_results=results or None,

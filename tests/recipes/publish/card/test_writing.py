@@ -66,6 +66,22 @@ def test_card_of_a_checkpoint_loads_that_revision(run_folder, tmp_path):
     assert "Held-out text, step 2: perplexity 20.08, next-token loss 3.0000 nats a token." in text
 
 
+@pytest.mark.parametrize(("algorithm", "tagged"), [("protonet", True), ("direct", False)])
+def test_card_of_a_model_of_class_episodes_says_what_they_were(algorithm, tagged, run_folder, tmp_path):
+    episode = {"hybrid_ratio": 0.5, "episode_classes": "clusters", "meta_algorithm": algorithm}
+    config = json.loads((run_folder / "config.json").read_text()) | {"episode": episode}
+    (run_folder / "config.json").write_text(json.dumps(config))
+    (run_folder / "word_classes.tsv").write_text("word\tclass\tcount\na\t0\t9\nb\t1\t8\n")
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder, 4, final=True)
+    write_card(tmp_path, queue.waiting()[0], settings())
+    text = (tmp_path / "README.md").read_text()
+    assert f"episodes that tell which class a word belongs to (algorithm `{algorithm}`)" in text
+    assert "first-order MAML on subset-masked" not in text
+    assert ("\n- maml\n" in text) == tagged
+    assert (queue.waiting()[0].state / "run" / "word_classes.tsv").exists(), "it goes to the Hub"
+
+
 def test_card_of_a_tagger_classifies_tokens(run_folder, tmp_path):
     result = {"treebank": "da_ddt", "mode": "head", "scores": {"test": {"f1": 0.5, "strict_f1": 0.5, "support": 5}}}
     (run_folder / "results.json").write_text(json.dumps(result))
