@@ -26,9 +26,9 @@ class ComputeClock(TrainerCallback):
     """Counts the compute seconds of training, of drawing episodes and of counting text within it, and of all else.
 
     A step lasts from fetching its batches to the update of the weights. All else within `Trainer.train` is other:
-    evaluations, measurements, logs and saving. Sampling is the part of training that draws episodes. Counting is the part
-    that reads the text before the first step, for word classes or for the embedding; without them it is not logged.
-    Totals are over all processes and survive a resume.
+    evaluations, measurements, logs and saving. Sampling is the part of training that draws episodes. Counting is the
+    part that reads the text before the first step, for word classes or for the embedding; without them it is not
+    logged. Totals are over all processes and survive a resume.
 
     On CPUs, compute seconds are the CPU seconds of all threads of the training processes; data workers and uploads are
     processes of their own and are not counted. On GPUs they are seconds by the clock times GPUs, one a process. A

@@ -7,8 +7,10 @@ Start it again after a kill, or on another machine with the same folder: finishe
 """
 
 import sys
+import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same
@@ -22,7 +24,7 @@ from .dry_run import describe
 from .page.render import write_page
 from .plan import PLAN_FILE, Plan
 from .study import Study
-from .worker import work
+from .worker import make_plan, work
 
 # Arguments that do not change a run's result; seeds may be added.
 FREE = {f.name for f in fields(LauncherArguments)} | {"dry_run", "retry_failed", "output_dir", "seeds", "question"}
@@ -35,16 +37,21 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     study, folder = Study.of(args), WorkFolder(Path(args.output_dir))
     arguments = asdict(args)
     check_free_or_same(folder.path, arguments, FREE)
-    plan = Plan.read(folder.path) if (folder.path / PLAN_FILE).exists() else Plan.make(study, folder.path)
+    plan = plan_of(study, folder.path, argv, args.slurm)
+    # The plan last: a folder that holds it can be told from one of another study.
     write_json(folder.path / ARGUMENTS_FILE, arguments)
+    plan.write(folder.path)
     print(describe(study, plan), flush=True)
     runs, died = study.runs(), 0
     if not args.dry_run:
         if args.retry_failed:
             folder.forget_failures(runs)
-        died = launch(work, (argv,), args.workers, args.launcher, folder.path / "logs", args.slurm)
+        if folder.counts(runs)["left"]:
+            died = launch(work, (argv,), args.workers, args.launcher, folder.path / "logs", args.slurm)
     counts = folder.counts(runs)
     print(f"\n{counts['finished']} of {len(runs)} runs finished, {counts['failed']} failed, {counts['left']} left")
+    if counts["left"] and args.launcher == "slurm" and not args.dry_run:
+        print("  the jobs go on: with --dry_run this command says how far they are and writes the page")
     if counts["finished"]:
         print(write_page(study, folder, plan))
     if counts["failed"]:
@@ -56,3 +63,20 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     if counts["failed"] or (died and counts["left"]):
         sys.exit(1)
     return counts
+
+
+def plan_of(study: Study, folder: Path, argv: list[str], slurm: dict[str, Any] | None) -> Plan:
+    """The study's plan, measured first if there is none: here, or in a job on the machines that do the runs.
+
+    Raises:
+        InputError: an arm cannot be trained or evaluated, or cannot fit its budget.
+    """
+    if (folder / PLAN_FILE).exists():
+        return Plan.read(folder)
+    if study.args.launcher != "slurm":
+        return Plan.make(study, folder.parent)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".measure.", dir=folder.parent) as temporary:
+        beside = Path(temporary)
+        launch(make_plan, (argv, beside), 1, "slurm", beside / "logs", slurm, wait=True)
+        return Plan.read(beside)

@@ -29,13 +29,15 @@ class Plan:
         return cls(costs, steps, FollowUpCost(**saved.get("follow_up", {})))
 
     @classmethod
-    def make(cls, study: Study, folder: Path) -> "Plan":
-        """Measure the plan of a study and write it to its folder.
+    def make(cls, study: Study, beside: Path) -> "Plan":
+        """Measure the plan of a study in a temporary folder `beside` the study's.
 
         Raises:
             InputError: an arm cannot be trained or evaluated, or cannot fit its budget.
         """
-        costs, follow_up = measure(study, folder.parent)
-        plan = cls(costs, fit(study, costs), follow_up)
-        write_json(folder / PLAN_FILE, asdict(plan))
-        return plan
+        costs, follow_up = measure(study, beside)
+        return cls(costs, fit(study, costs), follow_up)
+
+    def write(self, folder: Path) -> None:
+        """Write the plan to a folder."""
+        write_json(folder / PLAN_FILE, asdict(self))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import torch
+
 from ...trainers import InputError
 from ..arguments.parser import argument_list, parse
 from ..pretrain.arguments import TYPES as PRETRAIN_TYPES
@@ -29,8 +31,10 @@ class Arm:
 
     def arguments(self, argv: list[str] | None = None) -> PretrainArguments:
         """The arguments of its runs, with `argv` on top."""
-        output_dir = ["--output_dir", "unused"]
-        return PretrainArguments(*parse(PRETRAIN_TYPES, [*self.argv, *output_dir, *(argv or [])], prog="pretrain"))
+        here = ["--output_dir", "unused"]
+        if not torch.cuda.is_available():  # as on the login node of a cluster; runs are started without it
+            here.append("--use_cpu=true")
+        return PretrainArguments(*parse(PRETRAIN_TYPES, [*self.argv, *here, *(argv or [])], prog="pretrain"))
 
 
 @dataclass(frozen=True)

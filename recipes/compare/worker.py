@@ -20,6 +20,12 @@ from .results.run_result import EVALUATION_FILE, read_result
 from .study import Run, Study
 
 
+def make_plan(argv: list[str], folder: Path) -> None:
+    """Measure the plan of the study with this command line, and write it to a folder."""
+    (args,) = parse((CompareArguments,), argv, prog="compare")
+    Plan.make(Study.of(args), folder).write(folder)
+
+
 def work(argv: list[str]) -> None:
     """Do the runs of the study with this command line that no other worker does, until none is left."""
     (args,) = parse((CompareArguments,), argv, prog="compare")

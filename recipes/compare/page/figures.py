@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from scipy import stats
 
 from ....trainers.runs.reader import AXES, RunData
@@ -17,40 +18,32 @@ from ..results.verdicts import lower_is_better
 GRID = 60
 
 
-def forest(table: pd.DataFrame) -> Figure:
+def forest(table: pd.DataFrame) -> list[Figure]:
     """Improvement over the control in each test: every seed a dot, the mean with its 95 % interval, the margin shaded.
 
-    A panel a measure; to the right is always better.
+    A figure a measure, so that a page can break between them; to the right is always better.
     """
     shown = table[table["seeds"] > 0]
-    measures = list(dict.fromkeys(shown["measure"]))
-    heights = [int((shown["measure"] == measure).sum()) for measure in measures]
-    figure, grid = plt.subplots(
-        len(measures),
-        1,
-        figsize=(7.2, 0.9 * len(measures) + 0.34 * sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-    )
-    for axes, measure in zip(grid[:, 0], measures, strict=True):
-        rows = shown[shown["measure"] == measure]
-        sign = -1 if lower_is_better(measure) else 1
-        margin = rows["margin"].iloc[0]
-        axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
-        axes.axvline(0, color="#777777", linewidth=0.8, zorder=1)
-        for i, (_, row) in enumerate(rows.iterrows()):
-            colour = LIGHT[0] if row["primary"] else "#777777"
-            low, high = sorted((sign * row["low"], sign * row["high"]))
-            axes.plot(sign * np.array(row["differences"]), [i] * row["seeds"], ".", color=colour, alpha=0.5, zorder=2)
-            axes.plot([low, high], [i, i], color=colour, linewidth=1.6, zorder=3)
-            axes.plot(sign * row["mean"], i, "D", color=colour, markersize=5, zorder=4)
-        axes.set_yticks(
-            range(len(rows)), [f"{row['arm']} vs {row['control']}" for _, row in rows.iterrows()], fontsize=8
-        )
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        unit = "lower loss, nats a token" if lower_is_better(measure) else "higher share"
-        axes.set_title(f"{measure}: better to the right ({unit})", loc="left", fontsize=9)
-        _plain(axes)
+    return [_measure(measure, rows) for measure, rows in shown.groupby("measure", sort=False)]
+
+
+def _measure(measure: str, rows: pd.DataFrame) -> Figure:
+    figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.3 * len(rows)))
+    sign = -1 if lower_is_better(measure) else 1
+    margin = rows["margin"].iloc[0]
+    axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+    axes.axvline(0, color="#777777", linewidth=0.8, zorder=1)
+    for i, (_, row) in enumerate(rows.iterrows()):
+        colour = LIGHT[0] if row["primary"] else "#777777"
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        axes.plot(sign * np.array(row["differences"]), [i] * row["seeds"], ".", color=colour, alpha=0.5, zorder=2)
+        axes.plot([low, high], [i, i], color=colour, linewidth=1.6, zorder=3)
+        axes.plot(sign * row["mean"], i, "D", color=colour, markersize=5, zorder=4)
+    axes.set_yticks(range(len(rows)), [f"{row['arm']} vs {row['control']}" for _, row in rows.iterrows()], fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    unit = "lower loss, nats a token" if lower_is_better(measure) else "higher share"
+    axes.set_title(f"{measure}: better to the right ({unit})", loc="left", fontsize=9)
+    _plain(axes)
     figure.tight_layout()
     return figure
 
@@ -67,6 +60,8 @@ def loss_curves(runs: dict[str, list[RunData]]) -> Figure | None:
         for i, (arm, members) in enumerate(runs.items()):
             _band(axes, [run.curve("eval_next_token_loss") for run in members], axis, LIGHT[i % len(LIGHT)], arm)
         axes.set_xlabel(AXES[axis], fontsize=8)
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         _plain(axes)
     for axes in grid.flat[len(axes_names) :]:
         axes.set_visible(False)
@@ -109,6 +104,9 @@ def budgets(points: dict[str, list[list[tuple[float, float]]]], unit: str) -> Fi
         mean = np.mean(np.array(seeds), axis=0)
         axes.plot(mean[:, 0], mean[:, 1], "o-", color=colour, label=arm)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(EngFormatter())
+    axes.tick_params(axis="x", which="minor", labelsize=8)
     axes.set_xlabel(f"{unit} of a finished run", fontsize=8)
     axes.set_ylabel("final held-out loss", fontsize=8)
     axes.legend(fontsize=7, frameon=False)

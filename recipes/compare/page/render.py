@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from ....trainers.cost import FORMULA
 from ....trainers.ner.analysis.figures import few_shot_curves
+from ....trainers.runs.files import ARGUMENTS_FILE
+from ....trainers.runs.json_files import read_json
 from ....trainers.runs.reader import load_run
 from ....trainers.runs.table_files import write_table
 from ....trainers.runs.work_folder import WorkFolder
 from ...report.figures import svg
-from ...report.formats import number
+from ...report.formats import number, short
 from ...report.palette import LIGHT
 from ..plan import Plan
 from ..results.entities import entity_counts
@@ -52,7 +54,6 @@ def write_page(study: Study, folder: WorkFolder, plan: Plan) -> str:
         write_table(folder.path / "tables", name, frame)
     runs = {arm: [load_run(path, path.name) for path in members] for arm, members in paths.items() if members}
     figures = {
-        "forest": forest(table) if (table["seeds"] > 0).any() else None,
         "curves": loss_curves(runs),
         "objectives": objectives(runs),
         "budgets": budgets(drawn, study.args.budget) if drawn else None,
@@ -68,6 +69,7 @@ def write_page(study: Study, folder: WorkFolder, plan: Plan) -> str:
         done=f"{len(results)} of {len(study.runs())} runs finished",
         primary=[text for primary, text in sentences if primary],
         exploratory=[text for primary, text in sentences if not primary],
+        forest=[svg(figure) for figure in forest(table)],
         figures={name: figure and svg(figure) for name, figure in figures.items()},
         tables={name: _html(frame) for name, frame in tables.items()},
         downloads={
@@ -78,7 +80,7 @@ def write_page(study: Study, folder: WorkFolder, plan: Plan) -> str:
         methods=methods(study, plan),
         formula=FORMULA,
         configurations={
-            name: yaml.safe_dump(arm.arguments().saved(), sort_keys=True) for name, arm in study.arms.items()
+            name: yaml.safe_dump(read_json(members[0] / ARGUMENTS_FILE)) for name, members in paths.items() if members
         },
         versions=whole[0]["versions"] if whole else {},
     )
@@ -92,8 +94,15 @@ def _path(folder: WorkFolder, entry: dict[str, Any]) -> Path:
 
 
 def _html(table: pd.DataFrame) -> Markup:
-    shown = table.map(lambda value: number(value) if not isinstance(value, tuple) else ", ".join(map(number, value)))
-    return Markup(shown.to_html(index=False, border=0, escape=True))
+    return Markup(table.map(_cell).to_html(index=False, border=0, escape=True))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, float) and value == float("inf"):  # compute to reach a loss alone
+        return "not reached"
+    return short(value) if isinstance(value, float | int) and value >= 1e9 else number(value)
 
 
 def _data_url(path: Path) -> str:

@@ -84,6 +84,28 @@ def test_an_arm_that_does_not_fit_is_named(new_study, costs):
         fit(new_study(), costs | {"added": replace(COST, flops=1e9)})
 
 
+def test_a_run_without_a_step_because_of_its_draws_is_an_error(new_study):
+    study = new_study(arguments={"held_out_rule": "form", "max_steps": "1"})
+    tokens = 4096.0
+    costs = {}
+    for arm in study.arms:
+        _, next_token_tokens, flops = expected(study.arms[arm], tokens)
+        costs[arm] = replace(COST, flops=flops, tokens=tokens, next_token_tokens=next_token_tokens)
+    cheap, dear = (first_step_with(episodes) for episodes in (0, 2))
+    assert steps_of_run(study, costs, Run("added", cheap, 1.0)) >= 1
+    with pytest.raises(InputError, match="not one step with the episodes that its seed draws"):
+        steps_of_run(study, costs, Run("added", dear, 1.0))
+
+
+def first_step_with(episodes: int) -> int:
+    """The first seed that draws so many episodes for the two micro-batches of the first step."""
+    return next(
+        seed
+        for seed in range(100)
+        if sum(has_episode(episode_generator(seed, 0, i), 0.5) for i in range(2)) == episodes
+    )
+
+
 def test_the_schedule_is_scaled_to_the_steps_of_the_arm(study):
     argv = run_arguments(study, study.arms["added"], seed=7, steps=225, output_dir=Path("out/x"))
     training = PretrainArguments(*parse(TYPES, argv)).training

@@ -12,6 +12,13 @@ def test_arms_add_their_recipes_and_arguments_to_the_base(new_study):
     assert study.control.name == "vanilla"
 
 
+def test_a_study_for_gpus_is_checked_on_a_machine_without_one(new_study, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    study = new_study(arguments={"bf16": "true", "held_out_rule": "form"})
+    assert study.control.arguments().training.bf16
+    assert not any("use_cpu" in argument for argument in study.control.argv), "the runs themselves go where they can"
+
+
 def test_whole_seeds_come_first_and_the_full_budget_before_parts(new_study):
     names = [run.name for run in new_study(seeds=[5, 7], budgets=[0.25, 1.0]).runs()]
     assert names[:6] == ["vanilla-5", "added-5", "paper-5", "vanilla-7", "added-7", "paper-7"]
@@ -55,6 +62,36 @@ def test_every_arm_is_tested_against_each_of_its_controls(study):
 def test_what_is_wrong_is_named(new_study, changes, named):
     with pytest.raises(InputError, match=named):
         new_study(**changes)
+
+
+@pytest.mark.parametrize(
+    ("measure", "named"),
+    [
+        ("few_shot/linear/5/sample", None),
+        ("few_shot/linear/5/sample/sample", "no test set sample"),
+        ("few_shot/full/5/sample", "no method full"),
+        ("few_shot/linear/7/sample", "no 7 shots"),
+        ("few_shot/linear/5/en_ewt", "does not train on en_ewt"),
+        ("few_shot/linear/5", "is few_shot/METHOD/K/TREEBANK"),
+        ("ner/head/sample/da_ddt", "no test set da_ddt"),
+    ],
+)
+def test_measures_of_few_shots_and_test_sets_must_be_in_the_study(new_study, measure, named):
+    sections = {
+        "ner": {"modes": ["head"], "train_on": ["sample"], "evaluate_on": ["sample"]},
+        "few_shot": {"train_on": ["sample"], "shots": [1, 5], "few_shot_methods": ["linear"]},
+    }
+    if named is None:
+        assert new_study(**sections, measures={measure: "0.02"}, primary=[]).margins == {measure: 0.02}
+    else:
+        with pytest.raises(InputError, match=named):
+            new_study(**sections, measures={measure: "0.02"}, primary=[])
+
+
+@pytest.mark.parametrize("few_shot", [{"shots": [5]}, {"train_on": ["sample"]}])
+def test_few_shots_need_treebanks_and_mentions(new_study, few_shot):
+    with pytest.raises(InputError, match="few_shot needs train_on"):
+        new_study(few_shot=few_shot, primary=[])
 
 
 def test_ner_measures_must_be_of_a_mode_and_treebank_of_the_study(new_study):

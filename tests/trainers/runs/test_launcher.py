@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 
+import fake_slurm
 import psutil
 import pytest
 import torch
@@ -61,3 +62,40 @@ def test_submitit_that_is_not_installed_is_an_error(code, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(InputError, match=r"launcher slurm needs submitit: pip install 'pico-maml\[slurm\]'"):
         launch(exec, (code,), 2, "slurm", tmp_path / "logs")
+
+
+def test_a_job_array_of_slurm_is_waited_for(code, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("submitit")
+    fake_slurm.install(tmp_path / "bin", monkeypatch)
+    launch(exec, (code,), 2, "slurm", tmp_path / "logs", {"timeout_min": 5}, wait=True)
+    assert "submitted 7_0, 7_1" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_failed_job_that_is_waited_for_is_an_error_in_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    fake_slurm.install(tmp_path / "bin", monkeypatch)
+    with pytest.raises(InputError, match=r"^job 7 failed: no such corpus$"):
+        launch(exec, ("raise ValueError('no such corpus')",), 1, "slurm", tmp_path / "logs", wait=True)
+
+
+@pytest.mark.parametrize(
+    ("slurm", "refusal", "message"),
+    [
+        ({"slurm_gres": "gpu:1", "timeout_hours": 5}, "", "slurm: .*timeout_hours"),
+        ({}, "sbatch: error: invalid partition specified: gpu", "did not take the jobs: .*invalid partition"),
+    ],
+)
+def test_jobs_that_slurm_does_not_take_are_an_error(slurm, refusal, message, code, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    fake_slurm.install(tmp_path / "bin", monkeypatch)
+    monkeypatch.setenv("FAKE_SBATCH_ERROR", refusal)
+    with pytest.raises(InputError, match=message):
+        launch(exec, (code,), 1, "slurm", tmp_path / "logs", slurm)
+
+
+def test_a_machine_without_slurm_is_an_error(code, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match='Could not detect "srun"'):
+        launch(exec, (code,), 1, "slurm", tmp_path / "logs")
