@@ -15,6 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from ..modeling_pico import PicoConfig
 from .errors import InputError
 from .maml_config import MAMLConfig
+from .word_classes.class_config import WORDS
 
 FORMULA = (
     "A multiplication and an addition are two operations. With N weights in the matrices that a token passes (the "
@@ -24,7 +25,8 @@ FORMULA = (
     "tokens forward and nQ query windows forward and backward, without the LM head and with T = W. With H weights in "
     "the head, h of them in its first layer, an inner step costs 6H - 2h a support example and the outer loss 6H a "
     "query example. Where the support set gets a gradient its windows cost three times as much, and exact gradients "
-    "make an inner step three times as dear; episodes from the states of the next-token pass cost the head alone. "
+    "make an inner step three times as dear; episodes from the states of the next-token pass cost the head alone, and "
+    "class episodes are counted as if each token ended a word that has a class. "
     "Muon costs 20m^2n + 10m^3 a step for a matrix of m rows and n >= m columns (five Newton-Schulz steps), which "
     "the step's tokens share. Evaluations, accuracies, norms, softmax and AdamW are not counted."
 )
@@ -76,8 +78,9 @@ class Cost:
 def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) -> Cost | None:
     """The cost of a run with these arguments (arguments.json), or None if they are incomplete.
 
-    An episode is counted once, not once a process: the processes share its rows. `random_positions` episodes grow
-    with `tokens_per_step`, the tokens of an optimizer step over all processes.
+    An episode is counted once, not once a process: the processes share its rows. `random_positions` and class episodes
+    grow with `tokens_per_step`, the tokens of an optimizer step over all processes. The classes of a user's file count
+    as `class_count`.
     """
     arguments = {f.name: f.default for f in fields(MAMLConfig)} | arguments
     try:
@@ -112,6 +115,8 @@ def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step
     Besides `FORMULA`: an inner step saves the gradient of the features (2h), which nobody needs; prototypes as a start
     cost 6H - 2l a support example, with l weights in the last layer, because the labels get no gradient.
     """
+    if arguments["episode_classes"] != WORDS:
+        return class_episode_flops(config.d_model, arguments, tokens_per_step)
     window = arguments["episode_window"]
     support, query = (arguments["n_way"] * arguments[name] for name in ("k_shot", "n_query"))
     support_tokens, query_tokens = support * window, query * window
@@ -131,6 +136,21 @@ def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step
         passes = TRAINING if exact or algorithm != "maml" else 1
         flops += ModelCost.of(config).forward(passes * support_tokens + TRAINING * query_tokens, window)
     return float(flops)
+
+
+def class_episode_flops(width: int, arguments: dict[str, Any], tokens_per_step: float) -> float:
+    """FLOPs of a class episode: an upper bound, as if each token of the micro-batch ended a word that has a class.
+
+    A state costs 6 for each weight of the projection and of the head, whose weights may be prototypes. The inner loop
+    adapts the head on half of the states, which get no gradient in first order.
+    """
+    states = tokens_per_step / arguments["gradient_accumulation_steps"]
+    projected = arguments["class_width"]
+    projection, head = width * projected, (projected or width) * arguments["class_count"]
+    flops = states * 6.0 * (projection + head)
+    if arguments["meta_algorithm"] == "maml":
+        flops += states / 2 * arguments["inner_steps"] * 4 * head * (1 if arguments["first_order"] else 3)
+    return flops
 
 
 def head_layers(width: int, arguments: dict[str, Any]) -> list[int]:

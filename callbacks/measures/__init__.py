@@ -3,6 +3,7 @@
 from .attention_entropy import attention_entropies, attention_entropy
 from .attention_maps import attention_values
 from .cka import linear_cka
+from .class_probe import ClassObjective
 from .effective_rank import effective_rank, proportional_effective_rank, singular_values
 from .gradient_probe import GradientProbe, QueryObjective, first_blocks
 from .modules import Selected, select_modules
@@ -11,6 +12,7 @@ from .own import Measure, parse_measure
 from .probe import probe_activations, spread_positions
 
 __all__ = [
+    "ClassObjective",
     "GradientProbe",
     "Measure",
     "QueryObjective",

@@ -16,6 +16,7 @@ from ...trainers.meta.episode_loss import InnerLoop
 from ...trainers.meta.gradients import Loss, next_token_losses
 from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
 from ...trainers.runs.folder import EARLIER
+from .class_probe import ProbedClasses
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class GradientProbe:
     """Text of the next-token loss, and episodes of the query loss."""
 
     blocks: Tensor  #: (R, T + 1) token ids
-    episodes: Sequence[Episode] = ()
+    episodes: Sequence[Episode | ProbedClasses] = ()
 
     def losses(self, inner: InnerLoop | None) -> dict[str, list[Loss]]:
         """Return functions of the model by objective; their sum is the mean loss (nats), without dropout.
@@ -89,6 +90,9 @@ class GradientProbe:
         """Return the probe as named tensors, for a checkpoint."""
         tensors = {f"{PREFIX}blocks": self.blocks}
         for i, episode in enumerate(self.episodes):
+            if isinstance(episode, ProbedClasses):
+                tensors |= {f"{PREFIX}{i}/{name}": tensor for name, tensor in episode.tensors().items()}
+                continue
             tensors[f"{PREFIX}{i}/words"] = episode.words
             for part in ("support", "query"):
                 values = vars(episode)[part]
@@ -100,9 +104,13 @@ class GradientProbe:
         """Restore what `tensors` returned; None if there is no probe among the tensors."""
         if f"{PREFIX}blocks" not in tensors:
             return None
-        episodes: list[Episode] = []
+        episodes: list[Episode | ProbedClasses] = []
         while f"{PREFIX}{len(episodes)}/words" in tensors:
             own = f"{PREFIX}{len(episodes)}/"
+            if f"{own}classes" in tensors:
+                parts = {name.removeprefix(own): part for name, part in tensors.items() if name.startswith(own)}
+                episodes.append(ProbedClasses.from_tensors(parts))
+                continue
             support, query = (
                 Examples(**{f.name: tensors[f"{own}{part}/{f.name}"] for f in fields(Examples)})
                 for part in ("support", "query")
@@ -123,7 +131,11 @@ def first_blocks(held_out: Tensor, width: int) -> Tensor:
     return blocks
 
 
-def _query_loss(model: PicoForMetaCausalLM, episode: Episode, inner: InnerLoop, share: float) -> Tensor:
+def _query_loss(
+    model: PicoForMetaCausalLM, episode: Episode | ProbedClasses, inner: InnerLoop, share: float
+) -> Tensor:
+    if isinstance(episode, ProbedClasses):
+        return episode.loss(model, inner, share)
     episode = episode.to(model.device)
     with torch.set_grad_enabled(inner.needs_support_gradient):
         support = _encode(model, episode.support)

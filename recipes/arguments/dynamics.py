@@ -19,6 +19,7 @@ from ...callbacks import (
     save_dynamics,
 )
 from ...callbacks.measures import (
+    ClassObjective,
     GradientProbe,
     Measure,
     QueryObjective,
@@ -29,9 +30,12 @@ from ...callbacks.measures import (
 )
 from ...trainers import InputError, MAMLTrainer
 from ...trainers.checks import check_at_least
+from ...trainers.class_episodes.source import ClassEpisodeSource
 from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import DYNAMICS_FILE
 from ...trainers.runs.learning_dynamics import DynamicsFile
+
+Objective = QueryObjective | ClassObjective
 
 
 @dataclass
@@ -89,7 +93,7 @@ class MeasureArguments:
         return list(zip(projections["o_proj"], projections["v_proj"], strict=True))
 
     def callbacks(
-        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Source, query: QueryObjective | None
+        self, dynamics: Dynamics, model: PreTrainedModel, held_out: Source, query: Objective | None
     ) -> list[DynamicsCallback]:
         """The callbacks of weights and, on held-out text, of activations, attention and gradients.
 
@@ -138,11 +142,18 @@ def add_dynamics(
     """
     file = DynamicsFile(Path(trainer.args.output_dir, DYNAMICS_FILE))
     dynamics = Dynamics(file, arguments.dynamics_steps, lambda: trainer.counts["tokens_seen"], trainer.record)
-    query = QueryObjective.of_model(trainer.model, trainer.processing_class)
-    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, query)
+    callbacks = arguments.callbacks(dynamics, trainer.model, held_out, objective_of(trainer))
     for callback in callbacks:
         trainer.add_callback(callback)
     trainer.checkpoint_writers.append(lambda folder: save_dynamics(folder, trainer.state.global_step, file, callbacks))
     if checkpoint is not None:
         resume_dynamics(checkpoint, step_of(checkpoint), file, callbacks)
     return dynamics
+
+
+def objective_of(trainer: MAMLTrainer) -> Objective | None:
+    """The query loss of a run, None without episodes."""
+    source, args = trainer.source, trainer.args
+    if not isinstance(source, ClassEpisodeSource):
+        return QueryObjective.of_model(trainer.model, trainer.processing_class)
+    return ClassObjective(args, args.inner_loop(), source.table, source.classes) if args.hybrid_ratio > 0 else None

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pico_maml import PicoConfig, PicoForCausalLM
 from pico_maml.recipes.arguments.model import ModelArguments
 from pico_maml.trainers import MAMLConfig
+from pico_maml.trainers.class_episodes.episode import ClassStates
 from pico_maml.trainers.cost import ModelCost, cost_of, episode_flops, head_layers
 from pico_maml.trainers.episodes import episode_generator, sample_episode, sample_stream_episode
 from pico_maml.trainers.episodes.random_positions import sample_random_positions
@@ -88,6 +89,23 @@ def test_an_episode_from_the_states_of_the_pass_costs_the_head_alone(config, met
     encoding = 3 * ModelCost.of(config).forward(4 * 48, 48)
     expected = encoding + episode_flops(config, SETTINGS | {"episode_states": "stream"}, 0)
     assert counted - measurements(WAYS * SHOTS, WAYS * QUERIES) == expected
+
+
+@pytest.mark.parametrize(("algorithm", "width"), [("protonet", 16), ("direct", 16), ("maml", 0), ("maml", 16)])
+def test_a_class_episode_of_all_tokens_costs_what_torch_counts(config, algorithm, width):
+    head = {"ways": 10, "layers": 1, "projection": width}
+    model, ids, tokens = PicoForMetaCausalLM.from_causal_lm(PicoForCausalLM(config), 0, **head), TEXT[:4], 4 * 48
+    rows, positions = torch.arange(tokens) // 48, torch.arange(tokens) % 48
+    states = ClassStates(rows, positions, rows * 48 + positions, positions % 10)
+    side = states.halves()
+    episode = states.divide(side, torch.ones(2, 10, dtype=torch.bool), both=algorithm != "maml")
+    inner = InnerLoop(algorithm, steps=3)
+    counted = count(lambda: model(ids, episode=episode, inner=inner).loss.backward())
+    settings = SETTINGS | {"episode_classes": "clusters", "meta_algorithm": algorithm, "class_width": width}
+    settings |= {"class_count": 10, "inner_steps": 3, "gradient_accumulation_steps": 2}
+    accuracy_before = 2 * tokens * (width or 64) * 10 * (algorithm == "maml")
+    expected = 3 * ModelCost.of(config).forward(tokens, 48) + episode_flops(config, settings, 2 * tokens)
+    assert counted - accuracy_before == expected
 
 
 def test_next_token_training_costs_six_a_weight_and_token_plus_attention():

@@ -156,7 +156,9 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             if encoded is None:
                 raise ValueError("a class episode needs input_ids: its states lie in their rows")
             states = encoded.hidden_states[class_layer] if class_layer else encoded.last_hidden_state
-            query_loss, output.metrics, output.memory = self.class_loss(episode, states, inner, memory)
+            # Projected first, which makes the all-reduce smaller.
+            features = on_all_ranks(self.project(read_states(states, episode, rank() * len(states))))
+            query_loss, output.metrics, output.memory = self.class_loss(episode, features, inner, memory)
             losses.append(query_weight * query_loss)
         elif episode is not None:
             support, query = self.support_and_query(episode, encoded, support_features, inner)
@@ -197,14 +199,16 @@ class PicoForMetaCausalLM(PicoForCausalLM):
             )
 
     def class_loss(
-        self, episode: ClassEpisode, states: Tensor, inner: InnerLoop, memory: Memory | None
+        self, episode: ClassEpisode, features: Tensor, inner: InnerLoop, memory: Memory | None
     ) -> tuple[Tensor, Metrics, Tensor | None]:
-        """Return `class_episode_loss`, in fp32, of this rank's states (B, T, D), the same on every rank."""
-        local = read_states(states, episode, rank() * len(states))
-        with torch.autocast(local.device.type, enabled=False):
-            # Projected first, which makes the all-reduce smaller.
-            features = on_all_ranks(self.meta_head.project(local))
+        """Return `class_episode_loss` of projected states (M, W) in fp32."""
+        with torch.autocast(features.device.type, enabled=False):
             return class_episode_loss(self.meta_head, inner, episode, features, memory)
+
+    def project(self, states: Tensor) -> Tensor:
+        """(M, D) states to the (M, W) features of class episodes, in fp32."""
+        with torch.autocast(states.device.type, enabled=False):
+            return self.meta_head.project(states)
 
     def encode(self, episode: Episode, support_gradient: bool) -> tuple[Tensor, Tensor]:
         """Encode an episode, each rank its share: support (M, D) and query (P, D) states, complete on every rank."""
