@@ -27,7 +27,8 @@ def length(vectors: Vectors) -> float:
 def gradient(model, loss) -> Vectors:
     model.zero_grad()
     loss.backward()
-    found = {name: p.grad.clone() for name, p in model.named_parameters() if name.startswith("pico_decoder.")}
+    parameters = [(name, p) for name, p in model.named_parameters() if name.startswith("pico_decoder.")]
+    found = {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in parameters}
     model.zero_grad()
     return found
 

@@ -84,7 +84,7 @@ def under(module: str, gradients: Gradients) -> Gradients:
 def norms_and_cosines(gradients: Mapping[str, Gradients]) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
     """Return the 2-norm of each objective's gradient, and the cosine of each pair (NaN if one is zero).
 
-    Each gradient is one vector over all parameters, which must be the same for all objectives.
+    Each gradient is one vector over all parameters, 0 where it is absent.
     """
     norms = {name: _dot(own, own) ** 0.5 for name, own in gradients.items()}
     cosines = {}
@@ -95,5 +95,5 @@ def norms_and_cosines(gradients: Mapping[str, Gradients]) -> tuple[dict[str, flo
 
 
 def _dot(one: Gradients, other: Gradients) -> float:
-    products = [torch.dot(one[name].flatten(), other[name].flatten()) for name in one]
+    products = [torch.dot(one[name].flatten(), other[name].flatten()) for name in one if name in other]
     return float(torch.stack(products).double().sum())

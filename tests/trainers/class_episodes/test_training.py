@@ -152,8 +152,11 @@ def test_a_text_without_words_that_have_a_class_is_an_error(start, blocks, token
         class_trainer(start(), blocks, tokenizer, tmp_path, "memory")
 
 
+@pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("head", HEADS)
 def test_a_class_episode_has_a_gradient_of_its_share_of_the_length(
-    head, start, blocks, tokenizer, tmp_path, monkeypatch
+    head, layer, start, blocks, tokenizer, tmp_path, monkeypatch
 ):
-    check_gradient_share(class_trainer(start(), blocks, tokenizer, tmp_path, head, **ONE_STEP), monkeypatch)
+    """Also where the layers above the one that is read have no gradient."""
+    run = class_trainer(start(), blocks, tokenizer, tmp_path, head, class_layer=layer, **ONE_STEP)
+    check_gradient_share(run, monkeypatch)

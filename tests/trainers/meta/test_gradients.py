@@ -16,6 +16,9 @@ def test_norms_and_cosine_of_known_vectors():
     norms, cosines = norms_and_cosines(gradients)
     assert norms == pytest.approx({"next_token": 5, "query": math.sqrt(8)})
     assert cosines == pytest.approx({("next_token", "query"): -8 / (5 * math.sqrt(8))})
+    norms, cosines = norms_and_cosines({**gradients, "query": {"b": torch.tensor([-2.0])}})
+    assert norms["query"] == pytest.approx(2)
+    assert cosines["next_token", "query"] == pytest.approx(-8 / (5 * 2))
     gradients["query"] = {name: torch.zeros_like(g) for name, g in gradients["query"].items()}
     assert math.isnan(norms_and_cosines(gradients)[1]["next_token", "query"])
 
