@@ -71,7 +71,7 @@ class MAMLTrainer(SafeTrainer):
     """
 
     args: MAMLConfig
-    optimizer: torch.optim.Optimizer | None
+    optimizer: Any  # None until it is created
 
     def __init__(
         self,
@@ -266,6 +266,19 @@ class MAMLTrainer(SafeTrainer):
         self.counts = {name: int(tensors[name]) for name in self.counts}
         sums = {name.removeprefix("meter."): pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load(sums, self.is_world_process_zero())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load both; a branch keeps its own learning rate, schedule, weight decay and betas."""
+        own = [{name: group[name] for name in group if name != "params"} for group in self.optimizer.param_groups]
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or Path(checkpoint).resolve().parent == Path(self.args.output_dir).resolve():
+            return
+        schedule = self.lr_scheduler
+        schedule.base_lrs = [group["initial_lr"] for group in own]
+        for group, values, share in zip(self.optimizer.param_groups, own, schedule.lr_lambdas, strict=True):
+            group.update(values)
+            group["lr"] = values["initial_lr"] * share(schedule.last_epoch)
+        schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]  # which is logged
 
     def _load_state(self, checkpoint: Path) -> None:
         super()._load_state(checkpoint)

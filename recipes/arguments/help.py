@@ -32,6 +32,7 @@ COMMON = {
 
 # Arguments of ours that few need: only --help_all lists them.
 RARE = {
+    "branch_from",
     "dynamics_measures",
     "dynamics_ov_circuits",
     "dynamics_probe_tokens",

@@ -34,14 +34,14 @@ class RunRecord:
     """What a run recorded of the text it was trained on."""
 
     corpus: CorpusArguments
-    init_from: str | None  #: the model it started from
+    base: str | None  #: the model it started from
 
     @classmethod
     def from_arguments(cls, arguments: dict[str, Any]) -> "RunRecord":
         """Read the arguments of a run; one that an earlier version did not record has the value it worked by."""
         names = {f.name for f in fields(CorpusArguments)}
         values = {name: value for name, value in (EARLIER | arguments).items() if name in names}
-        return cls(CorpusArguments(**values), arguments.get("init_from"))
+        return cls(CorpusArguments(**values), arguments.get("init_from") or arguments.get("branch_from"))
 
 
 def find_record(model: str, revision: str | None = None, subfolder: str = "") -> RunRecord | None:
@@ -67,14 +67,14 @@ def recorded_arguments(model: str, revision: str | None = None, subfolder: str =
 def training_runs(model: str, revision: str | None = None, subfolder: str = "") -> tuple[list[RunRecord], bool]:
     """The records of all runs that trained a model, and True if there is one of each.
 
-    A run with `init_from` goes on from a model that an earlier run trained.
+    A run with `init_from` or `branch_from` goes on from a model that an earlier run trained.
     """
     runs: list[RunRecord] = []
     seen: set[str] = set()
     record = find_record(model, revision, subfolder)
     while record is not None:
         runs.append(record)
-        base = record.init_from
+        base = record.base
         if base is None:
             return runs, True
         if base in seen:

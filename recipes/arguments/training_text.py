@@ -135,13 +135,13 @@ def held_out_documents(corpus: CorpusArguments) -> Documents:
         raise InputError(f"{error}; --dataset or --eval_dataset names another text to measure on") from error
 
 
-def check_goes_on(corpus: CorpusArguments, init_from: str) -> None:
-    """Raise InputError if a new run would hold out text that the model it starts from was trained on."""
-    for run in training_runs(init_from)[0]:
+def check_goes_on(corpus: CorpusArguments, argument: str, base: str) -> None:
+    """Raise InputError if a new run would hold out text that `base`, the model it starts from, was trained on."""
+    for run in training_runs(base)[0]:
         try:
             relation_to_run(corpus, run.corpus, "hold out other text")
         except InputError as error:
-            raise InputError(f"init_from {init_from!r}: {error}") from error
+            raise InputError(f"{argument} {base!r}: {error}") from error
 
 
 def relation_to_run(

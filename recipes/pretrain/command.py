@@ -20,6 +20,7 @@ from ...trainers.runs.json_files import write_json
 from ...trainers.runs.safety import PREEMPTED_CODE
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
+from .branching import is_start, reads_other_text
 from .corpus import Corpus, load_corpus
 from .new_model import new_model
 from .results import evaluate
@@ -51,12 +52,13 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
         trainer.add_callback(ClaimCallback(claim))
 
     output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
-    if checkpoint is None and is_main:
+    if is_start(checkpoint, output_dir) and is_main:
         write_json(output_dir / ARGUMENTS_FILE, saved)
     if corpus.classes is not None:
         corpus.classes.keep(trainer, args.run.console)
     if corpus.start is not None and checkpoint is None and is_main:
         trainer.clock.charge(corpus.start.seconds)
+    trainer.stream_begins = is_start(checkpoint, output_dir) and reads_other_text(saved)
     publisher = publish_checkpoints(trainer, publishing)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:

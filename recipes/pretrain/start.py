@@ -16,6 +16,7 @@ from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings
 from .arguments import PretrainArguments
+from .branching import BRANCH, branch_point, is_start
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +24,12 @@ CORPUS_HASH = "corpus_hash"  #: in arguments.json; earlier versions did not reco
 
 
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:
-    """The checkpoint to resume from and, on the main process, the settings of publishing; None where there are none.
+    """The checkpoint to go on from and, on the main process, the settings of publishing; None where there are none.
 
     Arguments that an earlier version of the package did not record get the value that it worked by.
     Raises InputError if the folder is not free, `saved` arguments differ from those of the run that goes on, its
-    corpus changed, held-out text was trained on before (`init_from`), or the Hub grants no access.
+    corpus changed, text that is held out was trained on before (`init_from`, `branch_from`), there is no such
+    checkpoint, or the Hub grants no access.
     """
     training, run = args.training, args.run
     output_dir, is_main = Path(training.output_dir), training.process_index == 0
@@ -40,6 +42,8 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
     if started or run.resume_from is not None:
         with training.main_process_first(local=False, desc="checkpoint"):
             checkpoint = checkpoint_to_resume(output_dir, hashes=is_main)
+            if run.branch_from is not None and BRANCH in (recorded := read_json(output_dir / ARGUMENTS_FILE)):
+                saved[BRANCH] = recorded[BRANCH]
             check_same_run(output_dir, saved, step_of(checkpoint) if checkpoint else 0)
             for name, value in earlier_values(output_dir).items():
                 setattr(args.corpus if name == "split_by" else training, name, value)
@@ -47,16 +51,20 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
             if checkpoint is not None and is_main and not run.other_corpus:
                 check_same_corpus(output_dir, args.corpus)
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
+                checkpoint = branch_point(args, saved, hashes=is_main) if run.branch_from else None
                 for name in (METRICS_FILE, DYNAMICS_FILE):
                     (output_dir / name).unlink(missing_ok=True)
     else:
         check_free(output_dir)
-        if args.model.init_from is not None:
-            check_goes_on(args.corpus, args.model.init_from)
+        for name, base in (("init_from", args.model.init_from), ("branch_from", run.branch_from)):
+            if base is not None:
+                check_goes_on(args.corpus, name, base)
+        if run.branch_from is not None:
+            checkpoint = branch_point(args, saved, hashes=is_main)
     if run.resume and is_main:
         begins = "nothing to resume, a new run begins" if not started else "starts again, no checkpoint was saved"
         logger.warning(f"{output_dir}: {f'goes on from {checkpoint.name}' if checkpoint else begins}")
-    if checkpoint is None and is_main:
+    if is_start(checkpoint, output_dir) and is_main:
         saved[CORPUS_HASH] = args.corpus.content_hashes()
     settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
     if settings is not None:

@@ -83,7 +83,23 @@ def load_runs(folders: list[str]) -> list[RunData]:
         if path in resolved[:i]:
             raise InputError(f"{folders[i]} is given twice: name it once")
         check_run(paths[i])
-    return [load_run(path, label) for path, label in zip(paths, labels(resolved), strict=True)]
+    runs = [load_run(path, label) for path, label in zip(paths, labels(resolved), strict=True)]
+    for run in runs:
+        join_parent(run, runs)
+    return runs
+
+
+def join_parent(run: RunData, runs: list[RunData]) -> None:
+    """Let the curves of a branch begin where its parent's were, if that is among the runs."""
+    if (checkpoint := run.arguments.get("branch_from")) is None:
+        return
+    step, parent = run.arguments["branch"]["step"], Path(checkpoint).resolve().parent
+    run.dynamics = run.dynamics[run.dynamics["step"] >= step]
+    for other in runs:
+        before = other.metrics[other.metrics["step"] <= step]
+        if other.path.resolve() == parent and len(before):
+            # The last value of each metric, where the branch leaves.
+            run.metrics = pd.concat([before.ffill().tail(1), run.metrics], ignore_index=True)
 
 
 def labels(paths: list[Path]) -> list[str]:
@@ -116,6 +132,10 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
 
 def text_notes(arguments: dict[str, Any]) -> list[str]:
     """What qualifies the held-out figures: an earlier run of the weights, or the text a series was measured on."""
+    if arguments.get("branch_from"):
+        changes = arguments["branch"]["changed"].items()
+        pairs = ", ".join(f"{name} {before} -> {now}" for name, (before, now) in changes) or "nothing changed"
+        return [f"branch of {arguments['branch_from']}: {pairs}"]
     if arguments.get("init_from"):
         return [f"held-out text is what this run held out; it started from the weights of {arguments['init_from']}"]
     if "revisions" not in arguments:  # a run, not a series of checkpoints

@@ -50,6 +50,7 @@ class SafeTrainer(Trainer):
 
     def __init__(self, model: nn.Module, args: SafetyConfig, train_dataset: Any, **kwargs: Any) -> None:
         self.stream: StreamLoader | None = None
+        self.stream_begins = False  # the corpus is another than a checkpoint's, whose place in it means nothing
         if isinstance(train_dataset, BlockStream):
             self.stream = StreamLoader(
                 train_dataset,
@@ -223,7 +224,8 @@ class SafeTrainer(Trainer):
         if damage:
             raise InputError(f"{checkpoint} is damaged: {'; '.join(damage)}; resume from an earlier one")
         seal = read_seal(checkpoint)
-        needed = [MAML_STATE_FILE, "scheduler.pt"] + [STREAM_FILE] * (self.stream is not None)
+        read_on = self.stream is not None and not self.stream_begins
+        needed = [MAML_STATE_FILE, "scheduler.pt"] + [STREAM_FILE] * read_on
         missing = [name for name in needed if name not in seal["files"]]
         if missing:
             raise InputError(
@@ -232,7 +234,7 @@ class SafeTrainer(Trainer):
             )
         tensors = load_file(checkpoint / MAML_STATE_FILE)
         self._check_batches(checkpoint, {name: int(tensors[name]) for name in self._batches()}, seal["world_size"])
-        if self.stream is not None and main:
+        if self.stream is not None and read_on and main:
             self.stream.load_state_dict(json.loads((checkpoint / STREAM_FILE).read_text()))
         if uncounted := self.counts.keys() - tensors.keys():
             raise InputError(
