@@ -209,6 +209,11 @@ class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
             )
 
     def _check_classes(self) -> None:
+        if self.hybrid_ratio == 0:
+            raise InputError(
+                f"episode_classes {self.episode_classes} has no effect without episodes: raise hybrid_ratio, or give "
+                "episode_classes words"
+            )
         for name, value, needed in (
             ("hybrid_mode", self.hybrid_mode, "add"),
             ("episode_states", self.episode_states, "windows"),

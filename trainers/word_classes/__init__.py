@@ -4,6 +4,7 @@
 - `making`: makes those that a run asks for.
 - `counting`: counts words and their neighbours in a text of any length.
 - `neighbour_vectors`: PPMI, SVD and k-means.
+- `token_vectors`: the same vectors of tokens, for an embedding to start from.
 """
 
 from .class_config import ClassConfig

@@ -128,6 +128,7 @@ def test_a_middle_layer_trains_the_layers_below_it_alone(start, blocks, tokenize
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"hybrid_ratio": 0}, "has no effect without episodes: raise hybrid_ratio"),
         ({"readout": "mask"}, "needs readout word, got 'mask'"),
         ({"meta_algorithm": "proto-maml"}, "needs a meta_algorithm of protonet, maml, direct, got 'proto-maml'"),
         ({"held_out_rule": "id"}, "needs held_out_rule form or stem:LANGUAGE, got 'id'"),
