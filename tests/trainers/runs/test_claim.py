@@ -176,6 +176,25 @@ def test_file_system_without_locks_is_kept_by_touches(number, tmp_path, monkeypa
     assert acquire(path, 1) is not None
 
 
+def test_only_one_of_two_machines_takes_over_a_claim_at_the_same_moment(tmp_path, monkeypatch):
+    path, both = tmp_path / "run", threading.Barrier(2)
+    with_record(path, "elsewhere 1 abc", age=2)
+
+    def no_locks(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def abandoned(*arguments):
+        both.wait()
+        return True
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(claims, "_is_abandoned", abandoned)
+    with ThreadPool(2) as pool:
+        got = pool.map(lambda _: acquire(path, 1), range(2))
+    (held,) = [claim for claim in got if claim is not None]
+    assert read(path) == held.record
+
+
 def test_lock_that_a_server_keeps_for_a_dead_machine_does_not_block_for_ever(tmp_path, monkeypatch):
     path = tmp_path / "run"
     with_record(path, "elsewhere 1 abc", age=2)

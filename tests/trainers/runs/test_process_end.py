@@ -15,7 +15,7 @@ PRINTS = (
     + """
 for i in range(3000):
     print("out", i, flush=True)
-    print("err", i, file=sys.stderr)
+    sys.stderr.write(f"err {i}\\n")
 open(sys.argv[1], "w").write("done")
 """
 )
