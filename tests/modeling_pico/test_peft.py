@@ -112,3 +112,18 @@ def test_what_works_on_a_llama_works_on_a_pico(config, method, task, tmp_path):
         adapted.save_pretrained(tmp_path)
         again = peft.PeftModel.from_pretrained(models(config, task)[0], tmp_path).eval()
         torch.testing.assert_close(again(**inputs).logits, logits, atol=1e-4, rtol=1e-4)
+
+
+def test_adaption_prompts_are_attended_to_as_in_a_llama(config):
+    """Their gate is closed at first, so the losses above say nothing of the queries."""
+    logits = []
+    for model in models(config, "CAUSAL_LM"):
+        adapted = adapt(model, "ADAPTION_PROMPT", "CAUSAL_LM").eval()
+        inputs = batch("ADAPTION_PROMPT", "CAUSAL_LM")
+        closed = adapted(**inputs).logits
+        for name, parameter in adapted.named_parameters():
+            if name.endswith("adaption_gate"):
+                torch.nn.init.ones_(parameter)
+        logits.append(adapted(**inputs).logits)
+        assert (logits[-1] - closed).abs().max() > 0.01
+    torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
