@@ -17,13 +17,15 @@ from ..callbacks import Source, measure_source
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
+from ..trainers.class_episodes.adaptation import class_accuracies, class_table
 from ..trainers.corpus import load_words, model_tokenizer
-from ..trainers.loading import load_pretrained
+from ..trainers.loading import load_pretrained, load_word_classes
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig, of_word_episodes
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.meta.query_outcomes import compare_outcomes, comparison_line
 from ..trainers.model_name import deleted_afterwards
+from ..trainers.runs.files import CLASSES_FILE
 from ..trainers.runs.json_files import read_json, write_json
 from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
@@ -129,6 +131,8 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
             shapes = [shape.with_documents("any") for shape in shapes]
             any_documents = measure_adaptation(args, model, held_out, tokenizer, shapes, trained_head)
             results["adaptation_any_documents"] = [adaptation.figures() for adaptation in any_documents]
+        if trained_head and not model.head_tells_words:
+            results["class_accuracy"] = measure_classes(args, model, held_out, tokenizer)
     if args.output_file is not None:
         write_json(Path(args.output_file), results)
     return results
@@ -167,6 +171,21 @@ def measure_adaptation(
     print(f"words that can be classes: {available}; words held out by: {shapes[0].held_out_rule}")
     print(adaptation_table(adaptations))
     return adaptations
+
+
+def measure_classes(
+    args: EvaluateArguments, model: PicoForMetaCausalLM, held_out: Source, tokenizer: PreTrainedTokenizerBase
+) -> list[dict[str, Any]]:
+    """Measure and print how well the head of class episodes tells the classes of words of held-out text."""
+    classes = load_word_classes(args.model, args.revision, args.subfolder)
+    if classes is None:
+        print(f"\nThe head tells classes of words, but {CLASSES_FILE} is not beside the model: it is not measured")
+        return []
+    accuracies = class_accuracies(model, *held_out.for_episodes(), tokenizer, classes, args.seed)
+    print("\nAccuracy of telling the class of a word, 95 % intervals over words and documents")
+    print("before and after the support set; shuffled: after support words changed labels")
+    print(class_table(accuracies))
+    return [asdict(accuracy) for accuracy in accuracies]
 
 
 def queries_file(output_file: str) -> Path:

@@ -1,14 +1,18 @@
 """Load a checkpoint from a folder or from the Hub."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from transformers.utils import cached_file
 
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from .errors import InputError
 from .meta.meta_model import PicoForMetaCausalLM
 from .model_name import ModelName
+from .runs.files import CLASSES_FILE
+from .word_classes import WordClasses
 
 
 def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
@@ -20,6 +24,19 @@ def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: 
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error
+
+
+def load_word_classes(name: str, revision: str | None, subfolder: str) -> WordClasses | None:
+    """The word classes beside a checkpoint in a folder or on the Hub (see `ModelName`), or None."""
+    model = ModelName.parse(name, revision)
+    path = cached_file(
+        model.path,
+        CLASSES_FILE,
+        revision=model.revision,
+        subfolder=subfolder or model.subfolder,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    return None if path is None else WordClasses.load(Path(path))
 
 
 def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:

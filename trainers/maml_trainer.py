@@ -103,6 +103,8 @@ class MAMLTrainer(SafeTrainer):
             "first_order": args.first_order,
             **args.settings_to_record(),
         }
+        if word_classes is not None:
+            model.config.episode |= {"episode_labels": args.episode_labels, "classes_seed": args.seed}
         self.source: DrawsEpisodes[Any] = _episode_source(args, processing_class, model.config, word_classes)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)
@@ -349,7 +351,8 @@ def _episode_source(
     if args.episode_labels == "shuffled":
         word_classes = word_classes.shuffled(args.seed)
     training, _ = spelling_table(tokenizer, config.vocab_size, args.held_out_rule).split(args.held_out_words)
-    return ClassEpisodeSource(args, training, word_classes, args.class_width or config.d_model)
+    trained, _ = word_classes.split_classes(args.held_out_classes)
+    return ClassEpisodeSource(args, training, trained, args.class_width or config.d_model)
 
 
 def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:

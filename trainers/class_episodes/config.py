@@ -32,6 +32,9 @@ class ClassEpisodeConfig(ClassConfig, EpisodeConfig):
         help="With classes of words and meta_algorithm protonet: prototypes are made from this `batch`, or from a "
         "`memory` of all batches, of which each half of the words is told by the other half.",
     )
+    held_out_classes: float = HfArg(
+        default=0.0, help="Share of the classes of words that are in no training episode, to evaluate on (0: none)."
+    )
     class_decay: float = HfArg(default=0.98, help="Factor by which each episode shrinks the sums in the memory.")
     class_width: int = HfArg(
         default=64, help="Width to which states are projected before their class is told (0: they are not)."
@@ -55,6 +58,8 @@ class ClassEpisodeConfig(ClassConfig, EpisodeConfig):
         check_choice("class_support", self.class_support, ("batch", "memory"))
         if not 0 <= self.class_decay < 1:
             raise InputError(f"class_decay must be at least 0 and below 1, got {self.class_decay}")
+        if not 0 <= self.held_out_classes < 1:
+            raise InputError(f"held_out_classes must be at least 0 and below 1, got {self.held_out_classes}")
         check_at_least(0, class_width=self.class_width, class_layer=self.class_layer)
         if not self.class_episodes:
             super().check_kind()

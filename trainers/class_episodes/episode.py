@@ -71,6 +71,15 @@ class ClassStates:
     def __len__(self) -> int:
         return len(self.classes)
 
+    def where(self, mask: Tensor) -> "ClassStates":
+        """Select states by a (P,) bool mask."""
+        return ClassStates(self.rows[mask], self.positions[mask], self.words[mask], self.classes[mask])
+
+    def join(self, other: "ClassStates") -> "ClassStates":
+        """These states, then the other ones."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return ClassStates(*(torch.cat(pair) for pair in pairs))
+
     def divide(self, side: Tensor, known: Tensor, both: bool) -> ClassEpisode | None:
         """Return the episode with these sides, or None if it has no query or only one class to choose from.
 

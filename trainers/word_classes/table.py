@@ -134,6 +134,16 @@ class WordClasses:
             raise InputError(f"{path} has words of {len(set(labels))} classes: give at least two classes")
         return cls.from_words([row.word for row in rows], labels, [row.frequency for row in rows])
 
+    def split_classes(self, held_out: float) -> tuple["WordClasses", "WordClasses"]:
+        """The words of training classes, and those of held-out classes; which ones depends on their numbers alone.
+
+        `held_out` is the share of held-out classes. Both keep the numbers and labels of all classes.
+        """
+        # Multiples of the golden ratio, as in `WordTable.split`.
+        place = torch.arange(self.n_classes, dtype=torch.float64) * ((5**0.5 - 1) / 2) % 1
+        chosen = (place < held_out)[self.classes]
+        return self._where(~chosen), self._where(chosen)
+
     def _where(self, mask: Tensor) -> "WordClasses":
         kept = torch.nonzero(mask).flatten()
         spellings = [self.spellings[i] for i in kept.tolist()]

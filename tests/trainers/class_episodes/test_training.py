@@ -74,6 +74,13 @@ def test_held_out_words_are_in_no_episode(start, blocks, tokenizer, tmp_path):
     assert len(held_out) > 10
 
 
+def test_held_out_classes_are_in_no_episode(start, blocks, tokenizer, tmp_path):
+    run = class_trainer(start(), blocks, tokenizer, tmp_path, "memory", held_out_classes=0.2)
+    episode = run.source.draw(torch.as_tensor(blocks["input_ids"][:200]).long(), torch.Generator())
+    assert set(episode.classes.tolist()) == {1, 2, 3}
+    assert run.source.inputs(episode)["memory"].sums.shape == (2, 4, 16), "the head keeps an output for each class"
+
+
 def test_a_batch_with_too_few_classes_is_a_counted_skip(start, blocks, tokenizer, tmp_path):
     run = class_trainer(start(), blocks, tokenizer, tmp_path, "direct", max_steps=2)
     one_class = WordClasses.from_words(["bal", "zzz"], ["a", "b"], [1, 1])
