@@ -160,6 +160,8 @@ def _spell(
     seen, example = np.unique(words.numpy(), return_index=True)
     new = [(word, at) for word, at in zip(seen.tolist(), example.tolist(), strict=True) if word >= 0]
     new = [(word, at) for word, at in new if not spellings[word]]
+    if not new:  # of which batch_decode would make a text
+        return
     spans = [flat[starts[at] : ends[at]].tolist() for _, at in new]
     texts = tokenizer.batch_decode(spans, clean_up_tokenization_spaces=False)
     for (word, _), text in zip(new, texts, strict=True):

@@ -23,10 +23,12 @@ def neighbour_vectors(neighbours: csr_array, dimensions: int, seed: int) -> np.n
     # Imported here, because it takes a second that runs without vectors need not wait.
     from sklearn.preprocessing import normalize
     from sklearn.utils.extmath import randomized_svd
+    from threadpoolctl import threadpool_limits
 
     matrix = ppmi(neighbours)
     dimensions = min(dimensions, *matrix.shape)
-    left, values, _ = randomized_svd(matrix, dimensions, n_iter=4, random_state=seed)
+    with threadpool_limits(1):  # threads add up in another order, and then a seed would not give the same vectors
+        left, values, _ = randomized_svd(matrix, dimensions, n_iter=4, random_state=seed)
     return normalize(left * np.sqrt(values))
 
 
@@ -35,7 +37,7 @@ def clusters(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # threads add up in any order, and then a seed would not give the same clusters
+    with threadpool_limits(1):  # as above
         found = KMeans(count, n_init=2, random_state=seed).fit_predict(vectors)
     _, found, sizes = np.unique(found, return_inverse=True, return_counts=True)
     order = np.argsort(-sizes, kind="stable")

@@ -37,6 +37,18 @@ def test_counts_are_those_of_a_reader_within_a_document_and_skip_what_is_no_word
     assert found.neighbours.toarray().tolist() == np.hstack([left, right]).tolist()
 
 
+def test_a_text_of_many_chunks_has_the_counts_of_all(monkeypatch):
+    tokenizer, blocks = tokenized(DOCUMENTS, 300)
+    table = spelling_table(tokenizer, len(tokenizer))
+    once = count_neighbours(blocks, tokenizer, table, 2, 0)
+    monkeypatch.setattr(counting, "CHUNK_TOKENS", 1)  # the later chunks have no new word
+    thrice = count_neighbours([*blocks, *blocks, *blocks], tokenizer, table, 6, 0)
+    assert thrice.spellings == once.spellings
+    assert thrice.counts.tolist() == (3 * once.counts).tolist()
+    assert (thrice.neighbours.toarray() == 3 * once.neighbours.toarray()).all()
+    assert thrice.tokens == 3 * once.tokens
+
+
 def test_memory_is_bounded_and_frequent_words_are_not_lost():
     generator = torch.Generator().manual_seed(0)
     counter = WordCounter(most=200)
