@@ -103,7 +103,8 @@ def batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
             yield batch
             batch = []
         batch.append(i)
-    yield batch
+    if batch:
+        yield batch
 
 
 def feature_rows(rows: Dataset, features: Tensor) -> list[dict[str, Any]]:

@@ -42,6 +42,10 @@ def test_predictions_do_not_depend_on_the_batch(tagger, tokenizer, subword, deco
         assert tagged.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
+def test_no_sentences_have_no_tags(tagger, tokenizer):
+    assert predict(tagger, tokenizer, []) == []
+
+
 def test_with_iob2_decoding_no_entity_begins_with_i(tagger, tokenizer):
     with torch.no_grad():
         tagger.score.bias[2] = 100.0  # I-PER everywhere
