@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ...trainers import InputError
+from ...trainers.meta.episode_config import of_word_episodes
 from ..arguments.parser import argument_list, parse
 from ..pretrain.arguments import TYPES as PRETRAIN_TYPES
 from ..pretrain.arguments import PretrainArguments
@@ -113,7 +114,7 @@ class Study:
         """
         if not self.follow_up.adaptation:
             return ["--episodes=0"]
-        settings = self.control.arguments().training.episode_settings()
+        settings = of_word_episodes(self.control.arguments().training.episode_settings())
         own = {name: value for name, value in settings.items() if name != "episode_documents"}
         return argument_list({name: str(value) for name, value in own.items()} | self.follow_up.adaptation)
 

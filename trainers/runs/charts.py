@@ -6,6 +6,7 @@ that is to be seen anywhere is added here, and only here.
 
 from dataclasses import dataclass
 
+from ..word_classes.class_config import WORDS
 from .reader import RunData
 
 
@@ -69,10 +70,11 @@ CHARTS = (
         "Query accuracy",
         "share correct",
         "Training episodes, after the inner loop. Two baselines: nearest class prototypes of the same features, which "
-        "need no head, and chance.",
+        "need no head, and chance: 1 / N, or for classes of words the share of the most frequent class.",
         (
             Series("query_accuracy", "after the inner loop"),
             Series("prototype_accuracy", "class prototypes", "dot"),
+            Series("largest_class_share", "most frequent class", "dot"),
         ),
         percent=True,
         chance=True,
@@ -178,6 +180,8 @@ QUANTITIES = (
 
 
 def chance_level(run: RunData) -> float | None:
-    """1 / N of a run's episodes; None when it logged none."""
+    """1 / N of a run's episodes; None when it logged none, or their classes were of different sizes."""
+    if run.arguments.get("episode_classes", WORDS) != WORDS:
+        return None
     ways = run.arguments.get("n_way")
     return 1 / ways if isinstance(ways, int) and ways > 0 and len(run.curve("query_accuracy")) else None

@@ -30,7 +30,7 @@ def adaptation_statement(row: pd.Series) -> str:
     if np.isnan(row["prototypes"]):
         return ""
     trained = not np.isnan(row["query accuracy"])
-    head = "trained head" if trained else "fresh head (it was never meta-trained)"
+    head = "trained head" if trained else "fresh head (the run trained none on such episodes)"
     name = "query accuracy" if trained else "fresh head"
     low, high = row[f"{name}, low"], row[f"{name}, high"]
     gap, gap_low, gap_high = (row[f"head - prototypes{end}"] for end in ("", ", low", ", high"))
