@@ -31,9 +31,13 @@ class RunClasses:
 
     def keep(self, trainer: MAMLTrainer, console: str) -> None:
         """Save and print the classes unless they come from a checkpoint, and count what they cost as training."""
-        if self.record is None or not trainer.is_world_process_zero():
+        if not trainer.is_world_process_zero():
             return
         run = Path(str(trainer.args.output_dir))
+        if self.record is None:
+            if not (run / CLASSES_FILE).exists():  # the checkpoint is another run's
+                self.classes.save(run)
+            return
         self.record.save(run)
         self.classes.save(run)  # last: where the classes are, the record is too
         trainer.clock.charge(self.record.seconds)

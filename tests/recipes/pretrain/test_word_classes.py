@@ -61,11 +61,12 @@ def test_a_resumed_run_reads_its_classes_and_counts_nothing_again(whole, languag
     half = tmp_path / "half"
     shutil.copytree(whole, half)
     shutil.rmtree(half / "checkpoint-4")
-    for name in ("results.json", "model.safetensors"):
+    for name in ("results.json", "model.safetensors", "word_classes.tsv"):
         (half / name).unlink()
     monkeypatch.setattr(word_classes, "make_classes", None)
     pretrain.main(argv(half, language_corpus, resume=True, **CLUSTERS))
     assert (half / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (half / "word_classes.tsv").read_bytes() == (whole / "word_classes.tsv").read_bytes()
     record = json.loads((half / "word_classes.json").read_text())
     assert last_log(half)["counting_cpu_seconds"] == record["seconds"], "the checkpoint has it"
 
