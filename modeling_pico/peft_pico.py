@@ -19,8 +19,10 @@ def register_with_peft() -> None:
     # Tables of other methods are copies of LoRA's; LoRA itself adapts every matrix of a Pico.
     constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.setdefault(PicoConfig.model_type, LORA_TARGET_MODULES)
     for name, table in vars(constants).items():
-        if name.startswith("TRANSFORMERS_MODELS_TO_") and "llama" in table:
-            table.setdefault(PicoConfig.model_type, [PICO_NAMES[module] for module in table["llama"]])
+        modules = table.get("llama") if name.startswith("TRANSFORMERS_MODELS_TO_") else None
+        # A later peft may have tables of another kind, or adapt parts that a Pico does not have.
+        if isinstance(modules, list) and PICO_NAMES.keys() >= set(modules):
+            table.setdefault(PicoConfig.model_type, [PICO_NAMES[module] for module in modules])
     TRANSFORMERS_MODEL_CONFIG.setdefault(
         PicoConfig.model_type,
         ModelTypeConfig(

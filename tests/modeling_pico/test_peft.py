@@ -8,6 +8,8 @@ from pico_maml import PicoConfig, PicoForCausalLM, PicoForTokenClassification
 from pico_maml.modeling_pico.conversion_pico import llama_config, llama_state_dict
 
 peft = pytest.importorskip("peft")
+from pico_maml.modeling_pico.peft_pico import register_with_peft  # noqa: E402 (needs peft)
+
 METHODS = peft.PEFT_TYPE_TO_CONFIG_MAPPING
 
 # Options without a default; the shape below is large enough for the defaults of all others.
@@ -127,3 +129,12 @@ def test_adaption_prompts_are_attended_to_as_in_a_llama(config):
         logits.append(adapted(**inputs).logits)
         assert (logits[-1] - closed).abs().max() > 0.01
     torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
+
+
+def test_tables_of_a_later_peft_that_a_pico_does_not_fit_are_left_alone(monkeypatch):
+    tables = {"KNOWN": ["q_proj", "down_proj"], "UNKNOWN": ["q_proj", "router"], "TEXT": "all-linear"}
+    for name, modules in tables.items():
+        table = {"llama": modules}
+        monkeypatch.setattr(peft.utils.constants, f"TRANSFORMERS_MODELS_TO_{name}_MAPPING", table, raising=False)
+        register_with_peft()
+        assert table.get("pico_decoder") == (["q_proj", "w_2"] if name == "KNOWN" else None)
