@@ -19,7 +19,10 @@ MOST_PRIMARY = 6
 NAME = re.compile(r"[\w.-]+")
 TEST = re.compile(r"(?P<arm>[\w.-]+) vs (?P<control>[\w.-]+): (?P<measure>\S+)")
 # Which the study itself decides.
-OWN_ARGUMENTS = {"seed", "data_seed", "max_steps", "num_train_epochs", "output_dir", "resume"}
+OWN_ARGUMENTS = {"seed", "output_dir", "resume", "publish_to"}
+# And those that must not differ between arms.
+SHARED_ARGUMENTS = {"data_seed", "max_steps", "num_train_epochs"}
+REMEDY = ": give seeds, budget and output_dir of the study, and publish finished runs with `publish`"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Study:
     def of(cls, args: CompareArguments) -> "Study":
         """Check the study's arguments; raise InputError for a key, name or value that is wrong."""
         shared = mapping("arguments", args.arguments)
+        if own := OWN_ARGUMENTS & set(shared):
+            raise InputError(f"arguments: {', '.join(sorted(own))} differ from run to run{REMEDY}")
         follow_up = FollowUp(*(mapping(name, getattr(args, name)) for name in ("adaptation", "ner", "few_shot")))
         arms = {name: _arm(name, entry, args.base, shared) for name, entry in mapping("arms", args.arms).items()}
         _check_controls(arms)
@@ -154,8 +159,8 @@ def _arm(name: str, entry: Any, base: list[str], shared: dict[str, Any]) -> Arm:
             f"arm {name!r}: an arm has a name of letters, digits, - and _, and {', '.join(sorted(known))}"
         )
     arguments = shared | (entry.get("arguments") or {})
-    if own := OWN_ARGUMENTS & set(entry.get("arguments") or {}):
-        raise InputError(f"arm {name!r}: the study decides {', '.join(sorted(own))} (seeds, budget, output_dir)")
+    if own := (OWN_ARGUMENTS | SHARED_ARGUMENTS) & set(entry.get("arguments") or {}):
+        raise InputError(f"arm {name!r}: {', '.join(sorted(own))} are the same for all arms, or of each run{REMEDY}")
     recipes = [*base, *_names(entry.get("recipes"))]
     return Arm(name, ("--config", *recipes, *argument_list(arguments)), tuple(_names(entry.get("control"))))
 

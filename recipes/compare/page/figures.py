@@ -95,14 +95,14 @@ def objectives(runs: dict[str, list[RunData]]) -> Figure | None:
 
 
 def budgets(points: dict[str, list[list[tuple[float, float]]]], unit: str) -> Figure:
-    """Final loss against compute: a line a seed through the runs of its budgets, the mean of an arm on top."""
+    """Final loss against compute: a line a seed through the runs of its budgets, each arm's mean with a 95 % band."""
     figure, axes = plt.subplots(figsize=(7.2, 3.2))
     for i, (arm, seeds) in enumerate(points.items()):
         colour = LIGHT[i % len(LIGHT)]
         for seed in seeds:
             axes.plot(*zip(*seed, strict=True), ".-", color=colour, alpha=0.3, linewidth=0.8)
-        mean = np.mean(np.array(seeds), axis=0)
-        axes.plot(mean[:, 0], mean[:, 1], "o-", color=colour, label=arm)
+        compute, losses = np.moveaxis(np.array(seeds), -1, 0)
+        _plot_mean(axes, compute.mean(0), losses, colour, arm, "o-")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.xaxis.set_minor_formatter(EngFormatter())
@@ -144,9 +144,14 @@ def _band(axes: Axes, curves: list[pd.DataFrame], axis: str, colour: str, label:
     low, high = max(curve[axis].iloc[0] for curve in curves), min(curve[axis].iloc[-1] for curve in curves)
     x = np.linspace(low, high, GRID)
     y = np.array([np.interp(x, curve[axis], curve["value"]) for curve in curves])
-    axes.plot(x, y.mean(0), color=colour, label=label, linewidth=1.3)
-    if len(curves) > 1:
-        half = stats.t.ppf(0.975, len(curves) - 1) * y.std(0, ddof=1) / np.sqrt(len(curves))
+    _plot_mean(axes, x, y, colour, label, "-")
+
+
+def _plot_mean(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, label: str, style: str) -> None:
+    """Plot the mean of (seeds, points) values with the 95 % t interval over seeds."""
+    axes.plot(x, y.mean(0), style, color=colour, label=label, linewidth=1.3)
+    if len(y) > 1:
+        half = stats.t.ppf(0.975, len(y) - 1) * y.std(0, ddof=1) / np.sqrt(len(y))
         axes.fill_between(x, y.mean(0) - half, y.mean(0) + half, color=colour, alpha=0.15, linewidth=0)
 
 

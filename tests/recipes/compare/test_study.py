@@ -40,6 +40,8 @@ def test_every_arm_is_tested_against_each_of_its_controls(study):
         ({"arms": {"a": {}, "b": {"control": "a", "recipe": "x"}}}, "'b'"),
         ({"arms": {"a": {}, "b": {"control": "a", "arguments": {"seed": "3"}}}}, "seed"),
         ({"arms": {"a": {}, "b": {"control": "a", "arguments": {"hybrid_rato": "3"}}}}, "hybrid_ratio"),
+        ({"arguments": {"seed": "3"}}, "seed differ from run to run"),
+        ({"arguments": {"publish_to": "user/x"}}, "publish finished runs with `publish`"),
         ({"arguments": {}}, "hold out different words .*paper by id"),
         ({"base": ["no-such-recipe"]}, "no-such-recipe"),
         ({"measures": {"loss": "small"}}, "small"),
