@@ -9,6 +9,7 @@ import re
 import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 BROWN = re.compile(r"package/c[a-r]\d\d")
 SENTENCES = re.compile(r"package/builds/doc-\d+\.json")
@@ -33,7 +34,7 @@ def untagged(text: str) -> str:
 
 if __name__ == "__main__":
     *archives, output = sys.argv[1:]
-    with open(output, "w", encoding="utf-8") as file:
+    with Path(output).open("w", encoding="utf-8") as file:
         for archive in archives:
             for text in documents(archive):
                 file.write(json.dumps({"text": text}) + "\n")
