@@ -6,6 +6,10 @@ checkpoint, with peft, if it is installed, and the pipeline `pico-ner`, which fi
 
 from importlib.util import find_spec
 
+from . import _caches  # noqa: F401 (first: the libraries below read the environment that it sets)
+
+# isort: split
+
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,

@@ -19,7 +19,7 @@ from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
 from ..trainers.class_episodes.adaptation import class_accuracies, class_table
 from ..trainers.corpus import load_words, model_tokenizer
-from ..trainers.loading import load_pretrained, load_word_classes
+from ..trainers.loading import lacks_weights, load_pretrained, load_word_classes
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig, of_word_episodes
 from ..trainers.meta.meta_model import PicoForMetaCausalLM
@@ -110,8 +110,9 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     documents = held_out_documents(corpus)
     held_out = corpus.held_out(documents, tokenizer, TEXTS)
     blocks = held_out.blocks
-    check_fits(config, blocks, "the model")
     sources = corpus.sources(tokenizer, TEXTS)
+    for source in (held_out, *sources.values()):
+        check_fits(config, source.blocks, "the model")
     every = not 0 < corpus.eval_blocks <= len(blocks)
     print(f"model: {args.model}")
     print(f"text: {text}; {'all' if every else 'the first'} {len(blocks)} blocks")
@@ -261,7 +262,7 @@ def evaluate_shape(
 
 def load_with_head(args: EvaluateArguments, config: PicoConfig) -> tuple[PicoForMetaCausalLM, bool]:
     """The model with a head for episodes, and True if that head was trained."""
-    options = {"subfolder": args.subfolder, "output_loading_info": True}
+    options: dict[str, Any] = {"subfolder": args.subfolder, "output_loading_info": True}
     if "meta_head" in config.to_dict():
         model, info = load_pretrained(PicoForMetaCausalLM, args.model, args.revision, **options)
         # An export has the head in its configuration, but not its weights.
@@ -269,7 +270,7 @@ def load_with_head(args: EvaluateArguments, config: PicoConfig) -> tuple[PicoFor
             return model, (config.to_dict().get("episode") or {"hybrid_ratio": 1})["hybrid_ratio"] > 0
     model, info = load_pretrained(PicoForCausalLM, args.model, args.revision, **options)
     if info["missing_keys"]:
-        raise InputError(f"{args.model!r} holds no language model: {', '.join(sorted(info['missing_keys']))} missing")
+        raise lacks_weights(args.model, info["missing_keys"])
     head = {"ways": EpisodeConfig.n_way, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
     return PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head), False
 

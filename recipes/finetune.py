@@ -17,7 +17,7 @@ from transformers.utils import logging
 from ..callbacks import ProgressCallback
 from ..modeling_pico import PicoForTokenClassification
 from ..trainers.checks import check_at_least, check_choice
-from ..trainers.corpus import model_tokenizer
+from ..trainers.corpus import check_vocabulary, model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
@@ -29,6 +29,7 @@ from ..trainers.process_group import leave
 from ..trainers.runs.files import RESULTS_FILE
 from ..trainers.runs.folder import check_free, claimed
 from ..trainers.runs.json_files import write_json
+from ..trainers.setup_checks import check_setup
 from .arguments.parser import parse, run
 
 
@@ -93,10 +94,13 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         AutoModelForTokenClassification,
         data_args.model,
         data_args.revision,
+        fresh="score.",
         dtype=torch.float32,
         **label_names(),
         **args.classifier(),
     )
+    check_vocabulary(tokenizer, model.config.vocab_size)
+    check_setup(args, type(model), model.config)
     if data_args.shots:
         return score_few_shot(data_args, args, model, tokenizer, treebank, test_sets)
     progress = None if args.disable_tqdm else ProgressCallback("fine-tune")

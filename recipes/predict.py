@@ -14,8 +14,9 @@ from transformers.utils import logging
 
 from ..modeling_pico.tagging_pico import split_words
 from ..trainers import InputError
-from ..trainers.corpus import model_tokenizer
-from ..trainers.loading import load_pretrained
+from ..trainers.corpus import check_vocabulary, model_tokenizer
+from ..trainers.loading import lacks_weights, load_pretrained
+from ..trainers.ner.fine_tuning import check_labels
 from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.prediction import TaggedSentence, predict
 from ..trainers.runs.whole_file import write_whole
@@ -51,8 +52,12 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence]:
         raise InputError(f"{output} exists: choose another output_file")
     lines = read_lines(Path(args.input_file))
     spans = [word_spans(line, args.pretokenized) for line in lines]
-    model = load_pretrained(AutoModelForTokenClassification, args.model, args.revision)
+    model, info = load_pretrained(AutoModelForTokenClassification, args.model, args.revision, output_loading_info=True)
+    check_labels(model)
+    if info["missing_keys"]:
+        raise lacks_weights(args.model, info["missing_keys"])
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
+    check_vocabulary(tokenizer, model.config.vocab_size)
     sentences = [[line[start:end] for start, end in row] for line, row in zip(lines, spans, strict=True)]
     with_words = [i for i, words in enumerate(sentences) if words]
     tagged = dict(zip(with_words, predict(model, tokenizer, [sentences[i] for i in with_words]), strict=True))

@@ -1,10 +1,11 @@
 """Load a checkpoint from a folder or from the Hub."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file
 
 from ..modeling_pico import PicoConfig, PicoForCausalLM
@@ -15,15 +16,57 @@ from .runs.files import CLASSES_FILE
 from .word_classes import WordClasses
 
 
-def load_pretrained(auto_class: Any, name: str, revision: str | None, **kwargs: Any) -> Any:
-    """`auto_class.from_pretrained` of a folder or Hub name (see `ModelName`); raise InputError if that fails."""
-    model = ModelName.parse(name, revision)
-    kwargs = kwargs if kwargs.get("subfolder") else kwargs | {"subfolder": model.subfolder}
+def load_pretrained(auto_class: Any, name: str, revision: str | None, fresh: str = "", **kwargs: Any) -> Any:
+    """`auto_class.from_pretrained` of a folder or Hub name (see `ModelName`), a model or a configuration.
+
+    Weights whose names start with `fresh` may be missing, because they are trained anew. With `output_loading_info`
+    the caller judges the missing ones itself. Raises InputError if the model cannot be loaded, lacks weights, or its
+    weights have other shapes than its configuration.
+    """
+    place = ModelName.parse(name, revision)
+    kwargs = kwargs if kwargs.get("subfolder") else kwargs | {"subfolder": place.subfolder}
+    is_model = not issubclass(auto_class, AutoConfig | PreTrainedConfig)
+    wants_info = kwargs.pop("output_loading_info", False)
+    options = kwargs | ({"output_loading_info": True, "ignore_mismatched_sizes": True} if is_model else {})
     try:
-        return auto_class.from_pretrained(model.path, revision=model.revision, **kwargs)
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        loaded = auto_class.from_pretrained(place.path, revision=place.revision, **options)
+    except Exception as error:  # files of any kind, read by several libraries
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot load a model from {name!r}: {reason}") from error
+    if not is_model:
+        return loaded
+    model, info = loaded
+    _check_shapes(name, model, info)
+    missing = [key for key in info["missing_keys"] if not (fresh and key.startswith(fresh))]
+    if missing and not wants_info:
+        raise lacks_weights(name, missing)
+    return loaded if wants_info else model
+
+
+def lacks_weights(name: str, missing: Iterable[str]) -> InputError:
+    """The error for weights that a checkpoint should have."""
+    names = sorted(missing)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return InputError(
+        f"{name!r} lacks weights that its config.json asks for ({', '.join(names[:3])}{more}): give a whole "
+        "checkpoint of this kind of model, with its own config.json"
+    )
+
+
+def _check_shapes(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """Raise InputError if weights do not fit the configuration, or belong to layers that it does not have."""
+    if mismatched := sorted(info["mismatched_keys"]):
+        key, in_file, wanted = mismatched[0]
+        raise InputError(
+            f"config.json and the weights of {name!r} differ in {len(mismatched)} shapes: {key} is {tuple(in_file)}, "
+            f"by config.json it would be {tuple(wanted)}: give the config.json that belongs to the weights"
+        )
+    layers = f"{PicoForCausalLM.base_model_prefix}.layers."
+    if unread := sorted(key for key in info["unexpected_keys"] if key.startswith(layers)):
+        raise InputError(
+            f"{name!r} has weights of more layers than the {model.config.num_hidden_layers} of its config.json, such "
+            f"as {unread[0]}: give the config.json that belongs to the weights"
+        )
 
 
 def load_word_classes(name: str, revision: str | None, subfolder: str) -> WordClasses | None:
@@ -50,5 +93,5 @@ def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
     auto_class = PicoForMetaCausalLM if "meta_head" in saved else PicoForCausalLM
     model, info = load_pretrained(auto_class, name, None, output_loading_info=True, dtype=torch.float32)
     if info["missing_keys"]:
-        raise InputError(f"{name!r} lacks weights: {', '.join(sorted(info['missing_keys']))}")
+        raise lacks_weights(name, info["missing_keys"])
     return model

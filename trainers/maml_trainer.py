@@ -23,7 +23,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
-from .corpus import collate_blocks, first_blocks, load_words
+from .corpus import check_vocabulary, collate_blocks, first_blocks, load_words
 from .corpus.word_count import WordCounter
 from .drawing import DrawsEpisodes
 from .episode_source import EpisodeSource
@@ -376,7 +376,4 @@ def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
     if tokenizer.mask_token_id is None:
         raise InputError('the tokenizer has no mask token: call add_special_tokens({"mask_token": "[MASK]"}) first')
-    if len(tokenizer) > vocab_size:
-        raise InputError(
-            f"the tokenizer has {len(tokenizer)} tokens, but the model's vocab_size is {vocab_size}: raise it"
-        )
+    check_vocabulary(tokenizer, vocab_size, with_mask=True)

@@ -90,6 +90,7 @@ class CorpusArguments(SourceArguments):
         if self.eval_texts is not None:
             check_at_least(0, eval_texts=self.eval_texts)
         check_at_least(1, shuffle_blocks=self.shuffle_blocks)
+        check_at_least(0, num_workers=self.num_workers or 0)
         if self.eval_source_column is not None and self.eval_dataset is None:
             raise InputError("eval_source_column names a column of eval_dataset: set that too")
         if self.shuffle_blocks > 1 and not self.streaming:

@@ -6,19 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
-import yaml
-from datasets.exceptions import DatasetGenerationError
-from huggingface_hub.errors import StrictDataclassError
-from pyarrow import ArrowInvalid
 from transformers import HfArgumentParser
 
 from ...trainers import InputError
 from ...trainers.errors import PublishError
 from ...trainers.runs.process_end import drop_unwritable_output, ended_by_signals
+from ...trainers.setup_checks import SETUP_ERRORS
+from .failures import MENDABLE, message_of
 from .help import help_text
+from .places import check_places, expand_home
+from .yaml_file import read_yaml, typed
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -36,30 +37,24 @@ def parse(
     argv: list[str] | None = None,
     prog: str = "COMMAND",
     defaults: Callable[[set[str], argparse.Namespace], dict[str, Any]] | None = None,
+    as_text: Sequence[str] = (),
 ) -> tuple[Any, ...]:
     """Fill dataclasses from `--config FILE [FILE ...]` and the command line; returns one instance of each type.
 
     Later files override earlier ones, and the command line overrides them all. `--help` and `--help_all` print the
     arguments of the command `prog` and exit. `defaults` returns values of arguments that are not given, from the names
-    that are given and all values. Raises InputError for an unknown argument, a wrong value or no such file.
+    that are given and all values. In a file, mappings hold values, but those named in `as_text` hold text, because
+    they are arguments of another command. A path that starts with `~` lies in the home folder. Raises InputError for
+    an unknown argument, a wrong value, no such file, or a place that cannot be written to.
     """
     argv = sys.argv[1:] if argv is None else argv
     if {"-h", "--help", "--help_all"} & set(argv):
         print(help_text(types, prog, "--help_all" in argv))
         sys.exit()
     parser = Parser(types, allow_abbrev=False, add_help=False)
-    config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    config.add_argument("--config", nargs="+", action="extend", default=[])
-    named, rest = config.parse_known_args(argv)
-    valid = {action.dest for action in parser._actions}
-    rest = [*(argument for name in named.config for argument in yaml_arguments(config_path(name), valid)), *rest]
-    given = set()
-    for argument in rest:
-        if argument.startswith("--"):
-            name = argument.removeprefix("--").split("=")[0].replace("-", "_")
-            if name.removeprefix("no_") not in valid:
-                raise InputError(unknown(argument.split("=")[0], name, valid, "--"))
-            given.add(name.removeprefix("no_"))
+    mappings = mapping_names(types)
+    rest = with_files(argv, {action.dest for action in parser._actions}, mappings, as_text)
+    given = check_given(rest, parser, mappings)
     try:
         if defaults is not None:
             values, _ = parser.parse_known_args(rest)
@@ -67,11 +62,65 @@ def parse(
         *parsed, stray = parser.parse_args_into_dataclasses(rest, True, look_for_args_file=False)
     except InputError:
         raise
-    except (TypeError, ValueError, ImportError) as error:
-        raise InputError(str(error)) from error
+    except SETUP_ERRORS as error:
+        raise InputError(str(error) or type(error).__name__) from error
     if stray:
         raise InputError(f"no argument takes {' '.join(stray)!r}: values follow their --name")
+    check_places(parsed)
     return tuple(parsed)
+
+
+def with_files(argv: Sequence[str], valid: set[str], mappings: set[str], as_text: Sequence[str]) -> list[str]:
+    """The arguments in the files that `--config` names, then those of the command line; `~` is expanded in both."""
+    for argument in argv:
+        if argument.endswith("\r"):
+            raise InputError(f"{argument!r} ends with a carriage return: give the script the line ends of Unix")
+    config = Parser((), add_help=False, allow_abbrev=False)
+    config.add_argument("--config", nargs="+", action="extend", default=[])
+    named, rest = config.parse_known_args(argv)
+    files = [yaml_arguments(config_path(expand_home(name)), valid, mappings, as_text) for name in named.config]
+    return [expand_home(argument) for argument in (*chain.from_iterable(files), *rest)]
+
+
+def check_given(rest: Sequence[str], parser: Parser, mappings: set[str]) -> set[str]:
+    """Names of the arguments that are given; raise InputError for an unknown name, or a value that is none."""
+    actions = {action.dest: action for action in parser._actions}
+    given = set()
+    name = ""
+    for argument in rest:
+        value = argument
+        if argument.startswith("--"):
+            option, equals, value = argument.partition("=")
+            name = option.removeprefix("--").replace("-", "_")
+            if name.removeprefix("no_") not in actions:
+                raise InputError(unknown(option, name, set(actions), "--"))
+            name = name.removeprefix("no_")
+            given.add(name)
+            if not equals:
+                continue
+        if not value and name in actions and actions[name].default != "":
+            raise InputError(f"{name} is empty: give a value, or leave it out")
+        if name in actions and actions[name].type is float and value.lower().endswith("nan"):
+            raise InputError(f"{name} must be a number, got {value}")
+        if name in mappings:
+            check_mapping(name, value)
+    return given
+
+
+def check_mapping(name: str, text: str) -> None:
+    """Raise InputError unless the text is a mapping as JSON, or the path of a file that may hold one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) and not Path(text).is_file():
+        raise InputError(f"{name} must be a mapping as JSON, such as '{{\"key\": 1e-5}}', got {text!r}")
+
+
+def mapping_names(types: Sequence[type]) -> set[str]:
+    """Names of the arguments whose value is a mapping, which a command line has as JSON."""
+    hints = {name: (hint, *get_args(hint)) for cls in types for name, hint in get_type_hints(cls).items()}
+    return {name for name, parts in hints.items() if dict in {get_origin(part) or part for part in parts}}
 
 
 def config_path(name: str) -> Path:
@@ -93,30 +142,30 @@ def shipped_configs() -> dict[str, Path]:
     }
 
 
-def yaml_arguments(path: Path, valid: set[str]) -> list[str]:
+def yaml_arguments(path: Path, valid: set[str], mappings: set[str], as_text: Sequence[str]) -> list[str]:
     """Turn a file into command-line arguments, so that both are parsed and checked by the same rules."""
-    try:
-        # BaseLoader leaves every scalar a string: YAML 1.1 would read 3e-4 as a string and `no` as a boolean.
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a YAML file: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold `key: value` lines")
-    for key in values:
+    values = read_yaml(path, as_text)
+    for key, value in values.items():
         if key not in valid:
             raise InputError(unknown(f"{path}: key {key!r}", key, valid, ""))
-    return argument_list(values)
+        if isinstance(value, dict) and key not in mappings:
+            raise InputError(f"{path}: {key} takes no mapping, got {json.dumps(value)}: write a single value")
+    return argument_list(
+        {key: json.dumps(value) if isinstance(value, dict) else value for key, value in values.items()}
+    )
 
 
 def argument_list(values: dict[str, Any]) -> list[str]:
-    """Turn `key: value` pairs, whose scalars are strings, into command-line arguments."""
+    """Turn `key: value` pairs, whose scalars may be text, into command-line arguments; mappings become JSON."""
     arguments = []
     for key, value in values.items():
         if isinstance(value, dict):
-            arguments += [f"--{key}", json.dumps(value)]
+            arguments += [f"--{key}", json.dumps(typed(value))]
         elif isinstance(value, list):
+            if nested := [item for item in value if isinstance(item, dict | list)]:
+                raise InputError(f"{key} takes a list of single values, got {json.dumps(nested[0])} in it")
             arguments += [f"--{key}", *map(str, value)]
-        elif value not in ("", "null", "~"):
+        elif value not in ("", "null", "~", None):
             arguments += [f"--{key}={value}"]
     return arguments
 
@@ -141,12 +190,8 @@ def run(main: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
-    except (InputError, StrictDataclassError, OSError, PublishError, ArrowInvalid, DatasetGenerationError) as error:
+    except MENDABLE as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":
             raise
-        message = str(error)
-        if isinstance(error, ArrowInvalid | DatasetGenerationError):
-            reason = error.__cause__ or error
-            message = f"a corpus file cannot be read ({reason}): repair or remove it, or set --skip_bad_files"
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         sys.exit(3 if isinstance(error, PublishError) else 2)

@@ -19,7 +19,7 @@ from ...trainers.runs.launcher import launch
 from ...trainers.runs.work_folder import WorkFolder
 from ..arguments.launcher import LauncherArguments
 from ..arguments.parser import parse
-from .arguments import CompareArguments
+from .arguments import MAPPINGS, CompareArguments
 from .dry_run import describe
 from .page.render import write_page
 from .plan import PLAN_FILE, Plan
@@ -33,7 +33,7 @@ FREE = {f.name for f in fields(LauncherArguments)} | {"dry_run", "retry_failed",
 def main(argv: list[str] | None = None) -> dict[str, int]:
     """Run the command; returns how many runs are finished, failed and left. Exit code 1 if a run failed."""
     argv = sys.argv[1:] if argv is None else argv
-    (args,) = parse((CompareArguments,), argv, prog="compare")
+    (args,) = parse((CompareArguments,), argv, prog="compare", as_text=MAPPINGS)
     study, folder = Study.of(args), WorkFolder(Path(args.output_dir))
     arguments = asdict(args)
     check_free_or_same(folder.path, arguments, FREE)

@@ -11,7 +11,7 @@ from ...trainers.runs.files import RESULTS_FILE
 from ...trainers.runs.sweep_folder import SweepFolder
 from ...trainers.runs.work_folder import WorkFolder
 from ..arguments.parser import parse
-from .arguments import CompareArguments
+from .arguments import MAPPINGS, CompareArguments
 from .budget import run_arguments, steps_of_run
 from .measures import NER_FOLDER, few_shot_folder
 from .plan import Plan
@@ -22,13 +22,13 @@ from .study import Run, Study
 
 def make_plan(argv: list[str], folder: Path) -> None:
     """Measure the plan of the study with this command line, and write it to a folder."""
-    (args,) = parse((CompareArguments,), argv, prog="compare")
+    (args,) = parse((CompareArguments,), argv, prog="compare", as_text=MAPPINGS)
     Plan.make(Study.of(args), folder).write(folder)
 
 
 def work(argv: list[str]) -> None:
     """Do the runs of the study with this command line that no other worker does, until none is left."""
-    (args,) = parse((CompareArguments,), argv, prog="compare")
+    (args,) = parse((CompareArguments,), argv, prog="compare", as_text=MAPPINGS)
     study, folder = Study.of(args), WorkFolder(Path(args.output_dir))
     plan = Plan.read(folder.path)
 

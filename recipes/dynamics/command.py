@@ -83,7 +83,8 @@ def measure_series(
     todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
     for checkpoint in todo:
         with checkpoint.loaded(args.keep_downloads) as model:
-            check_fits(model.config, texts[""].blocks, checkpoint.name)
+            for source in texts.values():
+                check_fits(model.config, source.blocks, checkpoint.name)
             write_json(output / ARGUMENTS_FILE, arguments | {"text": asdict(text)})
             rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
         print(summary(checkpoint, rows), flush=True)

@@ -21,7 +21,7 @@ from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, pub
 from ...modeling_pico.remote_code import add_remote_code
 from ...trainers import InputError
 from ...trainers.checks import check_choice
-from ...trainers.corpus import model_tokenizer
+from ...trainers.corpus import check_vocabulary, model_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free
@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     if not isinstance(model, PicoForCausalLM | PicoForTokenClassification):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
+    check_vocabulary(tokenizer, model.config.vocab_size)
     if args.format == "gguf":
         write_gguf(model, tokenizer, output_dir)
     else:

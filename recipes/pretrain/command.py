@@ -18,13 +18,14 @@ from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
 from ...trainers.runs.json_files import write_json
 from ...trainers.runs.safety import PREEMPTED_CODE
+from ...trainers.setup_checks import check_setup
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
 from .branching import is_start, reads_other_text
 from .corpus import Corpus, load_corpus
 from .new_model import new_model
 from .results import evaluate
-from .start import find_start
+from .start import find_start, undone_before_first_step
 from .tracking import name_run, report_end
 from .watching import publish_checkpoints, watch
 
@@ -52,15 +53,17 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
         trainer.add_callback(ClaimCallback(claim))
 
     output_dir, is_main = Path(args.training.output_dir), trainer.is_world_process_zero()
-    if is_start(checkpoint, output_dir) and is_main:
-        write_json(output_dir / ARGUMENTS_FILE, saved)
-    if corpus.classes is not None:
-        corpus.classes.keep(trainer, args.run.console)
-    if corpus.start is not None and checkpoint is None and is_main:
-        trainer.clock.charge(corpus.start.seconds)
-    trainer.stream_begins = is_start(checkpoint, output_dir) and reads_other_text(saved)
-    publisher = publish_checkpoints(trainer, publishing)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    is_new = is_main and not (args.run.resume or args.run.resume_from)
+    with undone_before_first_step(output_dir, trainer, is_new):
+        if is_start(checkpoint, output_dir) and is_main:
+            write_json(output_dir / ARGUMENTS_FILE, saved)
+        if corpus.classes is not None:
+            corpus.classes.keep(trainer, args.run.console)
+        if corpus.start is not None and checkpoint is None and is_main:
+            trainer.clock.charge(corpus.start.seconds)
+        trainer.stream_begins = is_start(checkpoint, output_dir) and reads_other_text(saved)
+        publisher = publish_checkpoints(trainer, publishing)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.preempted:
         trainer.end()
         print(f"preempted after step {trainer.state.global_step}, which is saved: start again with --resume")
@@ -81,6 +84,7 @@ def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
     """The trainer of a new model; raise InputError if model, arguments and corpus do not fit together."""
     model = new_model(args, corpus.tokenizer, corpus.start)
     args.dynamics.check(model)
+    check_setup(args.training, type(model), model.config)
     name_run(args.training, args.model.model_size)
     try:
         classes = None if corpus.classes is None else corpus.classes.classes

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...callbacks import Source
 from ...trainers import InputError
-from ...trainers.corpus import BlockStream, Words, load_tokenizer, load_words, train_tokenizer
+from ...trainers.corpus import BlockStream, Words, check_vocabulary, load_tokenizer, load_words, train_tokenizer
 from ...trainers.corpus.documents import column_names
 from .arguments import PretrainArguments
 from .new_model import EmbeddingStart, load_start
@@ -37,6 +37,7 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
     with training.main_process_first(desc="corpus"):
         documents, held_out_documents = args.corpus.documents(vocab_size)
         tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(args, documents)
+        check_vocabulary(tokenizer, vocab_size, with_mask=True)
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed, vocab_size)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
         sources = args.corpus.sources(tokenizer, vocab_size=vocab_size)

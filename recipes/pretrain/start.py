@@ -1,9 +1,14 @@
 """Where a run starts: in a new folder, from its newest checkpoint, or from a training state on the Hub."""
 
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from transformers import Trainer
 
 from ...trainers import InputError
 from ...trainers.runs.checkpoints import step_of
@@ -21,6 +26,19 @@ from .branching import BRANCH, branch_point, is_start
 logger = logging.getLogger(__name__)
 
 CORPUS_HASH = "corpus_hash"  #: in arguments.json; earlier versions did not record it
+
+
+@contextmanager
+def undone_before_first_step(folder: Path, trainer: Trainer, is_new: bool) -> Iterator[None]:
+    """Delete what the block wrote to the folder of a new run if it raises before the first step: it stays free."""
+    before = set(folder.iterdir()) if is_new else set()
+    try:
+        yield
+    except Exception:
+        if is_new and trainer.state.global_step == 0:
+            for path in set(folder.iterdir()) - before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
 
 
 def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | None, Settings | None]:

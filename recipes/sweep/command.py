@@ -9,12 +9,14 @@ Start it again after a kill, or on another machine with the same folder: finishe
 import sys
 from pathlib import Path
 
+from ...modeling_pico import PicoConfig, PicoForTokenClassification
 from ...trainers.model_name import deleted_afterwards
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same
 from ...trainers.runs.json_files import write_json
 from ...trainers.runs.launcher import launch
 from ...trainers.runs.sweep_folder import SweepFolder
+from ...trainers.setup_checks import check_setup
 from ..arguments.parser import parse
 from .arguments import TYPES, decisive
 from .cost import estimate, measure
@@ -30,6 +32,7 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     sweep, args = parse(TYPES, argv, prog="sweep")
     folder, runs = SweepFolder(Path(args.output_dir)), sweep.runs()
     arguments = decisive(sweep, args)
+    check_setup(args, PicoForTokenClassification, PicoConfig())
     check_free_or_same(folder.path, arguments, MAY_GROW)
     left = [run for run in runs if not folder.finished(run) and (sweep.retry_failed or not folder.failed(run))]
     died = 0

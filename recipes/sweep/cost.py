@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ...modeling_pico import PicoConfig
 from ...trainers import InputError, load_treebank
-from ...trainers.corpus import model_tokenizer
+from ...trainers.corpus import check_vocabulary, model_tokenizer
 from ...trainers.cost import TRAINING, ModelCost
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig
@@ -64,10 +64,11 @@ def encoding(config: PicoConfig, sentences: np.ndarray) -> float:
 
 def _pico_config(model: Model, tokenizer: str | None) -> PicoConfig:
     # A missing tokenizer is an error before any run begins.
-    model_tokenizer(model.address, model.revision, tokenizer)
+    loaded = model_tokenizer(model.address, model.revision, tokenizer)
     config = load_pretrained(AutoConfig, model.address, model.revision)
     if not isinstance(config, PicoConfig):
         raise InputError(f"{model.path} is a {config.model_type} model: a sweep fine-tunes Pico decoders only")
+    check_vocabulary(loaded, config.vocab_size)
     return config
 
 

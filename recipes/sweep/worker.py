@@ -59,6 +59,7 @@ class Backbone:
             AutoModelForTokenClassification,
             address,
             revision,
+            fresh="score.",
             dtype=torch.float32,
             **label_names(),
             **self.args.classifier(),

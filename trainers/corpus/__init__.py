@@ -7,7 +7,7 @@ from .held_out import split_held_out
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts
-from .tokenizer import load_tokenizer, model_tokenizer, train_tokenizer
+from .tokenizer import check_vocabulary, load_tokenizer, model_tokenizer, train_tokenizer
 from .words import WordTable
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FormTable",
     "WordTable",
     "Words",
+    "check_vocabulary",
     "collate_blocks",
     "first_blocks",
     "first_texts",

@@ -53,12 +53,12 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     try:
         try:
             tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision, subfolder=model.subfolder)
-        except (OSError, ValueError):
+        except Exception:
             if not model.subfolder:
                 raise
             tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # files of any kind, read by several libraries
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"no tokenizer at {name!r}: set tokenizer to a folder with tokenizer.json or a Hub name ({reason})"
         ) from error
@@ -73,3 +73,16 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[
     """The token ids of each text, without special tokens: `[MASK]` or `<|endoftext|>` in a text are text."""
     encoded = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
     return encoded["input_ids"]
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, vocab_size: int, with_mask: bool = False) -> None:
+    """Raise InputError if text can become ids that a model of this vocabulary has no embedding of.
+
+    The mask token, which only episodes need, may be one of them unless `with_mask`.
+    """
+    ids = [i for token, i in tokenizer.get_vocab().items() if with_mask or token != tokenizer.mask_token]
+    if max(ids) >= vocab_size:
+        raise InputError(
+            f"the tokenizer has {max(ids) + 1} tokens, but the model's vocab_size is {vocab_size}: give the tokenizer "
+            "that the model was trained with; for a new model raise vocab_size"
+        )

@@ -8,6 +8,7 @@ from transformers.hf_argparser import HfArg
 from ..checks import check_at_least, check_choice
 from ..errors import InputError
 from ..runs.safety.safety_config import refuse_token
+from ..setup_checks import check_numbers
 from .alignment import SUBWORDS
 from .decoding import DECODINGS
 
@@ -87,6 +88,7 @@ class NERConfig(TrainingArguments):
         if self.classifier_dropout is not None and not 0 <= self.classifier_dropout < 1:
             raise InputError(f"classifier_dropout must be at least 0 and below 1, got {self.classifier_dropout}")
         check_at_least(1, early_stopping_patience=self.early_stopping_patience)
+        check_numbers(self)
         refuse_token(self.hub_token)
         super().__post_init__()
         if self.device.type == "cpu":

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import string
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
+from ..._caches import CACHES
 from ..errors import InputError
 from ..runs.whole_file import written_whole
 
@@ -25,8 +28,9 @@ ALL = "all"
 
 # The variable names a mirror; a file is at URL/REPOSITORY/COMMIT/FILE.
 URL_VARIABLE, URL = "PICO_MAML_UNER_URL", "https://raw.githubusercontent.com"
-CACHE_VARIABLE, CACHE = "PICO_MAML_CACHE", "~/.cache/pico-maml"
+CACHE_VARIABLE = "PICO_MAML_CACHE"
 TIMEOUT_SECONDS = 60
+ATTEMPTS = 3
 
 
 def fetch(treebank: str, split: str) -> Path:
@@ -37,16 +41,16 @@ def fetch(treebank: str, split: str) -> Path:
     """
     facts = FACTS[treebank]
     file = facts["splits"][split]["file"]
-    folder = Path(os.environ.get(CACHE_VARIABLE, CACHE)).expanduser() / "uner" / facts["commit"]
+    folder = cache_folder() / "uner" / facts["commit"]
     path = folder / file
     if path.is_file() and matches(path.read_bytes(), facts["splits"][split]):
         return path
-    url = f"{os.environ.get(URL_VARIABLE, URL)}/{facts['repository']}/{facts['commit']}/{file}"
+    mirror = (os.environ.get(URL_VARIABLE, "").strip() or URL).rstrip("/")
+    url = f"{mirror}/{facts['repository']}/{facts['commit']}/{file}"
     by_hand = f"download it by hand into a folder and set uner_dir to that (or {URL_VARIABLE} to a mirror)"
     try:
-        with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            content = response.read()
-    except (URLError, OSError, ValueError) as error:
+        content = download(url)
+    except (HTTPException, OSError, ValueError) as error:
         raise InputError(f"cannot download {url}: {error}; {by_hand}") from error
     if not matches(content, facts["splits"][split]):
         raise InputError(
@@ -55,6 +59,27 @@ def fetch(treebank: str, split: str) -> Path:
     with written_whole(path) as temporary:  # another process may read it
         temporary.write_bytes(content)
     return path
+
+
+def cache_folder() -> Path:
+    """The folder of what this package downloads: the one that the variable PICO_MAML_CACHE names, or the usual one."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named).expanduser() if named else CACHES / "pico-maml"
+
+
+def download(url: str, attempts: int = ATTEMPTS) -> bytes:
+    """The bytes at a URL, which may hold spaces; a download that breaks off is tried again.
+
+    Raises:
+        HTTPException, OSError, ValueError: the last attempt failed, or the URL is none.
+    """
+    try:
+        with urlopen(quote(url, safe=string.punctuation), timeout=TIMEOUT_SECONDS) as response:
+            return response.read()
+    except (HTTPException, ConnectionError, TimeoutError):
+        if attempts == 1:
+            raise
+        return download(url, attempts - 1)
 
 
 def verify(path: Path, treebank: str, split: str) -> None:

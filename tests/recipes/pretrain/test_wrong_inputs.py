@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import WORDS
 from pretrain_run import argv
+from transformers import AutoTokenizer
 
 from pico_maml.recipes import demo, evaluate, finetune, ner_results, predict
 from pico_maml.recipes.arguments.parser import run
@@ -50,6 +52,25 @@ TABLE = [
     (pretrain, {"optim": "sgdd"}, "sgdd"),
     (pretrain, {"max_steps": 0}, "max_steps"),
     (pretrain, {"bf16": True, "fp16": True}, "fp16"),
+    (pretrain, {"optim": "adamw_torch_xla"}, "optim adamw_torch_xla"),
+    (pretrain, {"optim_args": "nonsense"}, "optim_args"),
+    (pretrain, {"adam_beta1": 2}, "Invalid beta parameter"),
+    (pretrain, {"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
+    (pretrain, {"lr_scheduler_kwargs": '{"foo": 1}'}, "'foo'"),
+    (pretrain, {"lr_scheduler_kwargs": "nonsense"}, "lr_scheduler_kwargs must be a mapping as JSON"),
+    (pretrain, {"report_to": "dvclive"}, "report_to dvclive needs the package dvclive"),
+    (pretrain, {"use_liger_kernel": True}, "use_liger_kernel has no kernels for Pico"),
+    (pretrain, {"warmup_steps": "inf"}, "warmup_steps must be a finite number of at least 0, got inf"),
+    (pretrain, {"save_steps": "inf"}, "save_steps must be a finite number"),
+    (pretrain, {"seed": -1}, "seed must be at least 0"),
+    (pretrain, {"dataloader_num_workers": -1}, "dataloader_num_workers must be a finite number of at least 0"),
+    (pretrain, {"neftune_noise_alpha": -1}, "neftune_noise_alpha must be"),
+    (pretrain, {"num_workers": -1}, "num_workers must be at least 0, got -1"),
+    (pretrain, {"dataset": ""}, "dataset is empty: give a value, or leave it out"),
+    (pretrain, {"dataset": "a.txt\r"}, "ends with a carriage return"),
+    (finetune, {"optim": "adamw_torch_xla"}, "optim adamw_torch_xla"),
+    (finetune, {"weight_decay": "nan"}, "weight_decay must be a number, got nan"),
+    (sweep, {"lr_scheduler_type": "cosine_with_min_lr", "models": "a/b=PRETRAINED"}, "min_lr"),
     (evaluate, {"n_way": 1}, "n_way must be at least 2"),
     (evaluate, {"words": "some"}, "words must be one of"),
     (evaluate, {"batch_size": 0}, "batch_size must be at least 1"),
@@ -74,7 +95,10 @@ TABLE = [
     (pretrain, {"config": "YAML:- n_way"}, "must hold `key: value` lines"),
     (pretrain, {"config": "YAML:n_wya: 3"}, "key 'n_wya' is not an argument: did you mean n_way?"),
     (pretrain, {"config": "YAML:learning_rate: !!python/object/apply:os.getcwd []"}, "learning_rate"),
-    (finetune, {"config": "YAML:mode: {a: 1}"}, "mode must be one of head, full"),
+    (finetune, {"config": "YAML:mode: {a: 1}"}, 'mode takes no mapping, got {"a": 1}'),
+    (pretrain, {"config": "YAML:eval_sources: [[a]]"}, "eval_sources takes a list of single values"),
+    (pretrain, {"config": "YAML:n_way: 4\nn_way: 5"}, "the key 'n_way' is given twice"),
+    (pretrain, {"config": "YAML:"}, "must hold `key: value` lines, but it is empty"),
     # corpora
     (pretrain, {"dataset": "nowhere.txt"}, "nowhere.txt"),
     (pretrain, {"dataset": "FILE:a.txt:"}, "a.txt"),
@@ -104,6 +128,17 @@ TABLE = [
     (evaluate, {"model": "DAMAGED"}, "DAMAGED"),
     (pretrain, {"init_from": "DAMAGED"}, "DAMAGED"),
     (predict, {}, "the model knows the labels"),
+    (pretrain, {"tokenizer": "PRETRAINED", "vocab_size": 300}, "the tokenizer has 400 tokens"),
+    (evaluate, {"model": "MISMATCHED"}, "config.json and the weights of"),
+    (export, {"model": "MISMATCHED"}, "config.json and the weights of"),
+    (finetune, {"model": "MISMATCHED"}, "config.json and the weights of"),
+    (predict, {"model": "MISMATCHED"}, "config.json and the weights of"),
+    (export, {"model": "DEEPER"}, "lacks weights that its config.json asks for"),
+    (finetune, {"model": "DEEPER"}, "lacks weights that its config.json asks for"),
+    (evaluate, {"model": "MORE_TOKENS"}, "the model only 400 tokens"),
+    (export, {"model": "MORE_TOKENS"}, "the tokenizer has 470 tokens, but"),
+    (finetune, {"model": "MORE_TOKENS"}, "the tokenizer has 470 tokens, but"),
+    (sweep, {"models": "a/b=MORE_TOKENS", "evaluate_on": "sample"}, "the tokenizer has 470 tokens, but"),
     # treebanks
     (finetune, {"treebank": "da_dtt"}, "no treebank, file or folder 'da_dtt': did you mean 'da_ddt'?"),
     (finetune, {"treebank": "FILE:a.iob2:1\tMara\tB-GPE\t-\t-\n"}, "B-GPE"),
@@ -117,6 +152,10 @@ TABLE = [
     (finetune, {"output_dir": "PRETRAINED"}, "is not empty"),
     (export, {"output_dir": "PRETRAINED"}, "is not empty"),
     (pretrain, {"output_dir": "CORPUS/below"}, "Not a directory"),
+    (evaluate, {"output_file": "PRETRAINED"}, "is a folder, output_file must be a file"),
+    (benchmark, {"output": "CORPUS"}, "is a file, output must be a folder"),
+    (sweep, {"output_dir": "CORPUS"}, "is a file, output_dir must be a folder"),
+    (export, {"output_dir": "CORPUS/below"}, "which is a file"),
 ]
 
 
@@ -128,6 +167,21 @@ def damaged(pretrained, tmp_path_factory) -> Path:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     return folder
+
+
+@pytest.fixture(scope="module")
+def unfit(pretrained, tmp_path_factory) -> dict[str, Path]:
+    """Models whose config.json, weights and tokenizer do not belong together, by name."""
+    folders = {}
+    for name, changes in (("MISMATCHED", {"d_model": 16}), ("DEEPER", {"n_layers": 2}), ("MORE_TOKENS", {})):
+        folders[name] = tmp_path_factory.mktemp("unfit") / name
+        shutil.copytree(pretrained, folders[name])
+        config = folders[name] / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    tokenizer = AutoTokenizer.from_pretrained(folders["MORE_TOKENS"])
+    tokenizer.add_tokens(WORDS)
+    tokenizer.save_pretrained(folders["MORE_TOKENS"])
+    return folders
 
 
 def names(folder: Path) -> list[str]:
@@ -143,10 +197,11 @@ def names(folder: Path) -> list[str]:
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(
-    recipe, changes, message, pretrained, corpus, damaged, tmp_path, capsys, monkeypatch
+    recipe, changes, message, pretrained, corpus, damaged, unfit, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("PICO_MAML_CACHE", str(tmp_path / "cache"))
     places = {"PRETRAINED": str(pretrained), "CORPUS": corpus, "DAMAGED": str(damaged), "OUT": str(tmp_path / "out")}
+    places |= {name: str(folder) for name, folder in unfit.items()}
     (tmp_path / "given").mkdir()
 
     def value(given: object) -> str:

@@ -7,6 +7,7 @@ from transformers.hf_argparser import HfArg
 
 from ...checks import check_at_least
 from ...errors import InputError
+from ...setup_checks import check_numbers
 
 
 @dataclass
@@ -38,6 +39,7 @@ class SafetyConfig(TrainingArguments):
             raise InputError("max_steps is 0: give a number of steps, or -1 to train for num_train_epochs")
         if self.ignore_data_skip:
             raise InputError("ignore_data_skip would repeat text after a resume: leave it false")
+        check_numbers(self)
         refuse_token(self.hub_token)
         super().__post_init__()
 
