@@ -1,6 +1,8 @@
 """Checks, before a run writes anything, of what transformers looks at only when training starts."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,8 +45,16 @@ MINIMA = {
 }
 
 
-def check_setup(args: TrainingArguments, model_class: type[PreTrainedModel], config: PreTrainedConfig) -> None:
-    """Raise InputError if the optimizer, the schedule or the trackers of the arguments cannot be made for a model."""
+def check_setup(
+    args: TrainingArguments,
+    model_class: type[PreTrainedModel],
+    config: PreTrainedConfig,
+    schedule_options: Callable[[int], dict[str, Any]] | None = None,
+) -> None:
+    """Raise InputError if the optimizer, the schedule or the trackers of the arguments cannot be made for a model.
+
+    `schedule_options` returns the arguments of the schedule for a number of steps (unset: `lr_scheduler_kwargs`).
+    """
     _check_trackers(args)
     if args.use_liger_kernel:
         raise InputError("use_liger_kernel has no kernels for Pico models: leave it false")
@@ -60,30 +70,30 @@ def check_setup(args: TrainingArguments, model_class: type[PreTrainedModel], con
             f"optim {OptimizerNames(args.optim).value}, optim_args and the values of Adam: {_reason(error)}"
         ) from error
     steps = args.max_steps if args.max_steps > 0 else 100
+    options = args.lr_scheduler_kwargs if schedule_options is None else schedule_options(steps)
     try:
         get_scheduler(
             args.lr_scheduler_type,
             optimizer=torch.optim.SGD([scrap], lr=args.learning_rate),
             num_warmup_steps=args.get_warmup_steps(steps),
             num_training_steps=steps,
-            scheduler_specific_kwargs=args.lr_scheduler_kwargs,
+            scheduler_specific_kwargs=options,
         )
     except SETUP_ERRORS as error:
         raise InputError(
             f"lr_scheduler_type {SchedulerType(args.lr_scheduler_type).value} with lr_scheduler_kwargs "
-            f"{args.lr_scheduler_kwargs}: "
-            f"{_reason(error)}"
+            f"{args.lr_scheduler_kwargs}: {_reason(error)}"
         ) from error
 
 
 def check_numbers(args: TrainingArguments) -> None:
     """Raise InputError for a number that no training takes."""
     for name, minimum in MINIMA.items():
-        value = getattr(args, name)
+        value = vars(args)[name]
         if value is not None and not minimum <= value < math.inf:
             raise InputError(f"{name} must be a finite number of at least {minimum}, got {value}")
     for name in ("seed", "data_seed"):
-        value = getattr(args, name)
+        value = vars(args)[name]
         if value is not None and not 0 <= value < 2**32:
             raise InputError(f"{name} must be at least 0 and below 2**32, got {value}")
 

@@ -84,7 +84,7 @@ def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
     """The trainer of a new model; raise InputError if model, arguments and corpus do not fit together."""
     model = new_model(args, corpus.tokenizer, corpus.start)
     args.dynamics.check(model)
-    check_setup(args.training, type(model), model.config)
+    check_setup(args.training, type(model), model.config, args.training.scheduler_arguments)
     name_run(args.training, args.model.model_size)
     try:
         classes = None if corpus.classes is None else corpus.classes.classes

@@ -41,9 +41,9 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "sweep": SWEEP,
 }
 PATHS = (
-    "base benchmark compare dataset eval_dataset eval_sources init_from input_file model output output_dir run runs"
+    *("base", "benchmark", "compare", "dataset", "eval_dataset", "eval_sources", "init_from", "input_file", "model"),
+    *("output", "output_dir", "run", "runs", "sweeps", "tokenizer", "treebank", "uner_dir"),
 )
-PATH_ARGUMENTS = {*PATHS.split(), "sweeps", "tokenizer", "treebank", "uner_dir"}
 REQUIRED = {
     "models": "a/b=c",
     "output_file": "a.jsonl",

@@ -55,7 +55,7 @@ TABLE = [
     (pretrain, {"optim": "adamw_torch_xla"}, "optim adamw_torch_xla"),
     (pretrain, {"optim_args": "nonsense"}, "optim_args"),
     (pretrain, {"adam_beta1": 2}, "Invalid beta parameter"),
-    (pretrain, {"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
+    (pretrain, {"lr_scheduler_type": "cosine_with_min_lr"}, "min_lr"),
     (pretrain, {"lr_scheduler_kwargs": '{"foo": 1}'}, "'foo'"),
     (pretrain, {"lr_scheduler_kwargs": "nonsense"}, "lr_scheduler_kwargs must be a mapping as JSON"),
     (pretrain, {"report_to": "dvclive"}, "report_to dvclive needs the package dvclive"),

@@ -1,11 +1,16 @@
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 from functools import partial
 from hashlib import sha1, sha256
+from pathlib import Path
 
 import pytest
 
+from pico_maml._caches import CACHES
 from pico_maml.trainers import InputError, load_treebank
 from pico_maml.trainers.ner import universal_ner
 from pico_maml.trainers.ner.iob2 import LABELS
@@ -145,3 +150,69 @@ def test_files_of_universal_ner_have_the_known_counts(shared):
             checked += 1
     assert checked == 18
     assert inside > 0, "a few I- tags of the real files stand without their B-"
+
+
+@pytest.fixture
+def breaking(tmp_path, monkeypatch):
+    """A server that breaks off its first `breaks` answers, below a path with a space; yields `breaks` as a list."""
+    breaks = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            assert self.path.startswith("/my%20mirror/someone/")
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(GOOD)))
+            self.end_headers()
+            self.wfile.write(GOOD[:30] if breaks and breaks.pop() else GOOD)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("PICO_MAML_UNER_URL", f" http://127.0.0.1:{server.server_port}/my mirror/ ")
+    monkeypatch.setenv("PICO_MAML_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setitem(FACTS, "xx_new", facts("xx_new", {"test": GOOD}))
+    yield breaks
+    server.shutdown()
+
+
+def test_a_download_that_breaks_off_is_tried_again_and_a_mirror_may_have_a_space(breaking):
+    breaking += [True, True]
+    assert universal_ner.fetch("xx_new", "test").read_bytes() == GOOD
+    assert breaking == []
+
+
+def test_a_download_that_always_breaks_off_is_an_error_and_leaves_no_file(breaking, tmp_path):
+    breaking += [True] * 3
+    with pytest.raises(InputError, match=r"cannot download .*IncompleteRead.*set uner_dir"):
+        universal_ner.fetch("xx_new", "test")
+    assert not list(tmp_path.rglob("*.iob2*"))
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("PICO_MAML_CACHE", "")
+    assert universal_ner.cache_folder() == CACHES / "pico-maml"
+
+
+def test_without_a_home_folder_caches_are_in_the_folder_of_temporary_files(tmp_path):
+    code = (
+        "import pwd\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = nobody\n"
+        "import pico_maml\n"
+        "from datasets import config\n"
+        "from huggingface_hub import constants\n"
+        "from pico_maml.trainers.ner.universal_ner import cache_folder\n"
+        "print(config.HF_DATASETS_CACHE, constants.HF_HOME, cache_folder(), sep='\\n')\n"
+    )
+    unset = ("HOME", "HF_HOME", "XDG_CACHE_HOME", "HF_DATASETS_CACHE", "PICO_MAML_CACHE")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment["TMPDIR"] = str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert [Path(line).is_relative_to(tmp_path) for line in done.stdout.split()] == [True] * 3
+    assert "~" not in done.stdout
