@@ -5,18 +5,21 @@ of commands comes from docstrings, read without importing anything.
 """
 
 import ast
+import os
 import runpy
 import sys
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 
 def main() -> None:
     """Run `pico-maml COMMAND ARGUMENTS` as `python -m pico_maml.recipes.COMMAND ARGUMENTS`."""
     spec = find_spec("pico_maml")
-    assert spec is not None, "pico_maml is installed together with this module"
-    package = Path(str(spec.origin)).parent
+    if spec is None or spec.origin is None:
+        fail("the package pico_maml is missing or half installed: install it again (pip install --force-reinstall)")
+    package = Path(spec.origin).parent
     commands = list_commands(package / "recipes")
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
@@ -28,12 +31,27 @@ def main() -> None:
         print(runpy.run_path(str(package / "_version.py"))["__version__"])
     elif name in commands:
         del sys.argv[1]
-        runpy.run_module(f"pico_maml.recipes.{name}", run_name="__main__", alter_sys=True)
+        run_command(name)
     else:
         near = get_close_matches(name, commands, 1)
         hint = f"did you mean {near[0]}?" if near else "`pico-maml` lists the commands"
-        print(f"error: {name!r} is not a command: {hint}", file=sys.stderr)
-        sys.exit(2)
+        fail(f"{name!r} is not a command: {hint}")
+
+
+def run_command(name: str) -> None:
+    """Run a command; what cannot be imported, as after an interrupted `pip install`, is one line."""
+    try:
+        runpy.run_module(f"pico_maml.recipes.{name}", run_name="__main__", alter_sys=True)
+    except (ImportError, SyntaxError, OSError) as error:
+        if os.environ.get("PICO_MAML_DEBUG") == "1":
+            raise
+        fail(f"a package is missing or half installed ({error}): install it again (pip install --force-reinstall)")
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and exit with code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 def list_commands(recipes: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The command `pico-maml`, each time in a process of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,33 @@ def test_bare_import_loads_neither_trainers_nor_what_they_need():
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     modules = set(process.stdout.split())
     assert not modules & {"pico_maml.trainers", "pico_maml.callbacks", "pico_maml.recipes", "datasets", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("__init__.py", None, "the package pico_maml is missing or half installed"),
+        ("recipes/export.py", "import no_such_package", "half installed (No module named 'no_such_package')"),
+        ("recipes/export.py", '"""Export."""\nif True', "half installed (expected ':'"),
+    ],
+)
+def test_a_half_installed_package_is_one_line(tmp_path, name, content, message):
+    package = tmp_path / "pico_maml"
+    (package / "recipes").mkdir(parents=True)
+    for file in ("__init__.py", "recipes/__init__.py", "recipes/export.py"):
+        if (file, content) != (name, None):
+            (package / file).write_text(content if file == name else "")
+    if content is not None and "if True" in content:  # the command is listed, what it imports is torn
+        (package / "torn.py").write_text(content)
+        (package / name).write_text("from .. import torn")
+    code = f"import sys; sys.path.insert(0, {str(LAUNCHER)!r}); from pico_maml_launcher import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", code, "export"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert process.returncode == 2, process.stderr
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
