@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset, Features, IterableDataset, Sequence, Value
-from datasets.exceptions import DatasetGenerationError
 from transformers import PreTrainedTokenizerBase
 
-from ..errors import InputError
+from .cache import copying
 from .document_numbers import Tokens, with_documents
 from .documents import Documents, check_document, column_names
 from .packing import pack_blocks
@@ -59,26 +59,30 @@ def make_blocks(
     Raises:
         InputError: fewer tokens than one block (raised while iterating if streamed).
     """
-    ids = tokenize_documents(documents, tokenizer, num_proc)
+    with copying():
+        ids = tokenize_documents(documents, tokenizer, num_proc)
     end = tokenizer.eos_token_id
-    packed = ids is documents and len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
+    packed = ids is documents and _are_blocks(ids, block_size)
     if isinstance(ids, IterableDataset):
         return BlockStream(ids, block_size, packed, repeat, shuffle_blocks, seed, end, vocab_size)
     if packed:
         return ids.with_transform(partial(_as_blocks, end_of_text=end))
     column = Sequence(Value("int32"), length=block_size + 1)
-    try:
+    with copying():
         blocks = Dataset.from_generator(
             _generate_blocks,
             Features({"input_ids": column, "document": column}),
             gen_kwargs={"documents": ids, "block_size": block_size, "end_of_text": end},
         )
-    except DatasetGenerationError as error:
-        # datasets wraps what a generator raises.
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        raise
     return blocks.with_format("numpy")
+
+
+def _are_blocks(ids: Documents, block_size: int) -> bool:
+    """True if every row (of a stream: the first) is a block of T + 1 ids."""
+    if isinstance(ids, IterableDataset):
+        return len(next(iter(ids), {"input_ids": []})["input_ids"]) == block_size + 1
+    lengths = pc.list_value_length(ids.data.column("input_ids"))
+    return len(ids) > 0 and pc.all(pc.equal(lengths, block_size + 1)).as_py()
 
 
 def _generate_blocks(documents: Dataset, block_size: int, end_of_text: int) -> Iterator[Tokens]:

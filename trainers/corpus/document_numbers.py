@@ -4,11 +4,12 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .rows import check_ids
+from .rows import check_document_numbers, check_ids
 
 # `input_ids` and `document`, both (L,) int32; of a block L is T + 1.
 Tokens: TypeAlias = dict[str, np.ndarray]
@@ -55,6 +56,8 @@ def with_documents(row: dict[str, Any], end_of_text: int | None, vocab_size: int
         numbers = np.full(len(ids), document_number(str(label)))
     elif len(label) == len(ids):
         numbers = np.asarray(label)
+        if numbers.dtype.kind not in "iu":
+            check_document_numbers(pa.chunked_array([[label]]), lambda _: "a row of the corpus")
     else:
         raise InputError(
             f"a row has {len(ids)} input_ids but {len(label)} numbers in the column document: give each id one, "

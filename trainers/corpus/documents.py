@@ -15,7 +15,7 @@ from .files import file_format, list_files
 from .python_prose import python_prose
 from .raw_tables import DOCUMENT
 from .readers import columns_of, open_files
-from .rows import IDS, checked
+from .rows import IDS, check_document_numbers, checked
 
 BUILT_IN = "python-prose"
 READ_ERRORS = (OSError, ValueError, RuntimeError, DatasetGenerationError)  # pyarrow's are among these
@@ -65,7 +65,9 @@ def load_documents(
         if isinstance(documents, Dataset):
             check = partial(_check_batch, name=name, vocab_size=vocab_size)
             documents.with_format("arrow").map(check, batched=True, with_indices=True, desc="check")
-    content = column_names(documents)[0]
+    content = next(iter(column_names(documents)), None)
+    if content is None:  # of a stream, whose first row tells its columns
+        raise InputError(f"{name} is empty: add text")
     return documents if content in (IDS, "text") else documents.rename_column(content, "text")
 
 
@@ -103,7 +105,12 @@ def _chosen(name: str, columns: list[str], text_column: str, beside: str | None,
 
 
 def _check_batch(table: pa.Table, rows: list[int], name: str, vocab_size: int | None) -> None:
-    checked(table, table.column_names[0], vocab_size, lambda row: f"{name}, row {rows[row] + 1}")
+    def place(row: int) -> str:
+        return f"{name}, row {rows[row] + 1}"
+
+    checked(table, table.column_names[0], vocab_size, place)
+    if table.column_names[0] == IDS and DOCUMENT in table.column_names:
+        check_document_numbers(table.column(DOCUMENT), place)
 
 
 def column_names(documents: Documents) -> list[str]:

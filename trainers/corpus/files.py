@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from fsspec import available_compressions
+
 from ..errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,10 @@ def list_files(path: Path) -> Listing:
     formats = sorted({str(file_format(file)) for file in listing.files})
     if len(formats) > 1:
         raise InputError(f"{path} mixes {' and '.join(formats)} files: keep one format in a folder")
+    for file in listing.files:
+        if (packed := compression(file)) is not None and packed not in available_compressions():
+            package = {"zstd": "zstandard"}.get(packed, packed)
+            raise InputError(f"{file}: reading {file.suffix} needs the package {package}: install it")
     if strange := next((file for file in listing.files if "::" in str(file.absolute())), None):
         raise InputError(f"{strange} has `::` in its path, by which `datasets` would read another file: rename it")
     return listing

@@ -20,6 +20,7 @@ from ..errors import InputError
 from .files import compression, file_format
 
 DOCUMENT = "document"
+TEXT_SCHEMA = pa.schema({"text": pa.string(), DOCUMENT: pa.int64()})
 CHUNK = 10 << 20  #: characters of a text file that are read at a time
 
 
@@ -40,7 +41,9 @@ def raw_tables(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[p
 
 
 def first_schema(path: Path) -> pa.Schema | None:
-    """The columns of a file by its first rows; None if it has no rows."""
+    """The columns of a file, by its first rows if it is JSON or Arrow; None if it has no rows."""
+    if file_format(path) == "text":
+        return TEXT_SCHEMA if path.stat().st_size else None
     if file_format(path) == "parquet":
         with _errors_of(path), pq.ParquetFile(path) as file:
             return file.schema_arrow if file.metadata.num_rows else None
@@ -78,7 +81,7 @@ def _tables(path: Path, columns: tuple[str, ...] | None) -> Iterator[pa.Table]:
     if kind == "text":
         number = pa.scalar(_content_number(path), pa.int64())
         for texts in _paragraphs(path):
-            yield pa.table({"text": pa.array(texts, pa.string()), DOCUMENT: pa.repeat(number, len(texts))})
+            yield pa.table([pa.array(texts, pa.string()), pa.repeat(number, len(texts))], TEXT_SCHEMA)
     elif kind == "json":
         yield from (table for _, table in _reader(kind)._generate_tables([url], [[url]], [url]))
     elif kind == "parquet":
@@ -92,11 +95,17 @@ def _tables(path: Path, columns: tuple[str, ...] | None) -> Iterator[pa.Table]:
 def _paragraphs(path: Path) -> Iterator[list[str]]:
     """The texts between empty lines, by chunks, cut as `datasets` does, which cannot decode compressed files."""
     with _open(path) as file, TextIOWrapper(file, encoding="utf-8-sig") as lines:
-        rest = ""
+        parts, held = [], ""  # of the text that goes on, and line ends that may belong to an empty line
         while chunk := lines.read(CHUNK):
-            *texts, rest = (rest + chunk + lines.readline()).split("\n\n")
-            yield [text for text in texts if text]
-        yield [rest] if rest else []
+            chunk = held + chunk + lines.readline()
+            ended = chunk.rstrip("\n")
+            held = chunk[len(ended) :]
+            start, *others = ended.split("\n\n")
+            parts.append(start)
+            if others:
+                yield [text for text in ("".join(parts), *others[:-1]) if text]
+                parts = others[-1:]
+        yield [text for text in ("".join(parts) + held).split("\n\n") if text]
 
 
 def _open(path: Path) -> Any:

@@ -10,11 +10,11 @@ import pyarrow as pa
 from datasets import ArrowBasedBuilder, BuilderConfig, Dataset, DatasetInfo, Features, IterableDataset, SplitGenerator
 from datasets.builder import Key
 from datasets.data_files import DataFilesDict, DataFilesList
-from datasets.exceptions import DatasetGenerationError
 from datasets.fingerprint import Hasher
 
 from ..errors import InputError
 from . import raw_tables, rows
+from .cache import copying
 from .files import Listing, file_format
 
 
@@ -62,6 +62,8 @@ class CorpusFiles(ArrowBasedBuilder):
                 raise InputError(f"{path} has no column {content!r}, only {', '.join(table.column_names)}")
             place = _Place(path, before)
             table = rows.checked(table, content, self.config.vocab_size, place)
+            if content == rows.IDS and raw_tables.DOCUMENT in table.column_names:
+                rows.check_document_numbers(table.column(raw_tables.DOCUMENT), place)
             columns = [
                 table.column(name) if name in table.column_names else pa.nulls(len(table), schema.field(name).type)
                 for name in schema.names
@@ -117,6 +119,13 @@ def open_files(
     Raises:
         InputError: a file or a row cannot be read (of a stream raised while iterating, but for text that is no UTF-8).
     """
+    with copying():
+        return _open_files(listing, columns, content, vocab_size, streaming, skip_bad_files)
+
+
+def _open_files(
+    listing: Listing, columns: Features, content: str, vocab_size: int | None, streaming: bool, skip_bad_files: bool
+) -> Dataset | IterableDataset:
     options = {"columns": columns, "content": content, "vocab_size": vocab_size if content == rows.IDS else None}
     if file_format(listing.files[0]) != "text":  # a stream of text whose types are known has other positions
         options["features"] = columns
@@ -129,13 +138,9 @@ def open_files(
     builder = _builder(listing.files, options)
     if streaming:
         return builder.as_streaming_dataset("train")
-    try:
-        builder.download_and_prepare()
-    except DatasetGenerationError as error:
-        # datasets wraps what a reader raises.
-        if isinstance(error.__cause__, InputError | OSError):
-            raise error.__cause__ from None
-        raise
+    builder.download_and_prepare()
+    if builder.info.splits["train"].num_examples == 0:
+        raise InputError(f"{listing.path} is empty: add text")
     return builder.as_dataset("train")
 
 

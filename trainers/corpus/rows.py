@@ -41,6 +41,26 @@ def check_ids(ids: np.ndarray, vocab_size: int | None, place: str) -> np.ndarray
     return ids.astype(np.int32)
 
 
+def check_document_numbers(column: pa.ChunkedArray, place: Callable[[int], str]) -> None:
+    """Raise InputError if a row with several documents (see `with_documents`) holds what is no whole number."""
+    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
+        return  # a label for the row
+    values = array.flatten()
+    if pa.types.is_integer(values.type) and not values.null_count:
+        return
+    if pa.types.is_floating(values.type):
+        bad = pc.fill_null(pc.not_equal(values, pc.floor(values)), True)
+    else:
+        bad = pc.is_null(values) if pa.types.is_integer(values.type) else pa.array([True] * len(values), pa.bool_())
+    first = pc.index(bad, pa.scalar(True)).as_py()
+    if first >= 0:
+        raise InputError(
+            f"{place(pc.list_parent_indices(array)[first].as_py())} holds {values[first].as_py()!r} in the column "
+            "document: give each id a whole number, or the row one label"
+        )
+
+
 def _check_texts(array: pa.Array, content: str, _: int | None, place: Callable[[int], str]) -> pa.Array:
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from datasets import IterableDataset
 
+from ..errors import InputError
 from .document_numbers import Tokens, with_documents
 from .packing import Packer
 
@@ -141,6 +142,11 @@ class BlockIterator:
                 self.reading = True
                 tokens = with_documents(row, self.stream.end_of_text, self.stream.vocab_size)
                 if self.stream.packed:
+                    if (length := len(tokens["input_ids"])) != self.stream.block_size + 1:
+                        raise InputError(
+                            f"a row of the corpus has {length} ids, but the first is a block of "
+                            f"{self.stream.block_size + 1}: prepare the corpus again, or set another block_size"
+                        )
                     yield tokens
                     continue
                 self.packer.add(tokens)

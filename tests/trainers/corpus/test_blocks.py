@@ -1,5 +1,6 @@
 import pytest
-from datasets import Dataset
+from datasets import Dataset, config
+from datasets.arrow_writer import ArrowWriter
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks
@@ -30,6 +31,29 @@ def test_rows_that_are_blocks_already_stay_unchanged(tmp_path, tokenizer, stream
     Dataset.from_dict({"input_ids": [[1, 2, 3, 4], [5, 6, 7, 8]]}).to_parquet(str(path))
     blocks = make_blocks(load_documents(str(path), streaming=streaming), tokenizer, 3, repeat=False)
     assert ids_of(blocks) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_documents_of_which_the_first_is_as_long_as_a_block_are_packed(tokenizer):
+    rows = Dataset.from_dict({"input_ids": [[1, 2, 3, 4], [5, 6, 7]]})
+    assert ids_of(make_blocks(rows, tokenizer, 3)) == [[1, 2, 3, 4], [4, 5, 6, 7]]
+    blocks = iter(make_blocks(rows.to_iterable_dataset(), tokenizer, 3))
+    assert next(blocks)["input_ids"].tolist() == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="a row of the corpus has 3 ids, but the first is a block of 4: prepare"):
+        next(blocks)
+
+
+@pytest.mark.parametrize("step", ["load", "pack"])
+def test_a_full_disk_is_said_of_the_cache_and_not_of_the_corpus(tmp_path, tokenizer, step, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.txt"
+    path.write_text("ab cd ef gh " * 10)
+    documents = load_documents(str(path)) if step == "pack" else None
+    for name in ("write", "write_row", "write_table", "write_batch"):
+        monkeypatch.setattr(ArrowWriter, name, full)
+    with pytest.raises(InputError, match=rf"the cache {config.HF_DATASETS_CACHE} cannot be written \(No space left"):
+        load_documents(str(path)) if documents is None else make_blocks(documents, tokenizer, 4)
 
 
 def test_each_document_ends_with_end_of_text(tmp_path, tokenizer):

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, config
 
 from pico_maml.trainers import InputError
+from pico_maml.trainers.corpus import files as files_module
 from pico_maml.trainers.corpus import load_documents
 
 
@@ -195,6 +196,20 @@ def test_a_copy_in_the_cache_is_not_used_for_another_content(tmp_path):
         assert texts_of(path) == [text]
 
 
+def test_a_compression_whose_package_is_absent_names_it(tmp_path, monkeypatch):
+    (tmp_path / "a.txt.zst").write_bytes(b"packed")
+    monkeypatch.setattr(files_module, "available_compressions", lambda: ["gzip"])
+    with pytest.raises(InputError, match=r"a.txt.zst: reading .zst needs the package zstandard: install it"):
+        load_documents(str(tmp_path), skip_bad_files=True)
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("one")
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "a.txt" / "cache")
+    with pytest.raises(InputError, match=r"the cache .*a.txt/cache cannot be written \(Not a directory\)"):
+        load_documents(str(tmp_path))
+
+
 def test_a_folder_that_cannot_be_searched_is_an_error(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
@@ -205,11 +220,12 @@ def test_a_folder_that_cannot_be_searched_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl", "a.parquet"])
 def test_a_corpus_without_rows_is_an_error(tmp_path, name, streaming):
     if name == "a.parquet":
         Dataset.from_dict({"text": []}).to_parquet(str(tmp_path / name))
     else:
-        (tmp_path / name).write_text("\n" if name == "a.jsonl" else "")
+        content = b"" if name == "a.txt" else b"\n\n"
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     with pytest.raises(InputError, match=f"{name} is empty: add text"):
         load_documents(str(tmp_path / name), streaming=streaming)

@@ -55,6 +55,22 @@ def test_a_column_of_anything_but_texts_is_an_error(tmp_path, value, suffix, str
         list(load_documents(str(path), text_column="body", streaming=streaming))
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("bad", [None, 1.5, "a"])
+def test_numbers_of_documents_that_are_no_whole_numbers_are_an_error(tmp_path, bad, streaming):
+    path, good = str(tmp_path / "a.parquet"), str(bad) if isinstance(bad, str) else 1
+    rows = {"input_ids": [[1, 2, 3]] * 5, "document": [[good] * 3] * (4 if good == 1 else 0) + [[good, bad, good]]}
+    rows["input_ids"] = rows["input_ids"][: len(rows["document"])]
+    Dataset.from_dict(rows).to_parquet(path)
+    with pytest.raises(
+        InputError, match=rf"a.parquet, row {len(rows['document'])} holds '?{bad}'? in the column document"
+    ):
+        list(load_documents(path, streaming=streaming))
+    with pytest.raises(InputError, match=r"a row of the corpus holds .* in the column document"):
+        with_documents({"input_ids": [1, 2, 3], "document": [good, bad, good]}, None)
+    assert with_documents({"input_ids": [], "document": []}, None)["document"].tolist() == []
+
+
 def test_a_column_of_categories_is_read_as_its_texts(tmp_path):
     path = tmp_path / "a.parquet"
     pa.parquet.write_table(pa.table({"text": pa.array(["one", "two", "one"]).dictionary_encode()}), path)
