@@ -117,6 +117,7 @@ def _open(path: Path) -> Any:
 def _reader(kind: str, columns: tuple[str, ...] | None = None) -> ArrowBasedBuilder:
     """The reader of a format. It reads one file at a time, so that each is read as if it were the only one."""
     if kind == "json":
+        # Arrow checks no encoding; with one that is not "utf-8" the reader decodes first.
         return Json(encoding="utf-8-sig", parse_agent_traces=False)
     return Parquet(columns=None if columns is None else list(columns)) if kind == "parquet" else Arrow()
 

@@ -127,11 +127,12 @@ def _open_files(
     listing: Listing, columns: Features, content: str, vocab_size: int | None, streaming: bool, skip_bad_files: bool
 ) -> Dataset | IterableDataset:
     options = {"columns": columns, "content": content, "vocab_size": vocab_size if content == rows.IDS else None}
-    if file_format(listing.files[0]) != "text":  # a stream of text whose types are known has other positions
+    is_text = file_format(listing.files[0]) == "text"
+    if not (streaming and is_text):  # a stream of text whose types are known has other positions
         options["features"] = columns
     if skip_bad_files:
         leave_out_bad_files(listing, _builder(listing.files, options))
-    elif streaming and file_format(listing.files[0]) == "text":
+    elif streaming and is_text:
         for file in listing.files:
             raw_tables.check_utf8(file)
     listing.report()
