@@ -115,8 +115,8 @@ def test_workers_without_a_share_yield_nothing(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"input_ids": [1, 2, 3, 4, 5]}\n')
     documents = load_documents(str(path), streaming=True)
-    for packed, expected in ((False, [[1, 2, 3], [3, 4, 5]]), (True, [[1, 2, 3, 4, 5]])):
-        blocks = BlockStream(documents, 2, packed=packed, repeat=False)
+    for size, packed, expected in ((2, False, [[1, 2, 3], [3, 4, 5]]), (4, True, [[1, 2, 3, 4, 5]])):
+        blocks = BlockStream(documents, size, packed=packed, repeat=False)
         assert ids(torch.utils.data.DataLoader(blocks, batch_size=None, num_workers=2)) == expected
 
 
