@@ -122,8 +122,6 @@ class MAMLTrainer(SafeTrainer):
         self.add_callback(self.saves)
         self.checkpoint_writers.append(self.saves.mark)
         self.word_counter = WordCounter(processing_class, model.config.vocab_size) if schedule.words else None
-        if word_classes is not None and args.should_save:
-            self.checkpoint_writers.append(word_classes.save)
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         if self.word_counter is not None:
             self.counts["words_seen"] = 0

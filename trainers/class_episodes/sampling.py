@@ -41,8 +41,11 @@ def sample_class_episode(
         return states.divide(torch.ones(len(states), dtype=torch.bool), every_class, both=False)
     if seen is not None:
         side = states.halves()
-        seen |= states.present(side, n_classes)
-        return states.divide(side, seen.flip(0), both=True)
+        present = states.present(side, n_classes)
+        episode = states.divide(side, (seen | present).flip(0), both=True)
+        if episode is not None:
+            seen |= present
+        return episode
     side = states.random_sides(generator)
     if config.meta_algorithm == "protonet":
         on_both_sides = states.present(side, n_classes).all(0)

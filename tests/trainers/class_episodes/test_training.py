@@ -81,6 +81,20 @@ def test_held_out_classes_are_in_no_episode(start, blocks, tokenizer, tmp_path):
     assert run.source.inputs(episode)["memory"].sums.shape == (2, 4, 16), "the head keeps an output for each class"
 
 
+def test_permuted_identity_renames_the_classes_of_each_episode(start, blocks, tokenizer, tmp_path):
+    rows, true = torch.as_tensor(blocks["input_ids"][:8]).long(), word_classes()
+    run = class_trainer(start(), blocks, tokenizer, tmp_path, "maml", class_identity="permuted")
+    names = set()
+    for seed in range(8):
+        episode = run.source.draw(rows, torch.Generator().manual_seed(seed))
+        pairs = set(zip(true.find(episode.words).tolist(), episode.classes.tolist(), strict=True))
+        assert sorted(old for old, _ in pairs) == sorted(new for _, new in pairs) == [0, 1, 2, 3], "one name a class"
+        sides = episode.words[: episode.border], episode.words[episode.border :]
+        assert not torch.isin(*sides).any(), "support and query have different words"
+        names.add(tuple(sorted(pairs)))
+    assert len(names) > 3
+
+
 def test_a_batch_with_too_few_classes_is_a_counted_skip(start, blocks, tokenizer, tmp_path):
     run = class_trainer(start(), blocks, tokenizer, tmp_path, "direct", max_steps=2)
     one_class = WordClasses.from_words(["bal", "zzz"], ["a", "b"], [1, 1])
@@ -130,6 +144,25 @@ def test_a_middle_layer_trains_the_layers_below_it_alone(start, blocks, tokenize
     first, second = (layer.attention.q_proj.weight.grad for layer in run.model.pico_decoder.layers)
     assert first.norm() > 0
     assert second is None
+
+
+def test_a_skipped_episode_is_not_remembered(start, blocks, tokenizer, tmp_path):
+    run = class_trainer(start(), blocks, tokenizer, tmp_path, "memory")
+    one_word = torch.as_tensor(tokenizer(" bal.")["input_ids"])[None]
+    run.source.table = spelling_table(tokenizer, 330)
+    assert run.source.draw(one_word, torch.Generator()) is None
+    assert not run.source.seen.any()
+
+
+def test_a_middle_layer_with_activation_checkpointing_trains_alike(start, blocks, tokenizer, tmp_path):
+    ends = []
+    for checkpointing in (False, True):
+        plain = {"optim": "sgd", "learning_rate": 1.0, "class_layer": 1, "activation_checkpointing": checkpointing}
+        run = class_trainer(start(), blocks, tokenizer, tmp_path / str(checkpointing), "direct", **plain)
+        run.train()
+        ends.append(dict(run.model.named_parameters()))
+    for name, weight in ends[0].items():
+        torch.testing.assert_close(ends[1][name], weight, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
