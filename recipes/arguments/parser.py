@@ -114,7 +114,7 @@ def check_mapping(name: str, text: str) -> None:
     except ValueError:
         value = None
     if not isinstance(value, dict) and not Path(text).is_file():
-        raise InputError(f"{name} must be a mapping as JSON, such as '{{\"key\": 1e-5}}', got {text!r}")
+        raise InputError(f"{name} must be JSON of a mapping, such as '{{\"key\": 1e-5}}', got {text!r}")
 
 
 def mapping_names(types: Sequence[type]) -> set[str]:

@@ -57,7 +57,7 @@ TABLE = [
     (pretrain, {"adam_beta1": 2}, "Invalid beta parameter"),
     (pretrain, {"lr_scheduler_type": "cosine_with_min_lr"}, "min_lr"),
     (pretrain, {"lr_scheduler_kwargs": '{"foo": 1}'}, "'foo'"),
-    (pretrain, {"lr_scheduler_kwargs": "nonsense"}, "lr_scheduler_kwargs must be a mapping as JSON"),
+    (pretrain, {"lr_scheduler_kwargs": "nonsense"}, "lr_scheduler_kwargs must be JSON of a mapping"),
     (pretrain, {"report_to": "dvclive"}, "report_to dvclive needs the package dvclive"),
     (pretrain, {"use_liger_kernel": True}, "use_liger_kernel has no kernels for Pico"),
     (pretrain, {"warmup_steps": "inf"}, "warmup_steps must be a finite number of at least 0, got inf"),
