@@ -67,6 +67,8 @@ REPLACED = {
     "--episodes 200": "--episodes 2",
     "--workers 4": "--workers 1",
     "--save_steps 50": "--save_steps 2",
+    "--save_steps 150": "--save_steps 2",
+    "checkpoint-300": "checkpoint-2",
     'revision="step-50"': 'revision="step-2"',
     "--block_size 128": "--block_size 48",
     'PicoConfig.from_size("tiny")': "model.config",
