@@ -4,7 +4,7 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test test-lowest docs format lint types unit clean
+.PHONY: demo test test-lowest test-spawn docs format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
@@ -31,6 +31,11 @@ unit: .venv/installed-dev
 # The lower bounds of setup.cfg, exactly, under the tests without their slow part.
 test-lowest: .venv-lowest/installed
 	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest tests --numprocesses $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+
+# Streams and data workers, started as on macOS and Windows and by Python 3.14.
+test-spawn: .venv/installed-dev
+	START_METHOD=spawn OMP_NUM_THREADS=1 $(BIN)/pytest tests/trainers/corpus tests/trainers/test_resume.py \
+		tests/trainers/runs/safety -k "stream or worker or mapped" $(ARGS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

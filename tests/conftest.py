@@ -1,5 +1,6 @@
 """Small things that many tests need; nothing is downloaded."""
 
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="pico-maml-datasets-")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "START_METHOD" in os.environ:  # of data workers: `make test-spawn`
+    multiprocessing.set_start_method(os.environ["START_METHOD"])
 
 import pytest
 import torch
