@@ -24,23 +24,26 @@ from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.few_shot import METHODS, few_shot
 from ..trainers.ner.few_shot_files import save_few_shot
+from ..trainers.ner.labels import tags_of
 from ..trainers.ner.treebank import describe, load_test_sets
 from ..trainers.process_group import leave
 from ..trainers.runs.files import RESULTS_FILE
 from ..trainers.runs.folder import check_free, claimed
 from ..trainers.runs.json_files import write_json
 from ..trainers.setup_checks import check_setup
+from .arguments.entities import EntityArguments
 from .arguments.parser import parse, run
 
 
-@dataclass
-class FinetuneArguments:
+@dataclass(kw_only=True)
+class FinetuneArguments(EntityArguments):
     """Model and data."""
 
     model: str = HfArg(help="Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub.")
     treebank: str = HfArg(
         help="Treebank of Universal NER, `all` (nine), `sample`, or a path. `sample` has invented "
-        "sentences, to try the code; a file is IOB2; a folder holds *-train.iob2, *-dev.iob2 and *-test.iob2."
+        "sentences, to try the code; a file has columns or spans in JSON lines; a folder holds such files whose names "
+        "end with train, dev and test, or what `datasets` saved."
     )
     evaluate_on: list[str] = HfArg(
         default_factory=list, help="Further treebanks whose test sets are scored, or `all` (18)."
@@ -63,6 +66,7 @@ class FinetuneArguments:
     delete_downloads: bool = HfArg(default=False, help="Delete the files downloaded of the model when finished.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(1, shots=min(self.shots, default=1), draws=self.draws)
         for method in self.few_shot_methods:
             check_choice("few_shot_methods", method, METHODS)
@@ -85,8 +89,10 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     with args.main_process_first(desc="treebanks"):
-        treebank = load_treebank(data_args.treebank, data_args.uner_dir, data_args.split_dev)
-        test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir)
+        form = data_args.data_format()
+        treebank = load_treebank(data_args.treebank, data_args.uner_dir, data_args.split_dev, form)
+        tags = tags_of(next(iter(treebank.values())))
+        test_sets = load_test_sets(data_args.evaluate_on, data_args.uner_dir, form, tags)
     tokenizer = model_tokenizer(data_args.model, data_args.revision, data_args.tokenizer)
     set_seed(args.seed)
     # In half precision the updates of a small learning rate would be rounded away; --bf16 computes in it all the same.
@@ -96,7 +102,7 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         data_args.revision,
         fresh="score.",
         dtype=torch.float32,
-        **label_names(),
+        **label_names(tags),
         **args.classifier(),
     )
     check_vocabulary(tokenizer, model.config.vocab_size)

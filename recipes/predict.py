@@ -16,8 +16,8 @@ from ..modeling_pico.tagging_pico import split_words
 from ..trainers import InputError
 from ..trainers.corpus import check_vocabulary, model_tokenizer
 from ..trainers.loading import lacks_weights, load_pretrained
-from ..trainers.ner.fine_tuning import check_labels
 from ..trainers.ner.iob2 import format_iob2
+from ..trainers.ner.labels import tags_of_model
 from ..trainers.ner.prediction import TaggedSentence, predict
 from ..trainers.runs.whole_file import write_whole
 from .arguments.parser import parse, run
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence]:
     lines = read_lines(Path(args.input_file))
     spans = [word_spans(line, args.pretokenized) for line in lines]
     model, info = load_pretrained(AutoModelForTokenClassification, args.model, args.revision, output_loading_info=True)
-    check_labels(model)
+    tags_of_model(model)
     if info["missing_keys"]:
         raise lacks_weights(args.model, info["missing_keys"])
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)

@@ -11,6 +11,7 @@ from ...trainers import InputError, load_treebank
 from ...trainers.cost import TRAINING
 from ...trainers.loading import load_pretrained
 from ...trainers.ner.alignment import gold_tags
+from ...trainers.ner.labels import classes_of, tags_of
 from ...trainers.ner.shots import draw_sentences
 from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.json_files import read_json
@@ -76,13 +77,15 @@ def few_shot_flops(follow_up: FollowUp, treebank: str, config: PicoConfig) -> fl
         InputError: no train or test split, or too few mentions of a class.
     """
     finetune, args = follow_up.few_shot_settings()
-    splits = load_treebank(treebank, finetune.uner_dir, finetune.split_dev)
+    form = finetune.data_format()
+    splits = load_treebank(treebank, finetune.uner_dir, finetune.split_dev, form)
     if missing := [name for name in ("train", "test") if name not in splits]:
         raise InputError(f"few_shot: {treebank} has no {' and no '.join(missing)} split: remove it from train_on")
-    others = load_test_sets(finetune.evaluate_on, finetune.uner_dir).values()
+    names = tags_of(splits["train"])
+    others = load_test_sets(finetune.evaluate_on, finetune.uner_dir, form, names).values()
     tests = sum(encoding(config, lengths(rows)) for rows in [splits["test"], *others])
     train, tags = lengths(splits["train"]), gold_tags(splits["train"])
-    chosen = [train[draw_sentences(tags, shots, 0)] for shots in finetune.shots]
+    chosen = [train[draw_sentences(tags, shots, 0, classes_of(names))] for shots in finetune.shots]
     flops = 0.0
     if {"linear", "prototypes"} & set(finetune.few_shot_methods):
         flops += encoding(config, train) + tests

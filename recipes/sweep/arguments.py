@@ -3,18 +3,23 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from datasets import Dataset, DatasetDict
 from transformers.hf_argparser import HfArg
 
-from ...trainers import InputError
+from ...trainers import InputError, load_treebank
 from ...trainers.ner import NERConfig
+from ...trainers.ner.iob2 import LABELS
+from ...trainers.ner.labels import classes_of, tag_names, tags_of, with_tags
 from ...trainers.ner.ner_config import MODES
-from ...trainers.ner.universal_ner import ALL, SEEN
+from ...trainers.ner.treebank import SAMPLE, load_test_sets
+from ...trainers.ner.universal_ner import ALL, SEEN, TREEBANKS
 from ...trainers.runs.sweep_folder import Model, Run, plan
+from ..arguments.entities import EntityArguments
 from ..arguments.launcher import LauncherArguments
 
 
 @dataclass(kw_only=True)
-class SweepArguments(LauncherArguments):
+class SweepArguments(EntityArguments, LauncherArguments):
     """A sweep: every model is fine-tuned in every mode on every treebank with every seed."""
 
     models: list[str] = HfArg(
@@ -44,7 +49,8 @@ class SweepArguments(LauncherArguments):
     delete_downloads: bool = HfArg(default=False, help="Delete downloaded models at the end. Not with launcher slurm.")
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        LauncherArguments.__post_init__(self)
+        EntityArguments.__post_init__(self)
         if not self.models:
             raise InputError(
                 "no models: give every pretraining run that is compared as --models SIZE/PRETRAINING/SEED=MODEL, for "
@@ -54,6 +60,25 @@ class SweepArguments(LauncherArguments):
             raise InputError(f"modes are {' and '.join(MODES)}, got {', '.join(wrong)}")
         if self.delete_downloads and self.launcher == "slurm":
             raise InputError("delete_downloads cannot know when SLURM jobs are done with a model: do not set it")
+
+    def load(self, name: str) -> DatasetDict:
+        """A treebank, with the tags of all that are trained on."""
+        splits = load_treebank(name, self.uner_dir, self.split_dev, self.data_format())
+        return DatasetDict({split: with_tags(rows, self.tags(), name) for split, rows in splits.items()})
+
+    def load_tests(self) -> dict[str, Dataset]:
+        """The test sets, with the same tags."""
+        return load_test_sets(self.evaluate_on, self.uner_dir, self.data_format(), self.tags())
+
+    def tags(self) -> tuple[str, ...]:
+        """The tags of all treebanks that are trained on."""
+        if all(name in (SAMPLE, ALL, *TREEBANKS) for name in self.train_on) and not self.label_map:
+            return LABELS
+        classes: set[str] = set()
+        for name in self.train_on:
+            splits = load_treebank(name, self.uner_dir, self.split_dev, self.data_format())
+            classes.update(*(classes_of(tags_of(rows)) for rows in splits.values()))
+        return tag_names(classes)
 
     def runs(self) -> list[Run]:
         """Every run of the sweep, those of a model together."""

@@ -8,13 +8,12 @@ from datasets import Dataset
 from transformers import AutoConfig
 
 from ...modeling_pico import PicoConfig
-from ...trainers import InputError, load_treebank
+from ...trainers import InputError
 from ...trainers.corpus import check_vocabulary, model_tokenizer
 from ...trainers.cost import TRAINING, ModelCost
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig
 from ...trainers.ner.iob2 import LABELS
-from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.sweep_folder import Model, Run
 from .arguments import SweepArguments
 
@@ -32,10 +31,10 @@ def measure(sweep: SweepArguments, runs: list[Run], args: NERConfig) -> dict[str
     Raises:
         InputError: a missing model, tokenizer, treebank or train split, or a model that is no Pico decoder.
     """
-    tests = np.concatenate([lengths(rows) for rows in load_test_sets(sweep.evaluate_on, sweep.uner_dir).values()])
+    tests = np.concatenate([lengths(rows) for rows in sweep.load_tests().values()])
     splits = {}
     for name in sweep.train_on:
-        treebank = load_treebank(name, sweep.uner_dir, sweep.split_dev)
+        treebank = sweep.load(name)
         if "train" not in treebank:
             raise InputError(f"{name} has no train split, only {', '.join(treebank)}: remove it from train_on")
         validation = lengths(treebank["validation"]) if "validation" in treebank else np.empty(0)

@@ -11,7 +11,6 @@ from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import AutoConfig, AutoModelForTokenClassification, TrainerCallback, set_seed
 from transformers.utils import logging
 
-from ...trainers import load_treebank
 from ...trainers.corpus import model_tokenizer
 from ...trainers.loading import load_pretrained
 from ...trainers.ner import NERConfig, fine_tune, label_names
@@ -19,7 +18,6 @@ from ...trainers.ner.alignment import gold_tags
 from ...trainers.ner.entity_counts import sentence_counts
 from ...trainers.ner.fine_tuning import prepare
 from ...trainers.ner.iob2 import to_entities
-from ...trainers.ner.treebank import load_test_sets
 from ...trainers.runs.sweep_folder import Model, Run, SweepFolder
 from ..arguments.parser import parse
 from .arguments import TYPES, SweepArguments
@@ -36,7 +34,7 @@ class Backbone:
         self.model, self.sweep, self.args = model, sweep, args
         self.tokenizer = model_tokenizer(model.address, model.revision, sweep.tokenizer)
         self.max_length = load_pretrained(AutoConfig, model.address, model.revision).max_position_embeddings
-        tests = load_test_sets(sweep.evaluate_on, sweep.uner_dir)
+        tests = sweep.load_tests()
         self.test_sets = {name: self._prepare(rows) for name, rows in tests.items()}
         self.treebanks: dict[str, DatasetDict] = {}
 
@@ -46,7 +44,7 @@ class Backbone:
     def treebank(self, name: str) -> DatasetDict:
         """The train and validation splits of a treebank."""
         if name not in self.treebanks:
-            splits = load_treebank(name, self.sweep.uner_dir, self.sweep.split_dev)
+            splits = self.sweep.load(name)
             splits.pop("test", None)
             self.treebanks[name] = DatasetDict({split: self._prepare(rows) for split, rows in splits.items()})
         return self.treebanks[name]
@@ -61,7 +59,7 @@ class Backbone:
             revision,
             fresh="score.",
             dtype=torch.float32,
-            **label_names(),
+            **label_names(self.sweep.tags()),
             **self.args.classifier(),
         )
 

@@ -47,6 +47,7 @@ NOT_RUN = {
     r"wandb": "starts wandb's service; tests/trainers/runs/safety/test_trackers.py covers it",
     r"user/books|pico-lm/|davidafrica/|EleutherAI/": "needs the Hub; docs/publish.md runs against one in this process",
     r"da_ddt|en_ewt|uner-": "needs Universal NER; tests/recipes/sweep runs small sweeps",
+    r"treebank my_data": "needs labelled files; tests/recipes/test_own_labels.py writes some",
     r"^pico-maml compare": "trains for minutes; tests/recipes/compare runs a small study",
     r"^pico-maml (benchmark|scale)": "measures for minutes; tests/recipes/benchmark and scale run it",
     r"docs/make_picture.py": "needs minutes and a browser",

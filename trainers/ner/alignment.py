@@ -1,12 +1,14 @@
 """From words and their tags to sub-words and labels, and back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico.tagging_pico import encode_words, labelled_positions
 from ..errors import InputError
-from .iob2 import LABELS
+from .labels import tags_of
 
 IGNORED = -100
 SUBWORDS = ("first", "last")
@@ -51,13 +53,16 @@ def align(
     return columns
 
 
-def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list]) -> list[list[str]]:
+def predicted_tags(
+    classes: np.ndarray, labels: np.ndarray, rows: dict[str, list], names: Sequence[str]
+) -> list[list[str]]:
     """Predicted tags of whole sentences; a word without a label counts as predicted O.
 
     Args:
         classes: (R, T), the class of each sub-word.
         labels: (R, T), -100 where a sub-word has no label.
         rows: columns of `align`, and `ner_tags`.
+        names: of the classes.
     """
     sentences = []
     for row, mask, words, tags in zip(
@@ -65,14 +70,15 @@ def predicted_tags(classes: np.ndarray, labels: np.ndarray, rows: dict[str, list
     ):
         sentence = ["O"] * len(tags)
         for word, label in zip(words, row[mask], strict=True):
-            sentence[word] = LABELS[label]
+            sentence[word] = names[label]
         sentences.append(sentence)
     return sentences
 
 
 def gold_tags(rows: Dataset) -> list[list[str]]:
     """The names of the tags of each sentence."""
-    return [[LABELS[tag] for tag in tags] for tags in rows["ner_tags"]]
+    names = tags_of(rows)
+    return [[names[tag] for tag in tags] for tags in rows["ner_tags"]]
 
 
 def truncated_words(aligned: Dataset) -> int:

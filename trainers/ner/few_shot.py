@@ -20,7 +20,7 @@ from .entity_counts import micro_f1, sentence_counts
 from .features import Features, feature_rows
 from .fine_tuning import configure, fine_tune, prepare
 from .frozen_split import Classifier, FrozenSplit
-from .iob2 import LABELS
+from .labels import classes_of, tags_of
 from .logistic_head import fit, mean_and_deviation
 from .ner_config import NERConfig
 from .shots import draw_sentences
@@ -70,8 +70,8 @@ def few_shot(
     """
     if "train" not in treebank:
         raise InputError(f"few shots are drawn from a train split, the treebank has only {', '.join(treebank)}")
-    tags = gold_tags(treebank["train"])
-    chosen = {(k, draw): draw_sentences(tags, k, draw) for k in shots for draw in range(draws)}
+    tags, classes = gold_tags(treebank["train"]), classes_of(tags_of(treebank["train"]))
+    chosen = {(k, draw): draw_sentences(tags, k, draw, classes) for k in shots for draw in range(draws)}
     scores = []
     if {"linear", "prototypes"} & set(methods):
         configure(model, tokenizer, args)
@@ -115,19 +115,20 @@ class _Frozen:
     def score(self, method: str, chosen: list[int]) -> dict[str, np.ndarray]:
         """(S, 3) entities of each test set's sentences after training on the chosen ones (see `sentence_counts`)."""
         features, labels = self.train.flat(chosen)
+        count = len(self.train.names)
         if method == "linear":
-            classify: Classifier = fit(features, labels, len(LABELS), lambda head: 0.0, self.layers, (PENALTY,))
+            classify: Classifier = fit(features, labels, count, lambda head: 0.0, self.layers, (PENALTY,))
         else:
-            classify = nearest_prototype(features, labels)
+            classify = nearest_prototype(features, labels, count)
         return {name: test.counts(classify, self.decoding) for name, test in self.tests.items()}
 
 
-def nearest_prototype(features: Tensor, labels: Tensor) -> Classifier:
+def nearest_prototype(features: Tensor, labels: Tensor, count: int) -> Classifier:
     """Classify by the cosine to the mean of each tag's standardised features; tags without an example never win."""
     mean, deviation = mean_and_deviation(features)
     standard = (features - mean) / deviation
-    sums = torch.zeros(len(LABELS), features.shape[1]).index_add(0, labels, standard)
-    prototypes, absent = F.normalize(sums, dim=-1), torch.bincount(labels, minlength=len(LABELS)) == 0
+    sums = torch.zeros(count, features.shape[1]).index_add(0, labels, standard)
+    prototypes, absent = F.normalize(sums, dim=-1), torch.bincount(labels, minlength=count) == 0
 
     def classify(features: Tensor) -> Tensor:
         cosine = F.normalize((features - mean) / deviation, dim=-1) @ prototypes.T

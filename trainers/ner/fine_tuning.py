@@ -28,13 +28,13 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ...modeling_pico import PicoForTokenClassification
+from ...modeling_pico.tagging_pico import decode_tags
 from ..errors import InputError
 from .alignment import IGNORED, align, gold_tags, predicted_tags, truncated_words
-from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
 from .frozen_split import FrozenSplit
-from .iob2 import LABELS
+from .labels import check_same, tags_of, tags_of_model
 from .logistic_head import fit
 from .ner_config import NERConfig
 
@@ -106,7 +106,7 @@ def fine_tune(
     """Train on `train`, choose the epoch with the best F1 on `validation`, score every other split.
 
     Args:
-        model: a token classifier with the labels of `LABELS`; it holds the chosen weights afterwards.
+        model: a token classifier with the tags of the treebank; it holds the chosen weights afterwards.
         tokenizer: the one the model was pretrained with.
         treebank: splits with `tokens` and `ner_tags` (see `load_treebank`).
         args: the arguments; `mode` head freezes the decoder.
@@ -115,9 +115,11 @@ def fine_tune(
         progress: replaces transformers' progress bars.
 
     Raises:
-        InputError: there is no train split, labels are not those of `LABELS`, or the tokenizer gives no word ids.
+        InputError: there is no train split, model, treebank and test sets differ in their tags, or the tokenizer gives
+            no word ids.
     """
-    check(model, treebank, args)
+    check(model, treebank, args, test_sets or {})
+    names = tags_of(treebank["train"])
     configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
     aligned = {name: prepare(rows, tokenizer, model.config.max_seq_len, args) for name, rows in raw.items()}
@@ -131,7 +133,7 @@ def fine_tune(
         train_dataset=inputs["train"],
         processing_class=tokenizer,
         data_collator=collator,
-        preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding),
+        preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding, names=names),
         lengths=list(aligned["train"]["length"]) if args.batch_by_length else None,
         **_choice_of_epoch(evaluated, inputs, args),
     )
@@ -172,8 +174,10 @@ def prepare(rows: Dataset, tokenizer: PreTrainedTokenizerBase, model_length: int
     return rows.map(align, batched=True, fn_kwargs=options)
 
 
-def check(model: PicoForTokenClassification, treebank: DatasetDict, args: NERConfig) -> None:
-    """Raise InputError if a split is missing, labels are not `LABELS`, or the classifier reads other layers."""
+def check(
+    model: PicoForTokenClassification, treebank: DatasetDict, args: NERConfig, test_sets: dict[str, Dataset]
+) -> None:
+    """Raise InputError if a split is missing, tags differ, or the classifier reads other layers."""
     if args.head_solver == "lbfgs" and "validation" not in treebank:
         raise InputError("head_solver lbfgs chooses its penalty on a validation split, which the treebank lacks")
     for name, value in args.classifier().items():
@@ -181,26 +185,10 @@ def check(model: PicoForTokenClassification, treebank: DatasetDict, args: NERCon
             raise InputError(f"features {args.features} needs a model loaded with {name}={value!r}")
     if "train" not in treebank:
         raise InputError(f"the treebank has no train split, only {', '.join(treebank)}: choose one to train on")
-    for name, rows in treebank.items():
-        labels = tuple(rows.features["ner_tags"].feature.names)
-        if labels != LABELS:
-            raise InputError(f"{name} has the labels {', '.join(labels)}: map them to {', '.join(LABELS)}")
-    check_labels(model)
-
-
-def check_labels(model: PicoForTokenClassification) -> None:
-    """Raise InputError if the classes of the model are not `LABELS`."""
-    labels = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
-    if labels != LABELS:
-        raise InputError(
-            f"the model knows the labels {', '.join(labels)}, not {', '.join(LABELS)}: choose a model fine-tuned for "
-            "NER, or to fine-tune this one load it with **label_names()"
-        )
-
-
-def label_names() -> dict[str, dict]:
-    """`id2label` and `label2id` for the configuration of a model."""
-    return {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    own = tags_of(treebank["train"])
+    for name, rows in {**treebank, **test_sets}.items():
+        check_same(own, tags_of(rows), name)
+    check_same(own, tags_of_model(model), "the model")
 
 
 def configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
@@ -239,10 +227,10 @@ def _fit_head(
     model: PicoForTokenClassification, inputs: dict[str, Any], evaluated: dict[str, Dataset], args: NERConfig
 ) -> float:
     """Fit the classifier on a frozen decoder (see `logistic_head`); returns the penalty that was best."""
-    train = FrozenSplit(inputs["train"], {}, [])
+    train = FrozenSplit(inputs["train"], {}, [], ())
     validation = FrozenSplit.of(inputs["validation"], evaluated["validation"])
     layers = model.config.n_layers + 1 if args.features == "mix" else 0
-    head = fit(*train.flat(), len(LABELS), lambda head: validation.f1(head, args.tag_decoding), layers)
+    head = fit(*train.flat(), len(validation.names), lambda head: validation.f1(head, args.tag_decoding), layers)
     with torch.no_grad():
         model.score.weight.copy_(head.weight)
         model.score.bias.copy_(head.bias)
@@ -262,7 +250,7 @@ def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args
     rows = evaluated["validation"]
     return {
         "eval_dataset": inputs["validation"],
-        "compute_metrics": partial(_f1, rows=rows[:], gold=gold_tags(rows)),
+        "compute_metrics": partial(_f1, rows=rows[:], gold=gold_tags(rows), names=tags_of(rows)),
         "callbacks": [EarlyStopping(args.early_stopping_patience)],
     }
 
@@ -270,7 +258,7 @@ def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args
 def _predict(trainer: Trainer, inputs: Any, rows: Dataset, order: np.ndarray) -> list[list[str]]:
     """Predicted tags of sorted rows, in the order before they were sorted."""
     prediction = trainer.predict(inputs)
-    tags = predicted_tags(prediction.predictions, prediction.label_ids, rows[:])
+    tags = predicted_tags(prediction.predictions, prediction.label_ids, rows[:], tags_of(rows))
     return [tags[i] for i in np.argsort(order)]
 
 
@@ -282,14 +270,16 @@ def _scores(tags: dict[str, list[list[str]]], aligned: dict[str, Dataset]) -> di
     return {name: metric.compute(predictions=tags[name], references=gold_tags(aligned[name])) for name in tags}
 
 
-def _to_classes(logits: Tensor, labels: Tensor, decoding: str) -> Tensor:
+def _to_classes(logits: Tensor, labels: Tensor, decoding: str, names: tuple[str, ...]) -> Tensor:
     """Reduce logits to classes, so that an evaluation fits in memory."""
-    return decode(logits, labels != IGNORED, decoding)
+    return decode_tags(logits, labels != IGNORED, decoding, names)
 
 
-def _f1(prediction: EvalPrediction, rows: dict[str, list], gold: list[list[str]]) -> dict[str, float]:
+def _f1(
+    prediction: EvalPrediction, rows: dict[str, list], gold: list[list[str]], names: tuple[str, ...]
+) -> dict[str, float]:
     """F1 alone, in an eighth of the time that all entity scores take."""
-    tags = predicted_tags(prediction.predictions, prediction.label_ids, rows)
+    tags = predicted_tags(prediction.predictions, prediction.label_ids, rows, names)
     return {"f1": float(micro_f1(sentence_counts(gold, tags).sum(0)))}
 
 

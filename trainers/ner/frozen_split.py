@@ -10,9 +10,10 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ...modeling_pico.tagging_pico import decode_tags
 from .alignment import IGNORED, gold_tags, predicted_tags
-from .decoding import decode
 from .entity_counts import micro_f1, sentence_counts
+from .labels import tags_of
 
 # From (M, W) features to (M, C) logits.
 Classifier = Callable[[Tensor], Tensor]
@@ -25,11 +26,12 @@ class FrozenSplit:
     rows: list[dict[str, Any]]
     columns: dict[str, list]
     gold: list[list[str]]
+    names: tuple[str, ...]  #: of the tags
 
     @classmethod
     def of(cls, rows: list[dict[str, Any]], aligned: Dataset) -> "FrozenSplit":
         """The split of feature rows, which are in the order of the aligned rows."""
-        return cls(rows, aligned[:], gold_tags(aligned))
+        return cls(rows, aligned[:], gold_tags(aligned), tags_of(aligned))
 
     def flat(self, chosen: list[int] | None = None) -> tuple[Tensor, Tensor]:
         """Features (M, W) and labels (M,) of the labelled sub-words of all sentences, or of those chosen."""
@@ -44,6 +46,6 @@ class FrozenSplit:
         """(S, 3) entities of each sentence that are correct, predicted by a classifier, and in gold."""
         logits = pad_sequence([classify(row["features"]) for row in self.rows], batch_first=True)
         true = pad_sequence([row["labels"] for row in self.rows], batch_first=True, padding_value=IGNORED)
-        classes = decode(logits, true != IGNORED, decoding)
-        tags = predicted_tags(classes.numpy(), true.numpy(), self.columns)
+        classes = decode_tags(logits, true != IGNORED, decoding, self.names)
+        tags = predicted_tags(classes.numpy(), true.numpy(), self.columns, self.names)
         return sentence_counts(self.gold, tags)

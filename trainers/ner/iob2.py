@@ -1,5 +1,6 @@
 """IOB2 with the conventions of Universal NER (Mayhew et al. 2024): a strict reader, a writer, tags and entities."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,13 +13,14 @@ LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 CLASSES = ("PER", "ORG", "LOC")
 # Universal NER does not score "other" entities, and its files hold one misspelt tag.
 MAPPED_TO_O = {"B-OTH", "I-OTH", "B-O"}
+ANY_TAG = re.compile(r"[BI]-\S+")
 # Columns of token and tag among five (Universal NER: id, token, tag, misc, annotator) and among two.
 TOKEN_AND_TAG = {5: (1, 2), 2: (0, 1)}
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words, the tag of each (one of `LABELS`), and the number of OTH entities that became O."""
+    """Words, the IOB2 tag of each, and the number of OTH entities that became O."""
 
     tokens: list[str]
     tags: list[str]
@@ -36,7 +38,9 @@ class Entity(NamedTuple):
 def read_iob2(path: Path) -> list[Sentence]:
     """Read sentences, separated by empty lines; lines that start with `#` and a space are comments.
 
-    OTH entities become O; an I- tag without its B- stays, as in Universal NER (see `inside_without_begin`).
+    With five columns, as in Universal NER, tags are those of `LABELS` and OTH; with two they may have any class. OTH
+    becomes O where other classes are those of Universal NER. An I- tag without its B- stays, as there (see
+    `inside_without_begin`).
 
     Raises:
         InputError: no such file, not UTF-8, wrong columns, an unknown tag, or no sentence (names file and line).
@@ -54,8 +58,7 @@ def read_iob2(path: Path) -> list[Sentence]:
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if tokens:
-                tags = ["O" if tag in MAPPED_TO_O else tag for tag in raw_tags]
-                sentences.append(Sentence(tokens, tags, raw_tags.count("B-OTH")))
+                sentences.append(Sentence(tokens, raw_tags))
                 tokens, raw_tags = [], []
             continue
         if line.startswith("# ") or line == "#":
@@ -68,15 +71,22 @@ def read_iob2(path: Path) -> list[Sentence]:
                 "2 (token, tag), the same on every line, separated by tabs"
             )
         token, tag = (parts[column] for column in TOKEN_AND_TAG[columns])
-        if tag not in LABELS and tag not in MAPPED_TO_O:
-            raise InputError(f"{path}, line {number}: unknown tag {tag!r}, expected one of {', '.join(LABELS)}")
+        if tag not in LABELS and tag not in MAPPED_TO_O and (columns == 5 or not ANY_TAG.fullmatch(tag)):
+            expected = f"one of {', '.join(LABELS)}" if columns == 5 else "O, B-CLASS or I-CLASS"
+            raise InputError(f"{path}, line {number}: unknown tag {tag!r}, expected {expected}")
         if not token.strip():
             raise InputError(f"{path}, line {number}: empty token")
         tokens.append(token)
         raw_tags.append(tag)
     if not sentences:
         raise InputError(f"{path}: no sentence in it")
-    return sentences
+    known = {*LABELS, *MAPPED_TO_O}
+    return [_mapped(s) for s in sentences] if all(known.issuperset(s.tags) for s in sentences) else sentences
+
+
+def _mapped(sentence: Sentence) -> Sentence:
+    tags = ["O" if tag in MAPPED_TO_O else tag for tag in sentence.tags]
+    return Sentence(sentence.tokens, tags, sentence.tags.count("B-OTH"))
 
 
 def format_iob2(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> str:

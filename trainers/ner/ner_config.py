@@ -10,12 +10,12 @@ from ..errors import InputError
 from ..runs.safety.safety_config import refuse_token
 from ..setup_checks import check_numbers
 from .alignment import SUBWORDS
-from .decoding import DECODINGS
 
 MODES = ("head", "full")
 FEATURES = ("last", "all", "mix")
 HEAD_SOLVERS = ("adamw", "lbfgs")
 CHOICES_OF_EPOCH = ("best", "last")
+DECODINGS = ("argmax", "iob2")
 
 
 @dataclass

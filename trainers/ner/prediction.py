@@ -7,12 +7,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico import PicoForTokenClassification
-from ...modeling_pico.tagging_pico import Tagging
+from ...modeling_pico.tagging_pico import Tagging, decode_tags
 from .alignment import IGNORED, align
-from .decoding import decode
 from .features import batches
-from .fine_tuning import check_labels
-from .iob2 import LABELS, Entity, to_entities
+from .iob2 import Entity, to_entities
+from .labels import tags_of_model
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,10 @@ def predict(
         tokens_at_once: sub-words of a batch, padding included.
 
     Raises:
-        InputError: the labels of the model are not `LABELS` (it was not fine-tuned), or the tokenizer gives no word
+        InputError: the labels of the model are no IOB2 tags (it was not fine-tuned), or the tokenizer gives no word
             ids.
     """
-    check_labels(model)
+    names = tags_of_model(model)
     subword, decoding, space = Tagging.of(model.config)
     rows: dict[str, list] = {"tokens": sentences, "ner_tags": [[0] * len(tokens) for tokens in sentences]}
     columns = align(rows, tokenizer, model.config.max_seq_len, subword, space)
@@ -63,12 +62,12 @@ def predict(
         padded = pad_sequence([ids[i] for i in batch], batch_first=True).to(model.device)
         logits = model(input_ids=padded, use_cache=False).logits.float().cpu()
         labelled = pad_sequence([labels[i] for i in batch], batch_first=True, padding_value=IGNORED) != IGNORED
-        classes = decode(logits, labelled, decoding)
+        classes = decode_tags(logits, labelled, decoding, names)
         probabilities = logits.softmax(-1).gather(-1, classes[..., None])[..., 0]
         for row, i in enumerate(batch):
             words, mask = columns["labelled_words"][i], labelled[row]
             tags, certainty = ["O"] * len(sentences[i]), [1.0] * len(sentences[i])
             for word, label, probability in zip(words, classes[row][mask], probabilities[row][mask], strict=True):
-                tags[word], certainty[word] = LABELS[label], probability.item()
+                tags[word], certainty[word] = names[label], probability.item()
             tagged[i] = TaggedSentence(sentences[i], tags, certainty, len(tags) - len(words))
     return [tagged[i] for i in range(len(sentences))]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pico_maml.modeling_pico.tagging_pico import ends_of_words
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import LABELS
-from pico_maml.trainers.ner.alignment import align, gold_tags, predicted_tags, truncated_words
+from pico_maml.trainers.ner.alignment import align, predicted_tags, truncated_words
 
 words = st.text(alphabet=st.sampled_from("abcdij.,é中文ا́ 🙂"), min_size=1, max_size=6).filter(
     lambda word: word.strip() == word and word != ""
@@ -40,8 +40,9 @@ def test_each_word_carries_its_label_once_and_comes_back(tokenizer, rows, max_le
     # Predictions that repeat the labels give the tags back; cut-off words are O.
     width = max(aligned["length"])
     labels = np.array([row + [-100] * (width - len(row)) for row in aligned["labels"]])
-    tags = predicted_tags(labels, labels, {**aligned, **columns})
-    for row, sentence, labelled in zip(gold_tags(columns), tags, aligned["labelled_words"], strict=True):
+    tags = predicted_tags(labels, labels, {**aligned, **columns}, LABELS)
+    gold = [[LABELS[tag] for tag in row] for row in columns["ner_tags"]]
+    for row, sentence, labelled in zip(gold, tags, aligned["labelled_words"], strict=True):
         assert sentence == [tag if i in labelled else "O" for i, tag in enumerate(row)]
     lost = sum(len(row) for row in rows) - sum(map(len, aligned["labelled_words"]))
     assert truncated_words({**aligned, **columns}) == lost

@@ -46,7 +46,7 @@ def test_the_nearest_prototype_is_the_mean_in_whose_direction_a_state_lies():
     centres = torch.randn(3, 20, generator=generator) * 5
     labels = torch.tensor([0, 1, 5]).repeat_interleave(10)
     features = centres.repeat_interleave(10, 0) + torch.randn(30, 20, generator=generator)
-    classify = nearest_prototype(features, labels)
+    classify = nearest_prototype(features, labels, 7)
     assert classify(centres).argmax(-1).tolist() == [0, 1, 5]
 
 
