@@ -40,7 +40,3 @@ def test_a_probe_of_a_checkpoint_gives_the_same_losses(head, model, blocks, toke
     )
     assert len(losses) == 2
     assert losses == again
-
-
-def test_a_run_without_episodes_has_no_query_gradient(model, blocks, tokenizer, tmp_path):
-    assert objective_of(class_trainer(model, blocks, tokenizer, tmp_path, "direct", hybrid_ratio=0.0)) is None

@@ -84,7 +84,8 @@ with end["ended_by_signals"]():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signal_runs_what_is_to_be_done_at_the_end(number, code):
-    process = subprocess.Popen([sys.executable, "-c", DROPPING + WAITS], stdout=subprocess.PIPE, text=True)
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also where the tests run under nohup
+    process = subprocess.Popen([sys.executable, "-c", heard + DROPPING + WAITS], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     assert process.stdout.read() == "tidy\n"
