@@ -110,6 +110,7 @@ COMMANDS = {
     "demo": {"pretrain", "finetune"},
     "pretrain": {"publish", "report"},
     "publish": {"report"},
+    "replay": {"pretrain", "publish"},
 }
 
 

@@ -23,7 +23,8 @@ class Record:
 
     Attributes:
         source: `clusters`, or the file of the classes.
-        words, classes: how many there are.
+        words: how many words have a class.
+        classes: how many classes there are.
         min_count: words of clusters occur at least this often.
         tokens: of the text that was counted; 0 for a file.
         seconds: compute seconds that they took, over all processes (see `ComputeClock`).

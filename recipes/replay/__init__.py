@@ -1,0 +1,1 @@
+"""What a run read at a step: its texts and episodes, from its folder alone."""

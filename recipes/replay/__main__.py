@@ -1,0 +1,7 @@
+"""Run the command."""
+
+from ..arguments.parser import run
+from .command import main
+
+if __name__ == "__main__":
+    run(main)
