@@ -148,7 +148,7 @@ def test_wrong_arguments_raise_input_errors_and_write_nothing(tmp_path, capsys):
         ([str(folder), str(folder)], "is given twice"),
         ([str(folder), "--output", str(foreign)], "holds other files than a report"),
         ([str(folder), "--output", str(folder)], "holds other files than a report"),
-        ([str(folder), "--output", str(foreign / "thesis.tex")], "holds other files than a report"),
+        ([str(folder), "--output", str(foreign / "thesis.tex")], "is a file, output must be a folder"),
         ([str(folder), "--formats", "bmp"], "formats must be one of png, pdf, svg, none, got 'bmp'"),
         ([str(folder), "--baseline", "m", "--treatment", "m"], "baseline and treatment are both 'm'"),
         (["--output", str(tmp_path / "out"), str(folder)], "no argument takes"),
