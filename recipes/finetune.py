@@ -75,6 +75,8 @@ class FinetuneArguments(EntityArguments):
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; returns the content of results.json."""
     data_args, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+    if not data_args.shots:
+        args.check_mode()
     with (
         claimed(Path(args.output_dir), args.process_index == 0),
         deleted_afterwards([data_args.model], data_args.delete_downloads),

@@ -11,7 +11,7 @@ from ..arguments.parser import argument_list, parse
 from ..evaluate import EvaluateArguments
 from ..finetune import FinetuneArguments
 from ..sweep.arguments import TYPES as SWEEP_TYPES
-from ..sweep.arguments import SweepArguments
+from ..sweep.arguments import SweepArguments, decisive
 
 NAMES = "loss, loss/SOURCE, prototypes, fresh_head, ner/MODE/TREEBANK[/TEST] or few_shot/METHOD/K/TREEBANK[/TEST]"
 NER_FOLDER = "ner"
@@ -47,8 +47,9 @@ class FollowUp:
         return [*argument_list(self.ner), "--models", f"model/run={model}", "--output_dir", output_dir]
 
     def sweep_settings(self) -> tuple[SweepArguments, NERConfig]:
-        """The arguments of the sweep of a run."""
+        """The arguments of the sweep of a run; raise InputError for those that a sweep refuses."""
         sweep, args = parse(SWEEP_TYPES, self.sweep(UNUSED, UNUSED), prog="sweep")
+        decisive(sweep, args)
         return sweep, args
 
     @property

@@ -122,5 +122,7 @@ def decisive(sweep: SweepArguments, args: NERConfig) -> dict[str, Any]:
     """
     if (args.mode, args.seed) != (NERConfig.mode, NERConfig.seed):
         raise InputError("a sweep goes through modes and seeds: give --modes and --seeds instead of --mode and --seed")
+    if args.head_solver != NERConfig.head_solver and "head" not in sweep.modes:
+        raise InputError(f"head_solver {args.head_solver} trains mode head, which is not among modes: add it")
     settings = {name: value for name, value in args.to_dict().items() if name in DECISIVE}
     return {name: value for name, value in asdict(sweep).items() if name not in FREE} | settings

@@ -110,6 +110,8 @@ def execute(run: Run, backbone: Backbone, folder: SweepFolder, args: NERConfig) 
     """
     args = copy.copy(args)
     args.mode, args.seed, args.output_dir = run.mode, run.seed, str(folder.work_path(run))
+    if args.mode == "full":
+        args.head_solver = "adamw"  # another one is for mode head
     model = backbone.classifier(run.seed)
     treebank = backbone.treebank(run.train_on)
     # An empty callback in place of the progress bar: a sweep prints a line a run.

@@ -178,6 +178,7 @@ def check(
     model: PicoForTokenClassification, treebank: DatasetDict, args: NERConfig, test_sets: dict[str, Dataset]
 ) -> None:
     """Raise InputError if a split is missing, tags differ, or the classifier reads other layers."""
+    args.check_mode()
     if args.head_solver == "lbfgs" and "validation" not in treebank:
         raise InputError("head_solver lbfgs chooses its penalty on a validation split, which the treebank lacks")
     for name, value in args.classifier().items():

@@ -78,8 +78,8 @@ class NERConfig(TrainingArguments):
         check_choice("tag_decoding", self.tag_decoding, DECODINGS)
         check_choice("features", self.features, FEATURES)
         check_choice("head_solver", self.head_solver, HEAD_SOLVERS)
-        if self.head_solver == "lbfgs" and not (self.mode == "head" and self.cache_features):
-            raise InputError("head_solver lbfgs needs mode head and cache_features")
+        if self.head_solver == "lbfgs" and not self.cache_features:
+            raise InputError("head_solver lbfgs needs cache_features")
         if self.features == "mix" and self.head_solver != "lbfgs":
             raise InputError("features mix is learned by head_solver lbfgs: give that too")
         check_choice("chosen_epoch", self.chosen_epoch, CHOICES_OF_EPOCH)
@@ -93,6 +93,11 @@ class NERConfig(TrainingArguments):
         super().__post_init__()
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
+
+    def check_mode(self) -> None:
+        """Raise InputError if the mode is not the one that `head_solver` trains; a sweep goes through modes."""
+        if self.head_solver == "lbfgs" and self.mode != "head":
+            raise InputError(f"head_solver lbfgs trains mode head, got mode {self.mode}: give --mode head")
 
     def classifier(self) -> dict[str, str]:
         """The arguments of the model's configuration that give its classifier the right shape."""

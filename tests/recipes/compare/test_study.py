@@ -112,3 +112,9 @@ def test_every_arm_is_measured_on_the_episodes_of_the_control(study):
         "--held_out_rule=form",
         "--held_out_words=0.2",
     } <= set(argv)
+
+
+def test_what_a_sweep_refuses_is_an_error_before_the_first_run(new_study):
+    ner = {"modes": ["head"], "mode": "head", "train_on": ["sample"], "evaluate_on": ["sample"]}
+    with pytest.raises(InputError, match="a sweep goes through modes and seeds"):
+        new_study(ner=ner, measures={"ner/head/sample": "0.02"}, primary=[])

@@ -71,6 +71,14 @@ def test_sweep_writes_one_file_a_run_and_resumes(inputs, capsys):
     assert len(list(Path("out/features").iterdir())) == 2 * 3
 
 
+def test_a_solver_of_heads_trains_the_heads_of_a_sweep_alone(inputs):
+    sweep.main([*inputs, "--features", "all", "--head_solver", "lbfgs"])
+    found = results().values()
+    assert {(result["mode"], result["penalty"] is None) for result in found} == {("head", False), ("full", True)}
+    with pytest.raises(InputError, match="head_solver lbfgs trains mode head, which is not among modes"):
+        sweep.main([*inputs, "--modes", "full", "--head_solver", "lbfgs", "--output_dir", "other"])
+
+
 def test_models_without_a_tokenizer_are_tuned_with_the_given_one(inputs):
     Path("maml").rename("own")
     for path in Path("vanilla").glob("*token*"):

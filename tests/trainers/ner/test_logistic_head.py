@@ -84,7 +84,7 @@ def test_features_of_all_layers_can_be_trained_by_adamw_too(config, tokenizer, t
     ("options", "named"),
     [
         ({"features": "mix"}, "lbfgs"),
-        ({"head_solver": "lbfgs", "mode": "full"}, "mode head"),
+        ({"head_solver": "lbfgs", "mode": "head", "cache_features": False}, "cache_features"),
         ({"features": "first"}, "features"),
         ({"head_solver": "newton"}, "head_solver"),
     ],
@@ -92,6 +92,11 @@ def test_features_of_all_layers_can_be_trained_by_adamw_too(config, tokenizer, t
 def test_options_that_do_not_fit_together_are_named(tmp_path, options, named):
     with pytest.raises(InputError, match=named):
         NERConfig(output_dir=str(tmp_path), use_cpu=True, **options)
+
+
+def test_lbfgs_in_mode_full_is_refused(tmp_path):
+    with pytest.raises(InputError, match="head_solver lbfgs trains mode head, got mode full"):
+        NERConfig(output_dir=str(tmp_path), use_cpu=True, head_solver="lbfgs").check_mode()
 
 
 def test_a_model_whose_classifier_reads_other_layers_is_refused(classifier, tokenizer, treebank, tmp_path):
