@@ -16,9 +16,14 @@ if "START_METHOD" in os.environ:  # of data workers: `make test-spawn`
 import pytest
 import torch
 from datasets import Dataset
+from hypothesis import settings
 
 from pico_maml import PicoConfig, PicoForCausalLM
 from pico_maml.trainers.corpus import WordTable, train_tokenizer
+
+# A busy machine is no failure.
+settings.register_profile("without_deadline", deadline=None)
+settings.load_profile("without_deadline")
 
 SHARED = Path(__file__).parents[2] / "shared"
 LETTERS = "abcdefghij"
