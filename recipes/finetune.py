@@ -20,7 +20,7 @@ from ..trainers.checks import check_at_least, check_choice
 from ..trainers.corpus import check_vocabulary, model_tokenizer
 from ..trainers.loading import load_pretrained
 from ..trainers.model_name import deleted_afterwards
-from ..trainers.ner import NERConfig, fine_tune, label_names, load_treebank
+from ..trainers.ner import FineTuned, NERConfig, fine_tune, label_names, load_treebank
 from ..trainers.ner.analysis.baselines import baseline_scores
 from ..trainers.ner.few_shot import METHODS, few_shot
 from ..trainers.ner.few_shot_files import save_few_shot
@@ -113,7 +113,27 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         return score_few_shot(data_args, args, model, tokenizer, treebank, test_sets)
     progress = None if args.disable_tqdm else ProgressCallback("fine-tune")
     tuned = fine_tune(model, tokenizer, treebank, args, test_sets, progress=progress)
-    results = {
+    results = described(data_args, args, treebank, tuned)
+    if args.should_save:
+        model.save_pretrained(output_dir)
+        tokenizer.save_pretrained(output_dir)
+        # The model of the best epoch is in output_dir itself.
+        for checkpoint in output_dir.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        write_json(output_dir / RESULTS_FILE, results)
+        for split, scores in results["scores"].items():
+            print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
+        for name, f1 in results["baselines"].items():
+            print(f"test, {name} baseline: F1 {f1:.3f}")
+    leave()
+    return results
+
+
+def described(
+    data_args: FinetuneArguments, args: NERConfig, treebank: DatasetDict, tuned: FineTuned
+) -> dict[str, Any]:
+    """The content of results.json."""
+    return {
         "model": data_args.model,
         "treebank": data_args.treebank,
         "mode": args.mode,
@@ -134,19 +154,6 @@ def finetune(data_args: FinetuneArguments, args: NERConfig) -> dict[str, Any]:
         "best_epoch": tuned.best_epoch,
         "steps": tuned.steps,
     }
-    if args.should_save:
-        model.save_pretrained(output_dir)
-        tokenizer.save_pretrained(output_dir)
-        # The model of the best epoch is in output_dir itself.
-        for checkpoint in output_dir.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-        write_json(output_dir / RESULTS_FILE, results)
-        for split, scores in results["scores"].items():
-            print(f"{split}: F1 {scores['f1']:.3f} (strict {scores['strict_f1']:.3f}, {scores['support']} entities)")
-        for name, f1 in results["baselines"].items():
-            print(f"test, {name} baseline: F1 {f1:.3f}")
-    leave()
-    return results
 
 
 def score_few_shot(

@@ -24,7 +24,7 @@ from ..modeling_pico import PicoConfig, PicoForCausalLM
 from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import check_vocabulary, collate_blocks, first_blocks, load_words
-from .corpus.word_count import WordCounter
+from .corpus.word_count import WordStartCounter
 from .drawing import DrawsEpisodes
 from .episode_source import EpisodeSource
 from .episodes import episode_generator, has_episode
@@ -121,7 +121,7 @@ class MAMLTrainer(SafeTrainer):
         self.saves = ScheduledSaves(schedule, self.text_read, self.save_now)
         self.add_callback(self.saves)
         self.checkpoint_writers.append(self.saves.mark)
-        self.word_counter = WordCounter(processing_class, model.config.vocab_size) if schedule.words else None
+        self.word_counter = WordStartCounter(processing_class, model.config.vocab_size) if schedule.words else None
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         if self.word_counter is not None:
             self.counts["words_seen"] = 0

@@ -1,6 +1,7 @@
 """Arguments of a sweep, and which of them decide its results."""
 
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -64,12 +65,13 @@ class SweepArguments(EntityArguments, LauncherArguments):
     def load(self, name: str) -> DatasetDict:
         """A treebank, with the tags of all that are trained on."""
         splits = load_treebank(name, self.uner_dir, self.split_dev, self.data_format())
-        return DatasetDict({split: with_tags(rows, self.tags(), name) for split, rows in splits.items()})
+        return DatasetDict({split: with_tags(rows, self.tags, name) for split, rows in splits.items()})
 
     def load_tests(self) -> dict[str, Dataset]:
         """The test sets, with the same tags."""
-        return load_test_sets(self.evaluate_on, self.uner_dir, self.data_format(), self.tags())
+        return load_test_sets(self.evaluate_on, self.uner_dir, self.data_format(), self.tags)
 
+    @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags of all treebanks that are trained on."""
         if all(name in (SAMPLE, ALL, *TREEBANKS) for name in self.train_on) and not self.label_map:

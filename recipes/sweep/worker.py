@@ -59,7 +59,7 @@ class Backbone:
             revision,
             fresh="score.",
             dtype=torch.float32,
-            **label_names(self.sweep.tags()),
+            **label_names(self.sweep.tags),
             **self.args.classifier(),
         )
 

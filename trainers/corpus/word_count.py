@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from .words import WORD_STARTS
 
 
-class WordCounter:
+class WordStartCounter:
     """Counts the words that start in token ids, without decoding them.
 
     Args:

@@ -153,11 +153,7 @@ class PicoForMetaCausalLM(PicoForCausalLM):
                 losses.append(next_token_loss(encoded.last_hidden_state, self.de_embedding_proj, shift_labels))
                 output.next_token_loss = losses[0].detach()
         if isinstance(episode, ClassEpisode):
-            if encoded is None:
-                raise ValueError("a class episode needs input_ids: its states lie in their rows")
-            states = encoded.hidden_states[class_layer] if class_layer else encoded.last_hidden_state
-            # Projected first, which makes the all-reduce smaller.
-            features = on_all_ranks(self.project(read_states(states, episode, rank() * len(states))))
+            features = self.class_features(episode, encoded, class_layer)
             query_loss, output.metrics, output.memory = self.class_loss(episode, features, inner, memory)
             losses.append(query_weight * query_loss)
         elif episode is not None:
@@ -167,6 +163,14 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         if losses:
             output.loss = reduce(torch.add, losses)
         return output
+
+    def class_features(self, episode: ClassEpisode, encoded: Any, class_layer: int) -> Tensor:
+        """Return the projected states (M, W) of a class episode, complete on every rank, from this pass."""
+        if encoded is None:
+            raise ValueError("a class episode needs input_ids: its states lie in their rows")
+        states = encoded.hidden_states[class_layer] if class_layer else encoded.last_hidden_state
+        # Projected first, which makes the all-reduce smaller.
+        return on_all_ranks(self.project(read_states(states, episode, rank() * len(states))))
 
     def support_and_query(
         self,

@@ -119,7 +119,6 @@ def fine_tune(
             no word ids.
     """
     check(model, treebank, args, test_sets or {})
-    names = tags_of(treebank["train"])
     configure(model, tokenizer, args)
     raw = {**treebank, **(test_sets or {})}
     aligned = {name: prepare(rows, tokenizer, model.config.max_seq_len, args) for name, rows in raw.items()}
@@ -133,7 +132,7 @@ def fine_tune(
         train_dataset=inputs["train"],
         processing_class=tokenizer,
         data_collator=collator,
-        preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding, names=names),
+        preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding, names=tags_of_model(model)),
         lengths=list(aligned["train"]["length"]) if args.batch_by_length else None,
         **_choice_of_epoch(evaluated, inputs, args),
     )
