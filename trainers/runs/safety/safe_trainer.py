@@ -106,6 +106,7 @@ class SafeTrainer(Trainer):
                 # The run stopped after its last step; the parent class would train one step more.
                 self._load_from_checkpoint(str(checkpoint))
                 self.state = state
+                self._rotate()  # it may have stopped before it did
                 return TrainOutput(state.global_step, math.nan, {})
         try:
             with self.preemption:
@@ -196,10 +197,13 @@ class SafeTrainer(Trainer):
                 self.state.best_model_checkpoint = str(best)
                 if self.args.should_save:
                     self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
-        if self.args.should_save:
-            rotate(run, self.args.save_total_limit, self.state.best_model_checkpoint)
+        self._rotate()
         if self.args.push_to_hub:
             super()._push_from_checkpoint(str(run / folder.name))
+
+    def _rotate(self) -> None:
+        if self.args.should_save:
+            rotate(Path(self.args.output_dir), self.args.save_total_limit, self.state.best_model_checkpoint)
 
     def save_now(self) -> None:
         """Save a checkpoint beside those that the arguments ask for; every process must call it."""

@@ -52,3 +52,12 @@ def test_resume_of_a_stream_with_another_number_of_workers_raises(model, blocks,
         trainer(model, stream, tokenizer, tmp_path, **{**OPTIONS, "dataloader_num_workers": 0}).train(
             resume_from_checkpoint=True
         )
+
+
+def test_old_checkpoints_of_a_run_killed_after_its_last_save_are_deleted_when_it_resumes(
+    model, blocks, tokenizer, tmp_path
+):
+    trainer(model, blocks, tokenizer, tmp_path, **OPTIONS).train()
+    assert len(list(tmp_path.glob("checkpoint-*"))) == OPTIONS["max_steps"]
+    trainer(model, blocks, tokenizer, tmp_path, **OPTIONS, save_total_limit=2).train(resume_from_checkpoint=True)
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-5", "checkpoint-6"}
