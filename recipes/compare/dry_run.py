@@ -1,7 +1,5 @@
 """What a study takes, and what its seeds can decide: printed before anything long begins."""
 
-import math
-
 from statsmodels.stats.power import TTestPower
 
 from .budget import StepCost
@@ -30,11 +28,19 @@ def describe(study: Study, plan: Plan) -> str:
         f"Together {whole:.2f} hours, with {workers} workers {whole / workers:.2f} hours by the clock if each has its "
         f"own machine. About {disk / 1e9:.2f} GB of disk.",
         "",
+        *_power(study.margins, seeds),
+    ]
+    return "\n".join(lines)
+
+
+def _power(margins: dict[str, float], seeds: int) -> list[str]:
+    if seeds < 2:
+        return ["One seed decides nothing, because differences have no spread: give --seeds two or more."]
+    return [
         f"With {seeds} seeds, a difference as large as its margin is found with a chance of {POWER:.0%} (t test, 5 %, "
         "two-sided, uncorrected) if the differences between seeds have a standard deviation of at most",
+        *(f"  {measure}: {largest_spread(margin, seeds):.3g}" for measure, margin in margins.items()),
     ]
-    lines += [f"  {measure}: {largest_spread(margin, seeds):.3g}" for measure, margin in study.margins.items()]
-    return "\n".join(lines)
 
 
 def _arm(name: str, cost: StepCost, steps: dict[float, int], seeds: int) -> str:
@@ -48,7 +54,5 @@ def _arm(name: str, cost: StepCost, steps: dict[float, int], seeds: int) -> str:
 
 
 def largest_spread(margin: float, seeds: int) -> float:
-    """Standard deviation of paired differences at which a t test still finds the margin; NaN with one seed."""
-    if seeds < 2:
-        return math.nan
+    """Standard deviation of paired differences at which a t test of two or more seeds still finds the margin."""
     return margin / float(TTestPower().solve_power(nobs=seeds, alpha=0.05, power=POWER))

@@ -1,5 +1,9 @@
 import pytest
 
+from pico_maml.recipes.compare.budget import StepCost
+from pico_maml.recipes.compare.dry_run import describe
+from pico_maml.recipes.compare.follow_up_cost import FollowUpCost
+from pico_maml.recipes.compare.plan import Plan
 from pico_maml.recipes.compare.study import Contrast, Run
 from pico_maml.trainers import InputError
 
@@ -118,3 +122,13 @@ def test_what_a_sweep_refuses_is_an_error_before_the_first_run(new_study):
     ner = {"modes": ["head"], "mode": "head", "train_on": ["sample"], "evaluate_on": ["sample"]}
     with pytest.raises(InputError, match="a sweep goes through modes and seeds"):
         new_study(ner=ner, measures={"ner/head/sample": "0.02"}, primary=[])
+
+
+@pytest.mark.parametrize(("seeds", "power"), [([1], "One seed decides nothing"), ([1, 2, 3], "loss: 0.00")])
+def test_plan_says_what_the_seeds_can_decide(new_study, seeds, power):
+    study = new_study(seeds=seeds)
+    cost = StepCost(flops=1e9, tokens=64, next_token_tokens=64, seconds=0.1, sampling_seconds=0, disk=10)
+    steps = {arm: {1.0: 4} for arm in study.arms}
+    text = describe(study, Plan(dict.fromkeys(study.arms, cost), steps, FollowUpCost()))
+    assert power in text
+    assert "nan" not in text
