@@ -48,8 +48,9 @@ class PicoConfig(PreTrainedConfig):
         rope_parameters: transformers' description of RoPE; by default plain RoPE with `position_emb_theta`.
         initializer_range: standard deviation of the normal distribution that matrices are initialised from.
         tie_word_embeddings: share the embedding with the LM head; the published models do not.
-        classifier_dropout: dropout before the classifier of `PicoForTokenClassification`.
+        classifier_dropout: dropout before the classifier of tokens or texts.
         classifier_features: what it classifies, the `last` hidden state of a token, or those of `all` layers together.
+        classifier_pooling: what of a text it classifies, its `last` token, or the `mean` of its tokens.
 
     Raises:
         StrictDataclassError: a value has the wrong type, or the shape cannot be built.
@@ -95,6 +96,7 @@ class PicoConfig(PreTrainedConfig):
     initializer_range: int | float = 0.02
     classifier_dropout: int | float = 0.1
     classifier_features: str = "last"
+    classifier_pooling: str = "last"
     use_cache: bool = True
     tie_word_embeddings: bool = False
     pad_token_id: int | None = None
@@ -160,6 +162,8 @@ class PicoConfig(PreTrainedConfig):
             raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout}")
         if self.classifier_features not in ("last", "all"):
             raise ValueError(f"classifier_features must be last or all, got {self.classifier_features!r}")
+        if self.classifier_pooling not in ("last", "mean"):
+            raise ValueError(f"classifier_pooling must be last or mean, got {self.classifier_pooling!r}")
 
 
 __all__ = ["LORA_TARGET_MODULES", "PICO_SIZES", "PicoConfig"]

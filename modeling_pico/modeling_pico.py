@@ -7,7 +7,6 @@ References: RMSNorm (arXiv:1910.07467), grouped-query attention (arXiv:2305.1324
 SwiGLU (arXiv:2002.05202), LLaMA (arXiv:2302.13971).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,15 +16,15 @@ from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, TokenClassifierOutput
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, dynamic_rope_update
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel, slice_logits_to_keep
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_pico import PicoConfig
-from .loss_pico import count_labels, next_token_loss
+from .loss_pico import next_token_loss
+from .rotary_pico import PicoRotaryEmbedding, apply_rotary
 
 # Heads narrower than a vector register make attention 1.5 times as slow on a CPU.
 CPU_HEAD_DIM = 16
@@ -45,49 +44,6 @@ class PicoRMSNorm(nn.Module):
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # the same result in one kernel
         normed = F.rms_norm(x.float(), self.weight.shape, eps=self.eps)
         return normed.to(x.dtype) * self.weight
-
-
-class PicoRotaryEmbedding(nn.Module):
-    """Cosines and sines of the angles position * theta^(-2i/E), computed once a forward pass for all layers."""
-
-    inv_freq: Tensor
-
-    def __init__(self, config: PicoConfig) -> None:
-        super().__init__()
-        self.config = config
-        # transformers rebuilds the buffers after loading on the meta device and looks for these attribute names.
-        assert config.rope_parameters is not None  # filled in by the configuration
-        self.rope_type = config.rope_parameters["rope_type"]
-        self.max_seq_len_cached = self.original_max_seq_len = config.max_seq_len
-        rope_init: Callable = self.compute_default_rope_parameters
-        if self.rope_type != "default":
-            rope_init = ROPE_INIT_FUNCTIONS[self.rope_type]
-        inv_freq, self.attention_scaling = rope_init(config)
-        self.register_buffer("inv_freq", inv_freq, persistent=False)
-        self.register_buffer("original_inv_freq", inv_freq.clone(), persistent=False)
-
-    @staticmethod
-    def compute_default_rope_parameters(config: PicoConfig, **_: Any) -> tuple[Tensor, float]:
-        """Return the E/2 inverse frequencies and the scale of cos and sin, which is 1 for plain RoPE."""
-        head_dim = config.d_model // config.attention_n_heads
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
-        assert config.rope_parameters is not None
-        return 1.0 / config.rope_parameters["rope_theta"] ** exponents, 1.0
-
-    @torch.no_grad()
-    @dynamic_rope_update
-    def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Position ids (B or 1, T) to cos and sin, each (B or 1, T, E/2), in the dtype of `x`."""
-        angles = position_ids[..., None].float() * self.inv_freq.to(x.device, torch.float)
-        cos, sin = angles.cos() * self.attention_scaling, angles.sin() * self.attention_scaling
-        return cos.to(x.dtype), sin.to(x.dtype)
-
-
-def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the neighbouring pairs (x[2i], x[2i+1]) of x (B, H, T, E) by angles given as (B or 1, T, E/2)."""
-    cos, sin = cos[:, None], sin[:, None]
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
 
 def eager_attention(
@@ -352,59 +308,4 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         )
 
 
-class PicoForTokenClassification(PicoPreTrainedModel):
-    """The decoder with dropout and a linear classifier of each token (section 3.4 of the paper)."""
-
-    def __init__(self, config: PicoConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.pico_decoder = PicoModel(config)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        states = config.n_layers + 1 if config.classifier_features == "all" else 1
-        self.score = nn.Linear(states * config.d_model, config.num_labels)
-        self.post_init()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        use_cache: bool | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
-    ) -> TokenClassifierOutput:
-        """Classify each token.
-
-        Args:
-            labels: (B, T) class of each token, -100 for tokens without one.
-            num_items_in_batch: divisor of the summed loss; by default the number of labels in the batch.
-            Others: see `PicoModel.forward`.
-
-        Returns:
-            `loss` (a scalar in nats a label) with labels; `logits` (B, T, num_labels).
-        """
-        wanted = kwargs.get("output_hidden_states", self.config.output_hidden_states)
-        kwargs["output_hidden_states"] = wanted or self.config.classifier_features == "all"
-        outputs = self.pico_decoder(
-            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache=use_cache, **kwargs
-        )
-        logits = self.score(self.dropout(classifier_input(outputs, self.config.classifier_features)))
-        loss = None
-        if labels is not None:
-            targets = labels.reshape(-1).to(logits.device)
-            summed = F.cross_entropy(logits.float().view(-1, self.num_labels), targets, reduction="sum")
-            loss = summed / count_labels(targets, num_items_in_batch)
-        return TokenClassifierOutput(loss, logits, outputs.hidden_states if wanted else None, outputs.attentions)
-
-
-def classifier_input(outputs: BaseModelOutputWithPast, features: str) -> Tensor:
-    """Return what a token classifier reads: (B, T, D) of the `last` layer, or (B, T, (L + 1) * D) of `all` states."""
-    last = outputs.last_hidden_state
-    return last if features == "last" else torch.cat([*outputs.hidden_states[:-1], last], -1)
-
-
-__all__ = ["PicoForCausalLM", "PicoForTokenClassification", "PicoModel", "PicoPreTrainedModel"]
+__all__ = ["PicoForCausalLM", "PicoModel", "PicoPreTrainedModel"]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from .configuration_pico import LORA_TARGET_MODULES, PicoConfig
 from .conversion_pico import LAYER_NAMES, TOP_NAMES
-from .modeling_pico import PicoAttention, apply_rotary
+from .modeling_pico import PicoAttention
+from .rotary_pico import apply_rotary
 
 # From the last part of LLaMA's names to Pico's.
 PICO_NAMES = {llama.rpartition(".")[2]: pico.rpartition(".")[2] for pico, llama in (LAYER_NAMES | TOP_NAMES).items()}

@@ -4,12 +4,21 @@ import json
 import shutil
 from pathlib import Path
 
-MODEL_FILES = ("configuration_pico.py", "loss_pico.py", "modeling_pico.py", "pipeline_pico.py", "tagging_pico.py")
+MODEL_FILES = (
+    "classifiers_pico.py",
+    "configuration_pico.py",
+    "loss_pico.py",
+    "modeling_pico.py",
+    "pipeline_pico.py",
+    "rotary_pico.py",
+    "tagging_pico.py",
+)
 AUTO_MAP = {
     "AutoConfig": "configuration_pico.PicoConfig",
     "AutoModel": "modeling_pico.PicoModel",
     "AutoModelForCausalLM": "modeling_pico.PicoForCausalLM",
-    "AutoModelForTokenClassification": "modeling_pico.PicoForTokenClassification",
+    "AutoModelForSequenceClassification": "classifiers_pico.PicoForSequenceClassification",
+    "AutoModelForTokenClassification": "classifiers_pico.PicoForTokenClassification",
 }
 # Of a tagger: the pipeline that reads it as in fine-tuning takes the place of transformers' own.
 PIPELINES = {

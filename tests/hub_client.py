@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 import pico_maml
 from pico_maml.callbacks import load_dynamics
+from pico_maml.modeling_pico.classifiers_pico import PicoClassifier
 from pico_maml.recipes import evaluate, finetune
 from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.trainers import InputError
@@ -18,6 +24,7 @@ from pico_maml.trainers import InputError
 KINDS = {
     AutoModel: pico_maml.PicoModel,
     AutoModelForCausalLM: pico_maml.PicoForCausalLM,
+    AutoModelForSequenceClassification: pico_maml.PicoForSequenceClassification,
     AutoModelForTokenClassification: pico_maml.PicoForTokenClassification,
 }
 
@@ -29,7 +36,7 @@ def check_loading(repository: str, where: dict[str, str], folder: Path, kinds: d
         for dtype in dtypes:
             model, info = auto.from_pretrained(repository, **where, dtype=dtype, output_loading_info=True)
             assert type(model) is kind
-            own = {"score.weight", "score.bias"} if kind is pico_maml.PicoForTokenClassification else set()
+            own = {"score.weight", "score.bias"} if issubclass(kind, PicoClassifier) else set()
             assert set(info["missing_keys"]) == own, info
             assert not info["unexpected_keys"], info
             assert not info["mismatched_keys"], info

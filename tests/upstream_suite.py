@@ -12,7 +12,13 @@ from transformers.models.auto import modeling_auto
 from transformers_tests import test_configuration_common as configuration
 from transformers_tests import test_modeling_common as common
 
-from pico_maml import PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
+from pico_maml import (
+    PicoConfig,
+    PicoForCausalLM,
+    PicoForSequenceClassification,
+    PicoForTokenClassification,
+    PicoModel,
+)
 
 
 class PicoModelTester:
@@ -50,6 +56,7 @@ class PicoModelTester:
 TABLES = {
     "MODEL_MAPPING_NAMES": "PicoModel",
     "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES": "PicoForCausalLM",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES": "PicoForSequenceClassification",
     "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES": "PicoForTokenClassification",
 }
 
@@ -76,7 +83,7 @@ SKIPS = {
 
 
 class PicoModelTest(common.ModelTesterMixin, common.GenerationTesterMixin, unittest.TestCase):
-    all_model_classes = (PicoModel, PicoForCausalLM, PicoForTokenClassification)
+    all_model_classes = (PicoModel, PicoForCausalLM, PicoForSequenceClassification, PicoForTokenClassification)
 
     def setUp(self):
         for table, name in TABLES.items():

@@ -12,11 +12,18 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    LlamaForCausalLM,
+)
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
-from ...modeling_pico import PicoForCausalLM, PicoForTokenClassification
+from ...modeling_pico import PicoForCausalLM, PicoForSequenceClassification, PicoForTokenClassification
+from ...modeling_pico.classifiers_pico import PicoClassifier
 from ...modeling_pico.conversion_pico import llama_config, llama_state_dict, published_state_dict
 from ...modeling_pico.remote_code import add_remote_code
 from ...trainers import InputError
@@ -30,6 +37,11 @@ from ..arguments.parser import parse
 from ..arguments.run_record import recorded_arguments
 from .gguf_file import write_gguf
 
+# Classes of fine-tuned models, which only the format `hub` has.
+CLASSIFIERS = {
+    PicoForSequenceClassification.__name__: ("classifier", AutoModelForSequenceClassification),
+    PicoForTokenClassification.__name__: ("tagger", AutoModelForTokenClassification),
+}
 FORMATS = ("hub", "llama", "gguf", "published")
 # Keys of config.json that the loaders of the published checkpoints read.
 PUBLISHED_KEYS = (
@@ -67,13 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     output_dir = Path(args.output_dir)
     check_free(output_dir)
     config = load_pretrained(AutoConfig, args.model, args.revision)
-    is_tagger = config.architectures == [PicoForTokenClassification.__name__]
-    if is_tagger and args.format != "hub":
-        raise InputError(f"{args.model!r} is a tagger, which the format {args.format} does not have: export it as hub")
-    auto_class = AutoModelForTokenClassification if is_tagger else AutoModelForCausalLM
+    kind, auto_class = CLASSIFIERS.get((config.architectures or [""])[0], ("", AutoModelForCausalLM))
+    if kind and args.format != "hub":
+        raise InputError(f"{args.model!r} is a {kind}, which the format {args.format} does not have: export it as hub")
     model = load_pretrained(auto_class, args.model, args.revision, dtype="auto")
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
-    if not isinstance(model, PicoForCausalLM | PicoForTokenClassification):
+    if not isinstance(model, PicoForCausalLM | PicoClassifier):
         raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
     check_vocabulary(tokenizer, model.config.vocab_size)
     if args.format == "gguf":
@@ -87,8 +98,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{output_dir}: {args.model} as {args.format}")
 
 
-def export_hub(model: PicoForCausalLM | PicoForTokenClassification, folder: Path) -> None:
-    """Write weights, configuration and the modelling files, for all four Auto classes."""
+def export_hub(model: PicoForCausalLM | PicoClassifier, folder: Path) -> None:
+    """Write weights, configuration and the modelling files, for all five Auto classes."""
     model.save_pretrained(folder)
     add_remote_code(folder, folder / "config.json")
 

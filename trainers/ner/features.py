@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from ...modeling_pico import PicoForTokenClassification, PicoModel
+from ...modeling_pico.classifiers_pico import classifier_input
 from ...modeling_pico.loss_pico import count_labels
-from ...modeling_pico.modeling_pico import classifier_input
 from ..runs.whole_file import written_whole
 from .alignment import IGNORED
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
     GPT2Config,
@@ -16,7 +17,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from pico_maml import PicoForCausalLM, PicoForTokenClassification
+from pico_maml import PicoForCausalLM, PicoForSequenceClassification, PicoForTokenClassification
 from pico_maml.recipes.export import command as export
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import label_names
@@ -99,9 +100,10 @@ def test_published_format_saves_the_rope_base_and_rejects_what_it_cannot_represe
 REMOTE = """
 import sys, torch
 sys.modules["pico_maml"] = None  # not installed
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 ids = torch.arange(3, 19)[None]
-for auto in (AutoModel, AutoModelForCausalLM, AutoModelForTokenClassification):
+for auto in (AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification):
     model = auto.from_pretrained(sys.argv[1], trust_remote_code=True).eval()
     out = model(ids)
     assert "pico_maml" not in type(model).__module__, type(model)
@@ -130,6 +132,17 @@ def test_hub_format_loads_without_the_package(folder, tmp_path):
     torch.testing.assert_close(torch.tensor(json.loads(done.stdout.splitlines()[-1])), expected)
     local = AutoModelForCausalLM.from_pretrained(out)
     assert type(local) is PicoForCausalLM, "with the package installed its own classes load the folder"
+
+
+def test_a_classifier_of_texts_is_exported_to_the_hub_alone(config, tokenizer, tmp_path):
+    config.num_labels = 3
+    classifier = PicoForSequenceClassification(config)
+    classifier.save_pretrained(tmp_path / "classifier")
+    tokenizer.save_pretrained(tmp_path / "classifier")
+    exported = AutoModelForSequenceClassification.from_pretrained(run_export(tmp_path / "classifier", "hub"))
+    assert torch.equal(exported.score.weight, classifier.score.weight)
+    with pytest.raises(InputError, match="is a classifier, which the format llama does not have"):
+        run_export(tmp_path / "classifier", "llama")
 
 
 def test_a_tagger_is_exported_with_its_classifier_and_to_the_hub_alone(config, tokenizer, tmp_path):
