@@ -27,6 +27,10 @@ from ..trainers.meta.query_outcomes import compare_outcomes, comparison_line
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.files import CLASSES_FILE
 from ..trainers.runs.json_files import read_json, write_json
+from ..trainers.tasks.adaptation import evaluate_tasks, task_text
+from ..trainers.tasks.config import TaskConfig
+from ..trainers.tasks.files import read_tasks
+from ..trainers.tasks.table import TaskTable
 from .arguments.corpus import CorpusArguments, check_fits
 from .arguments.parser import parse, run
 from .arguments.training_text import arguments_of_run, held_out_documents, measured_text
@@ -73,6 +77,11 @@ class EvaluateArguments:
     meta_algorithm: str | None = HfArg(default=None, help="maml, proto-maml or protonet.")
     inner_steps: int | None = HfArg(default=None, help="SGD steps of the inner loop.")
     inner_lr: float | None = HfArg(default=None, help="Learning rate of the inner loop.")
+    task_files: list[str] = HfArg(
+        default_factory=list,
+        help="Files of labelled tasks: adaptation to those that training held out, and to their held-out classes.",
+    )
+    task_window: int | None = HfArg(default=None, help="Tokens that are read of a text of task_files.")
     delete_downloads: bool = HfArg(default=False, help="Delete afterwards what was downloaded of the model.")
     seed: int = HfArg(default=0, help="Seed of the episodes. The same seed draws the same ones for every model.")
 
@@ -82,6 +91,8 @@ class EvaluateArguments:
         check_at_least(0, episodes=self.episodes, seed=self.seed)
         if self.compare is not None and self.episodes == 0:
             raise InputError("compare goes by the queries of episodes: set episodes above 0")
+        if self.task_files and self.episodes == 0:
+            raise InputError("task_files are for episodes: set episodes above 0")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -106,6 +117,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     model, trained_head = load_with_head(args, config)
     shapes = episode_shapes(args, model.config)
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
+    tasks = load_tasks(args, model.config, tokenizer)
     model.to(PartialState().device)
     documents = held_out_documents(corpus)
     held_out = corpus.held_out(documents, tokenizer, TEXTS)
@@ -134,6 +146,8 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
             results["adaptation_any_documents"] = [adaptation.figures() for adaptation in any_documents]
         if trained_head and not model.head_tells_words:
             results["class_accuracy"] = measure_classes(args, model, held_out, tokenizer)
+        if tasks is not None:
+            results["task_adaptation"] = measure_tasks(args, model, tasks, shapes, trained_head)
     if args.output_file is not None:
         write_json(Path(args.output_file), results)
     return results
@@ -187,6 +201,32 @@ def measure_classes(
     print("before and after the support set; shuffled: after support words changed labels")
     print(class_table(accuracies))
     return [asdict(accuracy) for accuracy in accuracies]
+
+
+def load_tasks(args: EvaluateArguments, config: PicoConfig, tokenizer: PreTrainedTokenizerBase) -> TaskTable | None:
+    """The labelled tasks to measure on, None without `task_files`; InputError if they do not fit the model."""
+    if not args.task_files:
+        return None
+    window = args.task_window or min(TaskConfig.task_window, config.max_seq_len)
+    if window > config.max_seq_len:
+        raise InputError(f"task_window is {window}, but the model reads {config.max_seq_len} tokens: lower it")
+    return TaskTable.from_rows(read_tasks(args.task_files), tokenizer, window)
+
+
+def measure_tasks(
+    args: EvaluateArguments,
+    model: PicoForMetaCausalLM,
+    tasks: TaskTable,
+    shapes: list[EpisodeConfig],
+    trained_head: bool,
+) -> list[dict[str, Any]]:
+    """Measure and print the accuracy of adaptation to tasks and classes that training had, and had not."""
+    measured = []
+    for shape in shapes:
+        measured += evaluate_tasks(model, tasks, shape, args.episodes, args.seed, trained_head)
+    for each in measured:
+        print(task_text(each))
+    return [each.figures() for each in measured]
 
 
 def queries_file(output_file: str) -> Path:

@@ -26,7 +26,8 @@ FORMULA = (
     "the head, h of them in its first layer, an inner step costs 6H - 2h a support example and the outer loss 6H a "
     "query example. Where the support set gets a gradient its windows cost three times as much, and exact gradients "
     "make an inner step three times as dear; episodes from the states of the next-token pass cost the head alone, and "
-    "class episodes are counted as if each token ended a word that has a class. "
+    "class episodes are counted as if each token ended a word that has a class, episodes of labelled tasks as if each "
+    "task had n classes. "
     "Muon costs 20m^2n + 10m^3 a step for a matrix of m rows and n >= m columns (five Newton-Schulz steps), which "
     "the step's tokens share. Evaluations, accuracies, norms, softmax and AdamW are not counted."
 )
@@ -110,7 +111,19 @@ def next_token_share(arguments: dict[str, Any]) -> float:
 
 
 def episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step: float) -> float:
-    """FLOPs of an episode, given every field of `MAMLConfig`.
+    """FLOPs of an episode, given every field of `MAMLConfig`; the mean where a share of them comes from tasks.
+
+    An episode of a task is counted as if each task had n_way classes and each text task_window tokens.
+    """
+    flops, share = word_episode_flops(config, arguments, tokens_per_step), arguments["task_share"]
+    if share == 0:
+        return flops
+    windows = {"episode_window": arguments["task_window"], "episode_states": "windows", "episode_sampler": "smlmt"}
+    return (1 - share) * flops + share * word_episode_flops(config, arguments | windows, tokens_per_step)
+
+
+def word_episode_flops(config: PicoConfig, arguments: dict[str, Any], tokens_per_step: float) -> float:
+    """FLOPs of an episode without tasks.
 
     Besides `FORMULA`: an inner step saves the gradient of the features (2h), which nobody needs; prototypes as a start
     cost 6H - 2l a support example, with l weights in the last layer, because the labels get no gradient.

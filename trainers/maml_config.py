@@ -14,11 +14,12 @@ from .meta.episode_loss import InnerLoop
 from .meta.inner_loop import HEAD_INITIALIZERS
 from .runs.checkpoints.schedule import SaveSchedule
 from .runs.safety.safety_config import SafetyConfig
+from .tasks.config import TaskConfig
 
 
 @dataclass
-class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
-    """Arguments of hybrid pretraining, with those of `ClassEpisodeConfig` and `SafetyConfig`.
+class MAMLConfig(ClassEpisodeConfig, TaskConfig, SafetyConfig):
+    """Arguments of hybrid pretraining, with those of `ClassEpisodeConfig`, `TaskConfig` and `SafetyConfig`.
 
     Raises:
         InputError: a value is out of its range, or two arguments exclude each other.
@@ -113,6 +114,7 @@ class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
 
     def __post_init__(self) -> None:
         ClassEpisodeConfig.__post_init__(self)
+        TaskConfig.__post_init__(self)
         check_choice("hybrid_mode", self.hybrid_mode, ("replace", "add"))
         check_choice("matrix_optimizer", self.matrix_optimizer, ("adamw", "muon"))
         check_choice("episode_sampler", self.episode_sampler, ("smlmt", "random_positions"))
@@ -125,6 +127,8 @@ class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
             self._check_stream()
         if self.class_episodes:
             self._check_classes()
+        if self.task_files:
+            self._check_tasks()
         if self.episode_sampler == "random_positions" and self.readout != "mask":
             raise InputError(f"episode_sampler random_positions needs readout mask, got {self.readout!r}")
         if self.episode_sampler == "random_positions":
@@ -224,6 +228,15 @@ class MAMLConfig(ClassEpisodeConfig, SafetyConfig):
                     f"episode_classes {self.episode_classes} reads the states of the next-token pass: it needs {name} "
                     f"{needed}, got {value!r}"
                 )
+
+    def _check_tasks(self) -> None:
+        if self.hybrid_ratio == 0:
+            raise InputError("task_files has no effect without episodes: raise hybrid_ratio, or omit task_files")
+        if self.class_episodes:
+            raise InputError(
+                f"task_files goes with episodes of words, but episode_classes is {self.episode_classes}, whose head "
+                "has an output for each class: omit one of the two"
+            )
 
     def inner_loop(self) -> InnerLoop:
         """Return the inner loop of training."""

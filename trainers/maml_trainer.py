@@ -4,7 +4,7 @@
 
 - which micro-batches have an episode: `training_step`;
 - which words and windows an episode has: `episode_source`, `episodes.sampling`; of a class episode
-  `class_episodes.source` and `.sampling`;
+  `class_episodes.source` and `.sampling`, of labelled tasks `tasks.source` and `.sampling`;
 - how its head is adapted and what its loss is: `meta.inner_loop`, `meta.episode_loss`, `class_episodes.loss`;
 - whether the optimizer takes the step: `runs.safety.step_guard`.
 """
@@ -38,6 +38,9 @@ from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .runs.safety import SafeTrainer
 from .scheduled_saves import ScheduledSaves
+from .tasks.hold_out import TRAINED, merged, trained_classes
+from .tasks.sampling import TaskEpisode
+from .tasks.source import TaskEpisodeSource
 from .word_classes import WordClasses, spelling_table
 
 
@@ -47,9 +50,11 @@ class MAMLTrainer(SafeTrainer):
     Logged to `output_dir/metrics.jsonl` and `report_to` every `logging_steps`:
 
     - means over the micro-batches since the last log: `next_token_loss` (nats a token) and the metrics of episodes,
-      which `EpisodeOutput` defines, with `episode_gradient_share` also the `query_loss_weight` it led to;
-    - running counts: `episodes`, `episodes_skipped` (too few words in the pool), `updates_skipped` (see
-      `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of these, for next-token prediction);
+      which `EpisodeOutput` defines, with `episode_gradient_share` also the `query_loss_weight` it led to; those of
+      episodes from `task_files` start with `task_`, and `task_chance` is the mean of 1 / N;
+    - running counts: `episodes` (of these `task_episodes` from `task_files`), `episodes_skipped` (too few words in
+      the pool), `updates_skipped` (see `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of
+      these, for next-token prediction);
     - `tokens_per_second` since the last log, and `clipped_steps`: the share of steps since then whose gradient was
       longer than `max_grad_norm`;
     - `training_cpu_seconds`, `sampling_cpu_seconds` and `other_cpu_seconds`, or the same of GPUs, since the start
@@ -97,6 +102,7 @@ class MAMLTrainer(SafeTrainer):
             _check_head(model.config.meta_head, head)
         if args.compile_backbone:
             model.pico_decoder.compile(dynamic=False)
+        trained = trained_classes(model.config.to_dict())  # of the run it goes on from
         # Evaluation reads these from a checkpoint.
         model.config.episode = {
             "hybrid_ratio": args.hybrid_ratio,
@@ -106,6 +112,10 @@ class MAMLTrainer(SafeTrainer):
         if word_classes is not None:
             model.config.episode |= {"episode_labels": args.episode_labels, "classes_seed": args.seed}
         self.source: DrawsEpisodes[Any] = _episode_source(args, processing_class, model.config, word_classes)
+        if isinstance(self.source, TaskEpisodeSource):
+            trained = merged(trained, self.source.classes)
+        if trained:
+            model.config.episode[TRAINED] = trained
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
@@ -125,6 +135,8 @@ class MAMLTrainer(SafeTrainer):
         self.counts |= {"episodes": 0, "episodes_skipped": 0, "tokens_seen": 0, "next_token_tokens": 0}
         if self.word_counter is not None:
             self.counts["words_seen"] = 0
+        if args.task_files:
+            self.counts["task_episodes"] = 0
         self._new_words: Tensor | int = 0  # of this process, which counts do not have yet
         self._micro_batch = (-1, 0)
         self._last_log: tuple[float, int] | None = None
@@ -197,7 +209,10 @@ class MAMLTrainer(SafeTrainer):
             next_token = loss.detach()
             if isinstance(outputs, EpisodeOutput):
                 next_token = outputs.next_token_loss
-                for name, (total, count) in (outputs.metrics or {}).items():
+                metrics, episode = outputs.metrics or {}, inputs.get("episode")
+                if isinstance(episode, TaskEpisode):
+                    metrics = episode.metrics(metrics)
+                for name, (total, count) in metrics.items():
                     self.meter.add(name, total, count)
                 self.source.after(inputs.get("input_ids"), outputs)
             if next_token is not None:
@@ -263,7 +278,8 @@ class MAMLTrainer(SafeTrainer):
         self.source.load(tensors)
         if self.gradient_share is not None:
             self.gradient_share.load(tensors)
-        self.counts = {name: int(tensors[name]) for name in self.counts}
+        # A branch may count what the run before it did not.
+        self.counts = {name: int(tensors[name]) if name in tensors else 0 for name in self.counts}
         sums = {name.removeprefix("meter."): pair for name, pair in tensors.items() if name.startswith("meter.")}
         self.meter.load(sums, self.is_world_process_zero())
 
@@ -327,6 +343,8 @@ class MAMLTrainer(SafeTrainer):
         self.counts["next_token_tokens"] += 0 if replaced else tokens
         self.counts["episodes"] += episode is not None
         self.counts["episodes_skipped"] += drawn and episode is None
+        if isinstance(episode, TaskEpisode):
+            self.counts["task_episodes"] += 1
 
     def _throughput(self) -> dict[str, float]:
         """Return tokens a second since the last log, including the time of evaluations."""
@@ -343,7 +361,8 @@ def _episode_source(
         raise ValueError(f"episode_classes is {args.episode_classes}: word_classes go with classes of words alone")
     if word_classes is None:
         words = load_words(tokenizer, config.vocab_size, args.held_out_rule)
-        return EpisodeSource(args, words, tokenizer.mask_token_id)
+        source = EpisodeSource(args, words, tokenizer.mask_token_id)
+        return TaskEpisodeSource(args, source, tokenizer) if args.task_files else source
     if args.class_layer > config.n_layers:
         raise InputError(f"class_layer is {args.class_layer}, but the model has {config.n_layers} layers: lower it")
     if args.episode_labels == "shuffled":

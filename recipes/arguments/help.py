@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 
 from ...trainers.class_episodes.config import ClassEpisodeConfig
 from ...trainers.meta import EpisodeConfig
+from ...trainers.tasks.config import TaskConfig
 
 WIDTH = 110  # of a line
 INDENT = 33  # of the texts; the longest name of ours just fits
@@ -47,6 +48,7 @@ RARE = {
 }
 # A recipe sets these together.
 RARE |= {f.name for f in fields(ClassEpisodeConfig)} - {f.name for f in fields(EpisodeConfig)}
+RARE |= {f.name for f in fields(TaskConfig)} - {"task_files"}
 
 
 def help_text(types: Sequence[type], command: str, everything: bool) -> str:

@@ -4,12 +4,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
 from ...trainers import InputError, MAMLConfig
+from ...trainers.corpus.content_hash import files_hash
+from ...trainers.tasks.files import read_tasks
+from ...trainers.tasks.hold_out import count_texts, training_classes
 from ..arguments.corpus import CorpusArguments
 from ..arguments.dynamics import DynamicsArguments
 from ..arguments.model import ModelArguments
 from ..arguments.run import RunArguments
 from ..publish.settings import PublishArguments
 
+TASKS = "task_files"
 # Fields that depend on the machine, or are secret.
 NOT_SAVED = {"logging_dir", "local_rank", "ddp_timeout", "hub_token"}
 
@@ -31,6 +35,11 @@ class PretrainArguments:
         training = {name: value for name, value in self.training.to_dict().items() if name in names}
         return asdict(self.model) | asdict(self.corpus) | asdict(self.run) | asdict(self.dynamics) | training
 
+    def content_hashes(self) -> dict[str, str | None]:
+        """A hash of the files of each argument that names text; None for a Hub data set."""
+        files = self.training.task_files
+        return self.corpus.content_hashes() | ({TASKS: files_hash(files)} if files else {})
+
     def check(self) -> None:
         """Raise InputError for combinations that would fail later or have no effect."""
         training, max_seq_len = self.training, self.model.config().max_seq_len
@@ -45,6 +54,10 @@ class PretrainArguments:
             raise InputError(f"eval_steps must be a whole number of steps, got {training.eval_steps}")
         if training.resume_from_checkpoint is not None:
             raise InputError("resume_from_checkpoint has no effect: --resume resumes from the newest checkpoint")
+        if training.task_files:
+            training_classes(
+                count_texts(read_tasks(training.task_files)), training, training.k_shot + training.n_query
+            )
         if training.push_to_hub:
             raise InputError("push_to_hub, transformers' own, can lose uploads: set --publish_to user/name instead")
 

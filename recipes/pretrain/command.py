@@ -16,9 +16,10 @@ from ...trainers import InputError, MAMLTrainer
 from ...trainers.runs.claim import Claim
 from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
-from ...trainers.runs.json_files import write_json
+from ...trainers.runs.json_files import read_json, write_json
 from ...trainers.runs.safety import PREEMPTED_CODE
 from ...trainers.setup_checks import check_setup
+from ...trainers.tasks.hold_out import TRAINED, trained_classes
 from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
 from .branching import is_start, reads_other_text
@@ -47,7 +48,7 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
     saved = args.saved()  # here, because the trainer changes its arguments
     checkpoint, publishing = find_start(args, saved)
     corpus = load_corpus(args, checkpoint)
-    trainer = new_trainer(args, corpus)
+    trainer = new_trainer(args, corpus, checkpoint)
     watch(trainer, args, corpus, checkpoint)
     if claim is not None:
         trainer.add_callback(ClaimCallback(claim))
@@ -80,9 +81,11 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
     return results
 
 
-def new_trainer(args: PretrainArguments, corpus: Corpus) -> MAMLTrainer:
+def new_trainer(args: PretrainArguments, corpus: Corpus, checkpoint: Path | None) -> MAMLTrainer:
     """The trainer of a new model; raise InputError if model, arguments and corpus do not fit together."""
     model = new_model(args, corpus.tokenizer, corpus.start)
+    if checkpoint is not None and (trained := trained_classes(read_json(checkpoint / "config.json"))):
+        model.config.episode = {TRAINED: trained}  # a branch may have other tasks
     args.dynamics.check(model)
     check_setup(args.training, type(model), model.config, args.training.scheduler_arguments)
     name_run(args.training, args.model.model_size)

@@ -15,12 +15,11 @@ from ...trainers.runs.checkpoints import step_of
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE
 from ...trainers.runs.folder import check_free, check_same_run, checkpoint_to_resume, earlier_values, has_run
 from ...trainers.runs.json_files import read_json
-from ..arguments.corpus import CorpusArguments
 from ..arguments.training_text import check_goes_on
 from ..publish.background import check_access
 from ..publish.resuming import fetch_state
 from ..publish.settings import Settings
-from .arguments import PretrainArguments
+from .arguments import TASKS, PretrainArguments
 from .branching import BRANCH, branch_point, is_start
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
                 setattr(args.corpus if name == "split_by" else training, name, value)
                 saved[name] = value  # arguments.json of a run that starts again
             if checkpoint is not None and is_main and not run.other_corpus:
-                check_same_corpus(output_dir, args.corpus)
+                check_same_corpus(output_dir, args)
             if checkpoint is None:  # the run ended before its first checkpoint: it starts again
                 checkpoint = branch_point(args, saved, hashes=is_main) if run.branch_from else None
                 for name in (METRICS_FILE, DYNAMICS_FILE):
@@ -83,19 +82,20 @@ def find_start(args: PretrainArguments, saved: dict[str, Any]) -> tuple[Path | N
         begins = "nothing to resume, a new run begins" if not started else "starts again, no checkpoint was saved"
         logger.warning(f"{output_dir}: {f'goes on from {checkpoint.name}' if checkpoint else begins}")
     if is_start(checkpoint, output_dir) and is_main:
-        saved[CORPUS_HASH] = args.corpus.content_hashes()
+        saved[CORPUS_HASH] = args.content_hashes()
     settings = Settings.of_run(output_dir, args.publish, published_as) if is_main else None
     if settings is not None:
         check_access(settings)
     return checkpoint, settings
 
 
-def check_same_corpus(output_dir: Path, corpus: CorpusArguments) -> None:
-    """Raise InputError if the files of a corpus differ from what they were when the run in the folder began."""
+def check_same_corpus(output_dir: Path, args: PretrainArguments) -> None:
+    """Raise InputError if the files of corpus or tasks differ from what they were when the run in the folder began."""
     before = read_json(output_dir / ARGUMENTS_FILE).get(CORPUS_HASH, {})
-    now = corpus.content_hashes()
+    now = args.content_hashes()
     if changed := [name for name in before if before[name] != now.get(name)]:
-        paths = " and ".join(f"{name} {asdict(corpus)[name]!r}" for name in changed)
+        values = asdict(args.corpus) | {TASKS: " ".join(args.training.task_files)}
+        paths = " and ".join(f"{name} {values[name]!r}" for name in changed)
         raise InputError(
             f"{paths} changed since the run in {output_dir} began: restore the files, or resume with --other_corpus "
             "to go on with those that are there"

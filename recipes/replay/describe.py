@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...trainers.class_episodes.episode import ClassEpisode
 from ...trainers.episodes import Episode, Examples
+from ...trainers.tasks.sampling import TaskEpisode
 from ...trainers.word_classes import WordClasses
 from .run_again import MicroBatch
 
@@ -33,8 +34,14 @@ def ids_of(numbers: Tensor) -> list[int]:
 
 
 def of_words(episode: Episode, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
-    """The classes of an N-way K-shot episode, each with its support and query windows up to the state that is read."""
+    """The classes of an N-way K-shot episode, each with its support and query windows up to the state that is read.
+
+    Those of a task have its name and their label.
+    """
     described: list[dict[str, Any]] = [{"class": n, "support": [], "query": []} for n in range(len(episode.words))]
+    if isinstance(episode, TaskEpisode):
+        for each, label in zip(described, episode.labels, strict=True):
+            each |= {"task": episode.task, "label": label}
     for side, examples in (("support", episode.support), ("query", episode.query)):
         for label, window in zip(examples.labels.tolist(), windows(examples, tokenizer), strict=True):
             described[label][side].append(window)
@@ -71,7 +78,8 @@ def as_text(batch: dict[str, Any]) -> str:
     if batch["episode_skipped"]:
         lines.append("  an episode was skipped: too few words")
     for each in batch["episode"] or []:
-        lines.append(f"  class {each['class']}")
+        name = f": {each['task']}, {each['label']}" if "task" in each else ""
+        lines.append(f"  class {each['class']}{name}")
         for side in ("support", "query"):
             lines += [f"    {side}, document {w['document']}: {w['text']!r}" for w in each.get(side, [])]
         if "asked" in each:

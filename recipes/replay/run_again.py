@@ -45,7 +45,7 @@ class MicroBatch:
         documents: (B, T) document of each token.
         next_token: the next-token loss was trained on it.
         drawn: an episode was to be added; `episode` is None if there were too few words.
-        episode: an `Episode` or a `ClassEpisode`.
+        episode: an `Episode`, a `TaskEpisode` or a `ClassEpisode`.
     """
 
     step: int
@@ -105,7 +105,7 @@ def run_again(run: Path, steps: Collection[int], found: Callable[[MicroBatch], N
         raise InputError("a branch with a streamed corpus cannot be replayed: its place depends on the run before it")
     with tempfile.TemporaryDirectory(prefix="pico-maml-") as folder:
         args = arguments(saved, folder, read_seal(checkpoint)["world_size"])
-        check_same_corpus(run, args.corpus)
+        check_same_corpus(run, args)
         corpus = load_corpus(args, checkpoint)
         classes = None if corpus.classes is None else corpus.classes.classes
         trainer = Replay(

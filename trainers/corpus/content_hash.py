@@ -2,9 +2,11 @@
 
 import os
 import platform
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
+from ..errors import InputError
 from .documents import BUILT_IN
 from .files import list_files
 
@@ -26,10 +28,25 @@ def content_hash(name: str) -> str | None:
     path = Path(name)
     if not path.exists():
         return None
+    return _digest(
+        (file, file.relative_to(path).as_posix() if path.is_dir() else "") for file in list_files(path).files
+    )
+
+
+def files_hash(paths: Iterable[str]) -> str:
+    """A hash of the names, sizes and bytes of files, as `content_hash` has it; InputError if one is not there."""
+    files = [Path(path) for path in paths]
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"no file {file}: check the path")
+    return _digest((file, file.name) for file in files)
+
+
+def _digest(files: Iterable[tuple[Path, str]]) -> str:
+    """Hash files with the name that counts of each."""
     digest = blake2b(digest_size=16)
-    for file in list_files(path).files:
+    for file, below in files:
         size = file.stat().st_size
-        below = file.relative_to(path).as_posix() if path.is_dir() else ""
         digest.update(f"{below}\0{size}\0".encode(errors="surrogateescape"))
         with file.open("rb") as content:
             if size <= WHOLE_BYTES:

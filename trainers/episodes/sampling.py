@@ -6,6 +6,7 @@ Sampling is a pure function of the token ids and a generator.
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -44,12 +45,14 @@ class Episode:
     support: Examples  #: N * K
     query: Examples  #: N * Q
     words: Tensor  #: (N,) numbers of the classes' words: token ids, or hashes of forms
+    ways: int | None = None  #: how many outputs of the head are classes, the first ones; None for all
 
-    def to(self, device: torch.device) -> "Episode":
+    def to(self, device: torch.device) -> Self:
         """Move the episode to a device."""
-        return Episode(self.support.to(device), self.query.to(device), self.words.to(device))
+        moved = self.support.to(device), self.query.to(device), self.words.to(device)
+        return replace(self, support=moved[0], query=moved[1], words=moved[2])
 
-    def with_shuffled_labels(self, generator: torch.Generator) -> "Episode":
+    def with_shuffled_labels(self, generator: torch.Generator) -> Self:
         """Permute the labels of the query set, so that no support set tells them."""
         order = torch.randperm(len(self.query), generator=generator)
         return replace(self, query=replace(self.query, labels=self.query.labels[order]))

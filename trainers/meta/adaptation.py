@@ -1,6 +1,6 @@
 """Query accuracy on episodes of held-out words and text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from accelerate.utils import gather
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from ..corpus.form_table import Words
 from ..episodes import Episode, episode_generator
@@ -19,6 +20,9 @@ from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
 from .inner_loop import MetaHead, inner_loop, prototype_logits
 from .meta_model import PicoForMetaCausalLM, read_states
+
+# In place of the answers to queries that an episode does not have.
+ABSENT = -1
 
 
 @dataclass(frozen=True)
@@ -75,42 +79,70 @@ def evaluate_adaptation(
         InputError: the blocks have too few words, or the head learned rates for fewer inner steps.
     """
     available = config.check_pool(blocks, mask_id, words, documents)
-    trained_head = trained_head and model.head_tells_words and config.n_way <= model.config.meta_head["ways"]
+
+    def draw(generator: torch.Generator) -> Episode | None:
+        return config.sample(blocks, mask_id, words, generator, documents)
+
+    heads = heads_to_adapt(model, config, seed, trained_head)
+    table = query_outcomes(model, heads, draw, config, episodes, seed)
+    return summarise(table, heads, config, episodes, available, 1 / config.n_way)
+
+
+def heads_to_adapt(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int, trained: bool) -> dict[str, MetaHead]:
+    """Return a fresh head of N classes and, if it is `trained` and has as many, the model's own, cut to N classes."""
     heads = {"fresh": _fresh_head(model, config, seed)}
-    if trained_head:
+    if trained and model.head_tells_words and config.n_way <= model.config.meta_head["ways"]:
         heads["trained"] = _first_ways(model, config)
-    inner = config.inner_loop()
+    return heads
+
+
+def query_outcomes(
+    model: PicoForMetaCausalLM,
+    heads: dict[str, MetaHead],
+    draw: Callable[[torch.Generator], Episode | None],
+    config: EpisodeConfig,
+    episodes: int,
+    seed: int,
+) -> np.ndarray:
+    """Adapt heads to `episodes` episodes over all processes, without dropout, and leave the model unchanged.
+
+    Returns:
+        (2 + C, P) for all queries of all episodes: word and document, then one row of right answers a curve point,
+        those of prototypes and then of each head after 0 to T inner steps.
+    """
+    inner, most = config.inner_loop(), config.n_way * config.n_query
     outcomes: list[Tensor] = []
     was_training = model.training
     model.eval()
     try:
         # Every process runs the same number of episodes, as FSDP requires; surplus ones are cut off below.
         for i in range(rank(), world_size() * -(-episodes // world_size()), world_size()):
-            episode = config.sample(blocks, mask_id, words, episode_generator(seed, i, 0), documents)
+            episode = draw(episode_generator(seed, i, 0))
             if episode is None:
                 raise RuntimeError("no episode from a pool that has enough words")
-            outcomes.append(_query_outcomes(model, heads, inner, episode.to(model.device), config.n_way))
+            rows = _outcomes(model, heads, inner, episode.to(model.device), config.n_way)
+            outcomes.append(F.pad(rows, (0, most - rows.shape[1]), value=ABSENT))  # an episode of fewer classes
     finally:
         model.train(was_training)
     local = torch.stack(outcomes)  # (episodes / W, 2 + C, M)
     table = gather(local[None].contiguous()).transpose(0, 1).flatten(0, 1)[:episodes].transpose(0, 1).flatten(1)
-    return _summary(table.cpu().numpy(), config, episodes, trained_head, available)
+    return table[:, table[-1] != ABSENT].cpu().numpy()
 
 
-def _summary(
-    table: np.ndarray, config: EpisodeConfig, episodes: int, trained_head: bool, available: int
+def summarise(
+    table: np.ndarray, heads: dict[str, MetaHead], config: EpisodeConfig, episodes: int, available: int, chance: float
 ) -> Adaptation:
-    """Summarise (2 + C, E * M) rows: word and document of each query, then one row of right answers a curve point."""
+    """Summarise what `query_outcomes` returned; `available` words can be classes, `chance` is a guess's accuracy."""
     (word, document), correct = table[:2], table[2:]
     points = [crossed_interval(row, word, document) for row in correct]
-    steps = config.inner_loop().steps_taken() + 1
+    steps, trained_head = config.inner_loop().steps_taken() + 1, "trained" in heads
     last = {"prototypes": 0, "fresh": steps} | ({"trained": 2 * steps} if trained_head else {})
     pairs = [("fresh", "prototypes"), *((("trained", "prototypes"), ("trained", "fresh")) if trained_head else ())]
     return Adaptation(
         n_way=config.n_way,
         k_shot=config.k_shot,
         episodes=episodes,
-        chance=1 / config.n_way,
+        chance=chance,
         prototypes=points[0],
         fresh=points[1 : 1 + steps],
         trained=points[1 + steps :] if trained_head else None,
@@ -126,7 +158,7 @@ def _summary(
 
 
 @torch.no_grad()
-def _query_outcomes(
+def _outcomes(
     model: PicoForMetaCausalLM, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
 ) -> Tensor:
     """Return (2 + C, M) rows of an episode: word and document of each query, then which queries are answered rightly.
@@ -143,10 +175,10 @@ def _query_outcomes(
     def correct(logits: Tensor) -> Tensor:
         return logits.argmax(-1).eq(query_labels)
 
-    prototypes = prototype_logits(query, support, labels, ways)
+    prototypes = prototype_logits(query, support, labels, ways if episode.ways is None else episode.ways)
     rows = [episode.words[query_labels], episode.query.documents, correct(prototypes)]
     for head in heads.values():
-        start = inner.start(head, support, labels)
+        start = head.first_outputs(inner.start(head, support, labels), episode.ways)
         rates = head.learning_rates(inner.lr)
         for fast in inner_loop(head, start, support, labels, inner.steps_taken(), rates):
             rows.append(correct(functional_call(head, fast, (query,))))
@@ -179,7 +211,7 @@ def _first_ways(model: PicoForMetaCausalLM, config: EpisodeConfig) -> MetaHead:
 def adaptation_table(results: Sequence[Adaptation]) -> str:
     """Format one line an episode shape: query accuracies in percent with their intervals."""
     lines = [
-        f"{'N-way':>6}{'K-shot':>7}{'chance':>8}{'prototypes':>20}{'fresh head':>20}{'trained head':>20}{'gain':>8}"
+        f"{'N-way':>6}{'K-shot':>7}{'chance':>8}{'prototypes':>22}{'fresh head':>22}{'trained head':>22}{'gain':>8}"
     ]
     for result in results:
         trained, gain = "-", "-"
@@ -187,8 +219,8 @@ def adaptation_table(results: Sequence[Adaptation]) -> str:
             trained = _percent(result.trained[-1])
             gain = f"{result.trained[-1].mean - result.trained[0].mean:+.1%}"
         shape = f"{result.n_way:>6}{result.k_shot:>7}{result.chance:>8.1%}"
-        baselines = f"{_percent(result.prototypes):>20}{_percent(result.fresh[-1]):>20}"
-        lines.append(f"{shape}{baselines}{trained:>20}{gain:>8}")
+        baselines = f"{_percent(result.prototypes):>22}{_percent(result.fresh[-1]):>22}"
+        lines.append(f"{shape}{baselines}{trained:>22}{gain:>8}")
     return "\n".join(lines)
 
 

@@ -53,6 +53,7 @@ def episode_loss(
     query: Tensor,
     query_labels: Tensor,
     generator: torch.Generator | None,
+    ways: int | None = None,
 ) -> tuple[Tensor, Metrics]:
     """Return the query cross-entropy in nats, and for each metric a sum and a count (see `EpisodeOutput`).
 
@@ -64,8 +65,9 @@ def episode_loss(
         query: (P, D) features in fp32.
         query_labels: (P,).
         generator: source of the head's dropout; None for no dropout.
+        ways: how many outputs of the head are classes, the first ones; None for all.
     """
-    start = inner.start(head, support, support_labels)
+    start = head.first_outputs(inner.start(head, support, support_labels), ways)
     rates, steps = head.learning_rates(inner.lr), inner.steps_taken()
     fast = adapt_head(
         head, support, support_labels, steps, rates, generator, first_order=inner.first_order, start=start

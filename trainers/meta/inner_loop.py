@@ -123,6 +123,11 @@ class MetaHead(nn.Module):
         named = self.layers.named_parameters(prefix="layers")
         return {name: w.float() if w.dtype in (torch.bfloat16, torch.float16) else w for name, w in named}
 
+    def first_outputs(self, weights: Weights, ways: int | None) -> Weights:
+        """Cut the last layer of weights by parameter name to its first `ways` outputs; None cuts nothing."""
+        names = (f"{self.output_layer}.weight", f"{self.output_layer}.bias")
+        return weights if ways is None else weights | {name: weights[name][:ways] for name in names}
+
     def learning_rates(self, lr: float) -> Rates:
         """Return the inner learning rates by parameter name: the learned ones (T,), else `lr`."""
         if self.log_inner_lr is None:

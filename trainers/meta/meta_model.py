@@ -199,7 +199,14 @@ class PicoForMetaCausalLM(PicoForCausalLM):
         generator = None if dropout_seed is None else torch.Generator(support.device).manual_seed(dropout_seed)
         with torch.autocast(support.device.type, enabled=False):
             return episode_loss(
-                self.meta_head, inner, support, episode.support.labels, query, episode.query.labels, generator
+                self.meta_head,
+                inner,
+                support,
+                episode.support.labels,
+                query,
+                episode.query.labels,
+                generator,
+                episode.ways,
             )
 
     def class_loss(

@@ -37,8 +37,7 @@ def align(
     Raises:
         InputError: the tokenizer gives no word ids.
     """
-    if not tokenizer.is_fast:
-        raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
+    check_word_ids(tokenizer)
     encoded = encode_words(tokenizer, rows["tokens"], max_length, space_before_words)
     columns: dict[str, list] = {name: encoded[name] for name in ("input_ids", "attention_mask")}
     columns |= {"labels": [], "labelled_words": [], "length": [len(ids) for ids in encoded["input_ids"]]}
@@ -51,6 +50,12 @@ def align(
         columns["labels"].append(labels)
         columns["labelled_words"].append([word_ids[position] for position in positions])
     return columns
+
+
+def check_word_ids(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise InputError unless the tokenizer tells the word of each sub-word."""
+    if not tokenizer.is_fast:
+        raise InputError(f"{type(tokenizer).__name__} gives no word ids: use a fast tokenizer (tokenizer.json)")
 
 
 def predicted_tags(

@@ -83,6 +83,21 @@ CHARTS = (
         card_series=(Series("query_accuracy_before", "before the inner loop", "dash"),),
     ),
     Chart(
+        "task_query_accuracy",
+        "Query accuracy on tasks",
+        "share correct",
+        "Training episodes from labelled tasks, after and before the inner loop. Two baselines: nearest class "
+        "prototypes of the same features, which need no head, and chance, the mean of 1 / N.",
+        (
+            Series("task_query_accuracy", "after the inner loop"),
+            Series("task_query_accuracy_before", "before the inner loop", "dash"),
+            Series("task_prototype_accuracy", "class prototypes", "dot"),
+            Series("task_chance", "chance", "dot"),
+        ),
+        percent=True,
+        on_card=True,
+    ),
+    Chart(
         "support_accuracy",
         "Support accuracy",
         "share correct",
@@ -99,6 +114,7 @@ CHARTS = (
         percent=True,
     ),
     Chart("query_loss", "Query loss", "nats", "Outer loss of the episodes, at the adapted head.", on_card=True),
+    Chart("task_query_loss", "Query loss on tasks", "nats", "Outer loss of the episodes from labelled tasks."),
     Chart(
         "query_loss_weight",
         "Weight of the query loss",
