@@ -10,6 +10,7 @@ from .modules import Selected, select_modules
 from .ov_circuit import ov_singular_values
 from .own import Measure, parse_measure
 from .probe import probe_activations, spread_positions
+from .sentences import sentence_log_probabilities
 
 __all__ = [
     "ClassObjective",
@@ -28,6 +29,7 @@ __all__ = [
     "probe_activations",
     "proportional_effective_rank",
     "select_modules",
+    "sentence_log_probabilities",
     "singular_values",
     "spread_positions",
 ]

@@ -3,6 +3,7 @@
 python -m pico_maml.recipes.dynamics --model runs/demo --output_dir runs/demo-dynamics
 python -m pico_maml.recipes.dynamics --model EleutherAI/pythia-70m --revisions step0 step1000 step143000 \
     --dynamics_modules attention.dense mlp.dense_4h_to_h --output_dir runs/pythia-70m --keep_downloads false
+python -m pico_maml.recipes.dynamics --model runs/demo --output_dir runs/demo-dynamics --tasks pairs.jsonl blimp
 """
 
 from argparse import Namespace
@@ -17,8 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
-from ...callbacks import Dynamics, DynamicsFile, Row, Source, load_dynamics, measure_source, perplexity_rows
+from ...callbacks import Dynamics, DynamicsFile, Row, Source, measure_source, perplexity_rows
 from ...callbacks.measures import QueryObjective
+from ...trainers import InputError
 from ...trainers.checks import check_at_least
 from ...trainers.corpus import model_tokenizer
 from ...trainers.runs.files import ARGUMENTS_FILE, DYNAMICS_FILE, REFERENCE_FILE
@@ -36,10 +38,13 @@ from ..arguments.training_text import (
     measured_text,
 )
 from .checkpoint_series import Checkpoint, SeriesArguments
+from .tasks import Task, TaskArguments
 
 SPECTRA_FOLDER = "spectra"
 # Arguments that may differ when more checkpoints are measured.
 FREE = {"revisions", "subfolders", "steps", "keep_downloads", "batch_size", "output_dir", "text"}
+# What a task was scored on is compared by its examples, in `Series.check_content`.
+FREE |= {"tasks", "task_limit", "task_batch_size"}
 
 
 @dataclass
@@ -53,7 +58,7 @@ class OutputArguments:
         check_at_least(0, batch_size=self.batch_size)
 
 
-TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, OutputArguments)
+TYPES = (SeriesArguments, CorpusArguments, MeasureArguments, TaskArguments, OutputArguments)
 
 
 def main(argv: list[str] | None = None) -> list[int]:
@@ -65,29 +70,42 @@ def main(argv: list[str] | None = None) -> list[int]:
 
 
 def measure_series(
-    args: SeriesArguments, corpus: CorpusArguments, measures: MeasureArguments, output_args: OutputArguments
+    args: SeriesArguments,
+    corpus: CorpusArguments,
+    measures: MeasureArguments,
+    task_args: TaskArguments,
+    output_args: OutputArguments,
 ) -> list[int]:
-    """Measure the checkpoints that are not in the folder yet; returns their steps."""
+    """Measure and score the checkpoints as far as the folder does not have them yet; returns their steps."""
     output = Path(output_args.output_dir)
-    arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(output_args)}
+    arguments = {**asdict(args), **asdict(corpus), **asdict(measures), **asdict(task_args), **asdict(output_args)}
     check_free_or_same(output, arguments, FREE)
     checkpoints = args.reference_first(args.checkpoints())
     text = text_of_series(corpus, checkpoints)
     own = checkpoints[0]
     tokenizer = model_tokenizer(own.path, own.revision, args.tokenizer)
+    tasks = task_args.load(tokenizer)
     documents = held_out_documents(corpus)
     texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
 
     print(f"text: {text}", flush=True)
     series = Series(output, measures, texts, output_args.batch_size, tokenizer)
-    todo = [checkpoint for checkpoint in checkpoints if checkpoint.step not in series.done]
+    series.check_content(tasks)
+    todo = [checkpoint for checkpoint in checkpoints if series.lacks(checkpoint.step, tasks)]
     for checkpoint in todo:
+        step, tokens = checkpoint.step, checkpoint.step * args.tokens_per_step
         with checkpoint.loaded(args.keep_downloads) as model:
             for source in texts.values():
                 check_fits(model.config, source.blocks, checkpoint.name)
+            for task in tasks:
+                task.check(model.config)
             write_json(output / ARGUMENTS_FILE, arguments | {"text": asdict(text)})
-            rows = series.measure(model, checkpoint.step, checkpoint.step * args.tokens_per_step)
-        print(summary(checkpoint, rows), flush=True)
+            rows = [] if step in series.done else series.measure(model, step, tokens)
+            scores = {
+                task.name: series.score(model, step, tokens, task, task_args.task_batch_size)
+                for task in series.unscored(step, tasks)
+            }
+        print(summary(checkpoint, rows, scores), flush=True)
     print(f"{len(todo)} measured, {len(checkpoints) - len(todo)} measured before: {series.file.path}")
     return [checkpoint.step for checkpoint in todo]
 
@@ -125,12 +143,35 @@ class Series:
         self.output, self.measures, self.texts, self.batch_size = output, measures, texts, batch_size
         self.tokenizer = tokenizer
         self.file = DynamicsFile(output / DYNAMICS_FILE)
-        self.done: set[int] = set()
-        if self.file.path.exists():
-            self.done = set(load_dynamics(output).step)
-            self.file.lines.cut_back_to(max(self.done, default=0))
+        self.done, self.scored = self.file.measured(), self.file.scored()
+        steps = self.done | {step for step, _ in self.scored}
+        self.file.lines.cut_back_to(max(steps, default=0))
         path = output / REFERENCE_FILE
         self.reference: dict[str, Tensor] = load_file(path) if path.exists() else {}
+
+    def check_content(self, tasks: list[Task]) -> None:
+        """Raise InputError if a task has other examples than those that a step of the folder was scored on."""
+        now = {task.name: task.content for task in tasks}
+        for (step, name), content in self.scored.items():
+            if now.get(name, content) != content:
+                raise InputError(
+                    f"tasks: {name} was scored on other examples at step {step} ({content} -> {now[name]}): give the "
+                    "earlier ones and task_limit, rename a changed file to score it too, or choose another output_dir"
+                )
+
+    def unscored(self, step: int, tasks: list[Task]) -> list[Task]:
+        """The tasks that a step has no scores on."""
+        return [task for task in tasks if (step, task.name) not in self.scored]
+
+    def lacks(self, step: int, tasks: list[Task]) -> bool:
+        """True if a step is not measured, or not scored on one of the tasks."""
+        return step not in self.done or bool(self.unscored(step, tasks))
+
+    def score(self, model: PreTrainedModel, step: int, tokens: int, task: Task, batch_size: int) -> list[Row]:
+        """Score a checkpoint on a task; its scores are one line of the file, written at once or not at all."""
+        rows = task.rows(model, batch_size)
+        self.file.append(step, tokens, rows, task=task.name, content=task.content)
+        return rows
 
     def measure(self, model: PreTrainedModel, step: int, tokens: int) -> list[Row]:
         """Measure a checkpoint and save the results; the curves come last, so that a step in them is complete."""
@@ -157,10 +198,13 @@ class Series:
         return rows
 
 
-def summary(checkpoint: Checkpoint, rows: list[Row]) -> str:
-    """One line with the means of the main quantities of a checkpoint."""
+def summary(checkpoint: Checkpoint, rows: list[Row], scores: dict[str, list[Row]]) -> str:
+    """One line with the means of the main quantities of a checkpoint, and the first score on each task."""
     means = []
     for quantity in ("perplexity", "proportional_effective_rank", "attention_entropy_normalised", "cka"):
         if values := [row.value for row in rows if row.quantity == quantity and not row.source]:
             means.append(f"{quantity} {fmean(values):.3f}")
+    for task, scored in scores.items():
+        first = next((row for row in scored if row.source == task), scored[0])  # of a group before its members
+        means.append(f"{task} {first.quantity.removeprefix('task_')} {first.value:.3f}")
     return f"step {checkpoint.step}: {', '.join(means)}"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ...trainers.runs.charts import QUANTITIES, Quantity
+from ...trainers.runs.learning_dynamics import STANDARD_ERROR
 from ...trainers.runs.reader import AXES, RunData
 
 OBJECTIVES = {
@@ -37,22 +38,32 @@ class Kind(NamedTuple):
 
 
 def kinds(runs: list[RunData]) -> list[Kind]:
-    """Every quantity and objective that any run measured, in the order of the catalogue."""
+    """Every quantity and objective that any run measured, in the order of the catalogue; without standard errors."""
     measured = {
-        Kind(*pair) for run in runs for pair in zip(run.dynamics.quantity, run.dynamics.objective, strict=True)
+        Kind(*pair)
+        for run in runs
+        for pair in zip(run.dynamics.quantity, run.dynamics.objective, strict=True)
+        if not pair[0].endswith(STANDARD_ERROR)
     }
     order = {entry.name: i for i, entry in enumerate(QUANTITIES)}
     return sorted(measured, key=lambda kind: (order.get(kind.quantity, len(order)), kind))
 
 
 def curves(run: RunData, kind: Kind) -> dict[tuple[str, int], pd.DataFrame]:
-    """Curves by module (or source) and layer, with the columns of `AXES` and `value`.
+    """Curves by module (or source) and layer, with the columns of `AXES`, `value`, and `error` where it is known.
+
+    `error` is the standard error of `value`.
 
     Layer -1 is the mean over layers, and module `ALL_MODULES` the mean over modules, where there are several.
     """
     # The page, tables, figures and phases all read the same curves.
     if kind not in run.dynamics_curves:
-        run.dynamics_curves[kind] = _curves(run.dynamics, kind)
+        own = _curves(run.dynamics, kind)
+        errors = _curves(run.dynamics, Kind(kind.quantity + STANDARD_ERROR, kind.objective))
+        for name in errors.keys() & own.keys():
+            error = errors[name].rename(columns={"value": "error"})[["step", "error"]]
+            own[name] = own[name].merge(error, on="step", how="left")
+        run.dynamics_curves[kind] = own
     return run.dynamics_curves[kind]
 
 

@@ -109,6 +109,7 @@ def trained(text, tmp_path_factory) -> Path:
         Path("books.jsonl").write_text("".join(json.dumps({"text": document}) + "\n" for document in text))
         Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
         Path("text.txt").write_text("Mara moved to Norburg .\n")
+        Path("pairs.jsonl").write_text('{"good": "ab cd", "bad": "cd ab", "group": "order"}\n')
         shutil.copytree(ROOT / "recipes" / "configs", "recipes/configs")
         run_command("pico-maml pretrain --config demo --output_dir runs/demo --dynamics_steps 2 --save_steps 4")
         run_command("pico-maml pretrain --config demo --output_dir runs/vanilla --hybrid_ratio 0 --save_steps 4")

@@ -169,6 +169,8 @@ class Quantity:
     of_matrices: bool = False  #: it is measured of weights, and of gradients where a row names an objective
     phases: bool = False  #: the phases of its curves are analysed
     on_card: bool = False  #: a model card shows it
+    share: bool = False  #: its axis is that of shares, from 0 to 1
+    chance: float | None = None  #: draw a line at the value of guesses
 
 
 # Phases of this quantity are also ranked by layer.
@@ -192,6 +194,14 @@ QUANTITIES = (
     Quantity("perplexity", "Perplexity by source"),
     Quantity("mean_text_perplexity", "Mean perplexity of the texts, by source"),
     Quantity("bits_per_byte", "Bits per byte by source"),
+    Quantity("pair_accuracy", "Accuracy on minimal pairs", share=True, chance=0.5),
+    Quantity(
+        "pair_accuracy_per_token", "Accuracy on minimal pairs, by log-probability per token", share=True, chance=0.5
+    ),
+    Quantity("task_acc", "Accuracy on tasks", share=True),
+    Quantity("task_acc_norm", "Accuracy on tasks, normalised by length", share=True),
+    Quantity("task_exact_match", "Exact match on tasks", share=True),
+    Quantity("task_perplexity", "Perplexity of the answers of tasks"),
 )
 
 

@@ -1,8 +1,9 @@
 """learning_dynamics.jsonl: what is measured of a model during training, as tidy rows.
 
 Each line is one JSON object, `{"step", "tokens", "rows": [{"quantity", "value", ...}, ...]}`; a row omits fields that
-have their default, and a value that is not finite is null. A checkpoint holds the same rows in
-`learning_dynamics/curves.parquet`. `load_dynamics` reads both.
+have their default, and a value that is not finite is null. A line of scores on a task also has the name of the `task`
+and a description of its `content`. A checkpoint holds the same rows in `learning_dynamics/curves.parquet`.
+`load_dynamics` reads both.
 """
 
 import math
@@ -15,6 +16,9 @@ import pandas as pd
 from .files import CURVES_FILE, DYNAMICS_FILE, DYNAMICS_FOLDER
 from .json_files import JsonLines
 
+# Ends the name of a quantity that is the standard error of another one.
+STANDARD_ERROR = "_standard_error"
+
 
 class Row(NamedTuple):
     """One measured value."""
@@ -25,7 +29,7 @@ class Row(NamedTuple):
     module: str = ""  #: the module's name within its layer, such as `attention.v_proj`
     layer: int = -1  #: from 0; -1 for a quantity of the whole model
     head: int = -1  #: the attention head, from 0; -1 for a quantity of the whole layer
-    source: str = ""  #: the text it was measured on, if there are several
+    source: str = ""  #: the text it was measured on, if there are several; of a score the task, or `task/group`
 
 
 DTYPES = {
@@ -48,10 +52,23 @@ class DynamicsFile:
         self.path = path
         self.lines = JsonLines(path)
 
-    def append(self, step: int, tokens: int, rows: Iterable[Row]) -> None:
-        """Write what was measured after `step` optimizer steps and `tokens` tokens; no line if there are no rows."""
+    def append(self, step: int, tokens: int, rows: Iterable[Row], **record: str) -> None:
+        """Write what was measured after `step` optimizer steps and `tokens` tokens; no line if there are no rows.
+
+        `record` is written beside the rows: `task` and `content` of scores.
+        """
         if entries := [_as_json(row) for row in rows]:
-            self.lines.append({"step": step, "tokens": tokens, "rows": entries})
+            self.lines.append({"step": step, "tokens": tokens, "rows": entries} | record)
+
+    def measured(self) -> set[int]:
+        """The steps that have more than scores on tasks."""
+        return {entry["step"] for entry in _whole_entries(self.lines) if "task" not in entry}
+
+    def scored(self) -> dict[tuple[int, str], str]:
+        """The content of each task that a step was scored on, by step and name of the task."""
+        return {
+            (entry["step"], entry["task"]): entry["content"] for entry in _whole_entries(self.lines) if "task" in entry
+        }
 
     def save(self, folder: Path) -> None:
         """Write all rows to `folder`/curves.parquet."""
@@ -95,12 +112,14 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     return all(isinstance(row, dict) and {"quantity", "value"} <= row.keys() for row in rows)
 
 
+def _whole_entries(lines: JsonLines) -> list[dict[str, Any]]:
+    return [entry for entry in lines.read()[0] if _is_whole(entry)]
+
+
 def _table(path: Path) -> pd.DataFrame:
-    entries, _ = JsonLines(path).read()
     rows = [
         {"step": entry["step"], "tokens": entry["tokens"], **Row._field_defaults, **row}
-        for entry in entries
-        if _is_whole(entry)
+        for entry in _whole_entries(JsonLines(path))
         for row in entry["rows"]
     ]
     table = pd.DataFrame(rows, columns=list(DTYPES)).astype(DTYPES)

@@ -26,7 +26,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
         "colours": {"light": LIGHT, "dark": DARK},
         "axes": axis_names(runs),
         "charts": [_chart(chart, runs) for chart in CHARTS if chart.has_data(runs)],
-        "dynamics": [{"title": kind.title, "series": _dynamics(kind, runs)} for kind in kinds(runs)],
+        "dynamics": [_kind(kind, runs) for kind in kinds(runs)],
         "phases": [_phases(curve, places[curve.run]) for curve in analysed],
     }
 
@@ -53,17 +53,23 @@ def _chart(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     }
 
 
-def _dynamics(kind: Kind, runs: list[RunData]) -> list[dict[str, Any]]:
-    return [
-        {"run": i, "module": module, "layer": layer, **_points(curve)}
-        for i, run in enumerate(runs)
-        for (module, layer), curve in sorted(curves(run, kind).items())
-    ]
+def _kind(kind: Kind, runs: list[RunData]) -> dict[str, Any]:
+    return {
+        "title": kind.title,
+        "share": kind.entry.share,
+        "chance": [] if kind.entry.chance is None else [kind.entry.chance],
+        "series": [
+            {"run": i, "module": module, "layer": layer, **_points(curve)}
+            for i, run in enumerate(runs)
+            for (module, layer), curve in sorted(curves(run, kind).items())
+        ],
+    }
 
 
 def _points(curve: pd.DataFrame) -> dict[str, list[float | None]]:
     rows = curve.iloc[thin(len(curve))]
-    return {"step": numbers(rows["step"]), "y": numbers(rows["value"])}
+    points = {"step": numbers(rows["step"]), "y": numbers(rows["value"])}
+    return points | ({"interval": numbers(1.96 * rows["error"])} if "error" in rows else {})
 
 
 def _phases(curve: AnalysedCurve, run: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ....callbacks.phases import curve as phases
 from ....callbacks.phases import departure_test, turns
 from ....trainers.cost import FORMULA
 from ....trainers.runs.charts import CHARTS
+from ....trainers.runs.learning_dynamics import STANDARD_ERROR
 from ....trainers.runs.reader import RunData
 from ..analysis.findings import Findings
 from ..analysis.tables import phase_table
@@ -45,6 +46,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, few_shot: pd.D
         axes_note=axes_note(runs),
         charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
         dynamics_table=dynamics_table(runs),
+        has_scores=any(name.endswith(STANDARD_ERROR) for run in runs for name in run.dynamics["quantity"].unique()),
         phase_table=html_table(phase_table(whole)),
         layer_phase_table=html_table(phase_table(single)),
         layer_table=html_table(findings.tables["layers"]),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ....trainers.runs.charts import Chart
@@ -72,10 +73,16 @@ def dynamics_table(runs: list[RunData]) -> HTMLTable | None:
         own = curves(run, kind)
         for (module, layer), curve in sorted(own.items()):
             if layer == -1 or (module, -1) not in own:
-                ends = (f"{end['value']:.4g} (step {end['step']:,.0f})" for end in (curve.iloc[0], curve.iloc[-1]))
+                ends = (f"{_value(end)} (step {end['step']:,.0f})" for end in (curve.iloc[0], curve.iloc[-1]))
                 rows.append((run.label, kind.title, module, f"{len(curve)} steps", *ends))
     columns = ["run", "quantity", "module", "measured at", "first", "last"]
     return html_table(pd.DataFrame(rows, columns=columns)) if rows else None
+
+
+def _value(point: pd.Series) -> str:
+    """A value, with its 95 % interval where the standard error is known."""
+    interval = f" ± {1.96 * point['error']:.2g}" if point.get("error", np.nan) >= 0 else ""
+    return f"{point['value']:.4g}{interval}"
 
 
 def ner_section(ner: NERPart) -> dict[str, Any]:

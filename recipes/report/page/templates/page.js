@@ -53,6 +53,7 @@
     const mode = series.step.length <= 12 ? "lines+markers" : "lines";
     const common = { x, mode, marker: { size: 5 }, legendgroup: name };
     const shown = { ...common, y: state.smoothing ? smooth(series.y) : series.y, name: plain(name), line: { ...line, width } };
+    if (!state.smoothing && series.interval) shown.error_y = { type: "data", array: series.interval, thickness: 1, width: 2 };
     if (!state.smoothing) return [shown];
     const raw = { ...common, y: series.y, showlegend: false, hoverinfo: "skip", opacity: 0.3, line: { ...line, width: 1, dash: "solid" } };
     return [raw, shown];
@@ -73,7 +74,7 @@
       xaxis: { ...axis, title: { text: data.axes[state.axis], standoff: 6, font: { size: 11 } },
         type: state.logX && !options.own ? "log" : "linear", exponentformat: "SI", range: options.own ? undefined : state.range ?? wholeRange(),
         nticks: narrow.matches ? 5 : 8, ...(state.logX && !options.own ? logTicks : {}) },
-      yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".2~%" : undefined, nticks: 6,
+      yaxis: { ...axis, fixedrange: true, type: logY ? "log" : "linear", tickformat: options.percent ? ".2~%" : undefined, nticks: 6, ...(options.share && !logY ? { range: [-0.02, 1.02] } : {}),
         hoverformat: options.percent ? ".1%" : ".4~g", exponentformat: "SI", ...(logY ? logTicks : {}) },
       shapes: options.shapes ?? [],
       ...(options.rate ? { yaxis2: { ...axis, overlaying: "y", side: "right", showgrid: false, fixedrange: true, rangemode: "tozero", nticks: 4,
@@ -99,6 +100,12 @@
     drawAll();
   }
 
+  function chanceLines(values) {
+    return values.map((value) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
+      line: { color: css("--quiet"), width: 1, dash: "dot" },
+      label: { text: "chance", textposition: "start", font: { size: 10, color: css("--quiet") }, yanchor: "bottom" } }));
+  }
+
   function drawLogged() {
     for (const chart of data.charts) {
       const traces = [];
@@ -107,10 +114,8 @@
         const name = chart.names > 1 ? `${data.runs[series.run].label}, ${series.name}` : data.runs[series.run].label;
         traces.push(...lines(series, name, { color: colour(series.run), dash: series.dash }, series.dash === "solid" ? 2 : 1.6));
       }
-      const shapes = chart.chance.map((value) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value,
-        line: { color: css("--quiet"), width: 1, dash: "dot" },
-        label: { text: "chance", textposition: "start", font: { size: 10, color: css("--quiet") }, yanchor: "bottom" } }));
-      draw(document.querySelector(`[data-chart="${chart.key}"]`), traces, { log: chart.log, percent: chart.percent, shapes });
+      const options = { log: chart.log, percent: chart.percent, shapes: chanceLines(chart.chance) };
+      draw(document.querySelector(`[data-chart="${chart.key}"]`), traces, options);
     }
   }
 
@@ -166,7 +171,7 @@
         const name = `${data.runs[series.run].label}, ${mean ? "mean" : `layer ${series.layer}`}`;
         traces.push(...lines(series, name, { color: mix(colour(series.run), share), dash: mean ? "dash" : "solid" }, 1.8));
       }
-      draw(div, traces, { legend: false });
+      draw(div, traces, { legend: false, share: kind.share, shapes: chanceLines(kind.chance) });
     }
   }
 
