@@ -4,7 +4,7 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test test-lowest test-spawn docs format lint types unit clean
+.PHONY: demo test test-lowest test-spawn docs help format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
@@ -23,6 +23,10 @@ types: .venv/installed-dev
 # Warnings are errors; the site is docs/_build/html/index.html.
 docs: .venv/installed-dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+# What `pico-maml COMMAND --help` prints: again after an argument, its default or its help has changed.
+help: .venv/installed
+	$(BIN)/python docs/write_help.py
 
 # One test process more than cores, because some tests wait; one thread each.
 unit: .venv/installed-dev

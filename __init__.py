@@ -6,7 +6,8 @@ checkpoint, with peft, if it is installed, and the pipeline `pico-ner`, which fi
 
 from importlib.util import find_spec
 
-from . import _caches  # noqa: F401 (first: the libraries below read the environment that it sets)
+# First: the libraries below read the environment that _caches sets, and a command may only have to print its help.
+from . import _caches, _start  # noqa: F401
 
 # isort: split
 

@@ -1,15 +1,9 @@
 """Settings of the documentation; `make docs` builds it."""
 
-import contextlib
-import importlib
-import io
 import re
 from dataclasses import MISSING, fields
 from inspect import isclass
-from pathlib import Path
 
-from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 from transformers import TrainingArguments
 
@@ -36,22 +30,6 @@ default_role = "literal"  # docstrings put code between single backticks
 toc_object_entries = False
 
 
-class CommandHelp(Directive):
-    """Show what `pico-maml COMMAND --help` prints."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Capture the help of the command."""
-        name = f"pico_maml.recipes.{self.arguments[0]}"
-        folder = Path(str(pico_maml.__file__)).parent / "recipes" / self.arguments[0]
-        command = importlib.import_module(f"{name}.command" if folder.is_dir() else name)
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-            command.main(["--help"])
-        return [nodes.literal_block(text=output.getvalue(), language="text")]
-
-
 def list_arguments(app: Sphinx, what: str, name: str, cls: type, options: object, lines: list[str]) -> None:
     """Append the help text and default of each argument that a class adds to transformers' TrainingArguments."""
     if not (isclass(cls) and issubclass(cls, TrainingArguments)):
@@ -71,7 +49,6 @@ def shorten_signature(app: Sphinx, what: str, name: str, cls: type, *_: object) 
 
 
 def setup(app: Sphinx) -> None:
-    """Register the directive and the two hooks."""
-    app.add_directive("command-help", CommandHelp)
+    """Register the two hooks."""
     app.connect("autodoc-process-docstring", list_arguments)
     app.connect("autodoc-process-signature", shorten_signature)

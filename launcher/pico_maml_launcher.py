@@ -31,16 +31,17 @@ def main() -> None:
         print(runpy.run_path(str(package / "_version.py"))["__version__"])
     elif name in commands:
         del sys.argv[1]
-        run_command(name)
+        run_command(package, name)
     else:
         near = get_close_matches(name, commands, 1)
         hint = f"did you mean {near[0]}?" if near else "`pico-maml` lists the commands"
         fail(f"{name!r} is not a command: {hint}")
 
 
-def run_command(name: str) -> None:
+def run_command(package: Path, name: str) -> None:
     """Run a command; what cannot be imported, as after an interrupted `pip install`, is one line."""
     try:
+        runpy.run_path(str(package / "_start.py"))["begin"](name, sys.argv[1:])
         runpy.run_module(f"pico_maml.recipes.{name}", run_name="__main__", alter_sys=True)
     except (ImportError, SyntaxError, OSError) as error:
         if os.environ.get("PICO_MAML_DEBUG") == "1":

@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_package_and_its_launcher_alone(tmp_path):
     assert {
         "pico_maml/py.typed",
         "pico_maml/recipes/configs/recipes/demo.yaml",
+        "pico_maml/recipes/help/pretrain.txt",
         "pico_maml/recipes/configs/episodes/paper.yaml",
         "pico_maml/recipes/configs/studies/demo.yaml",
         "pico_maml/recipes/compare/page/templates/study.html",

@@ -99,8 +99,12 @@ def check_numbers(args: TrainingArguments) -> None:
 
 
 def _check_trackers(args: TrainingArguments) -> None:
-    available = {*get_available_reporting_integrations(), "none", "all", "flyte"}
-    for name in [args.report_to] if isinstance(args.report_to, str) else args.report_to or ():
+    names = {args.report_to} if isinstance(args.report_to, str) else set(args.report_to or ())
+    names -= {"none", "all", "flyte"}
+    if not names:
+        return  # because transformers imports wandb, which takes a second, to see whether it is there
+    available = get_available_reporting_integrations()
+    for name in sorted(names):
         if name not in available:
             raise InputError(f"report_to {name} needs the package {name}: pip install {name}, or leave it out")
 

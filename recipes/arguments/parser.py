@@ -1,6 +1,7 @@
 """Arguments of a command: YAML files, overridden by the command line, checked against dataclasses."""
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -183,6 +184,9 @@ def run(main: Callable[[], Any]) -> None:
     Exit codes: 2 if an input is wrong, as argparse does; 3 if the command is done but not everything is on the Hub;
     130 after Ctrl-C, 143 after SIGTERM. Output that nobody reads any more is dropped.
     """
+    if not gc.isenabled():  # see _start.py
+        gc.freeze()  # what is imported by now stays, so no collection need look at it
+        gc.enable()
     drop_unwritable_output()
     try:
         with ended_by_signals():

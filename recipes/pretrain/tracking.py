@@ -36,6 +36,9 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
 
     A tracker that fails is skipped with a warning.
     """
+    trackers = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, TolerantTracker)]
+    if not trackers:
+        return
     # Imported here so that training does not wait for matplotlib.
     from ...trainers.runs.reader import load_run
     from ..report.figures import run_curves, save_png
@@ -45,8 +48,8 @@ def report_end(trainer: Trainer, results: dict[str, Any]) -> None:
         run = Path(str(trainer.args.output_dir))
         if not save_png(run_curves(load_run(run, run.name)), curves):
             return
-        for callback in trainer.callback_handler.callbacks:
-            if not isinstance(callback, TolerantTracker) or callback.failed:
+        for callback in trackers:
+            if callback.failed:
                 continue
             try:
                 if isinstance(callback.tracker, WandbCallback):

@@ -230,7 +230,7 @@ def test_commands_that_are_not_run_have_valid_arguments(line, monkeypatch):
 def test_every_command_is_shown_and_has_its_help_in_the_reference():
     shown = {words[1] for words in (line.split() for _, line in COMMANDS) if words[0] == "pico-maml" and words[1:]}
     assert set(RECIPES) - {"demo"} <= shown, "`make demo` runs the demo"
-    assert re.findall(r"\{command-help\} (\w+)", PAGES["docs/commands.md"]) == sorted(RECIPES)
+    assert re.findall(r"\{literalinclude\} \.\./recipes/help/(\w+)\.txt", PAGES["docs/commands.md"]) == sorted(RECIPES)
 
 
 def test_every_reason_for_not_running_a_command_applies_to_one():

@@ -1,6 +1,7 @@
 """The command `pico-maml`, each time in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,30 @@ def test_version_is_printed_without_heavy_imports():
     process = pico_maml_command("--version")
     assert process.stdout.strip() == pico_maml.__version__
     assert not imported(process) & {"torch", "transformers", "pico_maml"}
+
+
+@pytest.mark.parametrize("arguments", [("pretrain", "--help"), ("report", "--runs", "x", "-h")])
+def test_help_of_a_command_is_its_stored_text_without_heavy_imports(arguments):
+    text = (RECIPES / "help" / f"{arguments[0]}.txt").read_text()
+    process = pico_maml_command(*arguments)
+    assert process.returncode == 0
+    assert process.stdout == text
+    assert not imported(process) & {"torch", "transformers", "pico_maml", "numpy"}
+    command = [sys.executable, "-X", "importtime", "-m", f"pico_maml.recipes.{arguments[0]}", *arguments[1:]]
+    module = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert module.stdout == text
+    names = {line.rpartition("|")[2].strip() for line in module.stderr.splitlines()}
+    assert "pico_maml._start" in names
+    assert not names & {"torch", "transformers", "numpy", "pico_maml.modeling_pico"}
+
+
+def test_a_program_of_ones_own_may_import_the_package_and_take_help(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("import pico_maml")
+    (tmp_path / "mine" / "__main__.py").write_text("import gc, sys; print(gc.isenabled(), *sys.argv[1:])")
+    command = [sys.executable, "-m", "mine", "--help"]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert process.stdout == "True --help\n"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +128,7 @@ def test_a_half_installed_package_is_one_line(tmp_path, name, content, message):
     for file in ("__init__.py", "recipes/__init__.py", "recipes/export.py"):
         if (file, content) != (name, None):
             (package / file).write_text(content if file == name else "")
+    shutil.copy(RECIPES.parent / "_start.py", package)
     if content is not None and "if True" in content:  # the command is listed, what it imports is torn
         (package / "torn.py").write_text(content)
         (package / name).write_text("from .. import torn")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def crossed_interval(
         return Interval(mean, np.nan, np.nan)
     by_word, by_document, by_pair = (_variance(values - mean, group) for group in (word, document, pair))
     variance = max(by_word + by_document - by_pair, by_word, by_document)
-    half = float(t.ppf((1 + confidence) / 2, fewest) * np.sqrt(variance))
+    half = float(stdtrit(fewest, (1 + confidence) / 2) * np.sqrt(variance))
     return Interval(mean, mean - half, mean + half)
 
 

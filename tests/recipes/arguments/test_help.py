@@ -32,10 +32,16 @@ def test_help_prints_under_100_lines_and_exits(command, capsys):
     with pytest.raises(SystemExit) as caught:
         import_module(f"pico_maml.recipes.{MODULES[command]}").main(["--help"])
     assert not caught.value.code
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    assert (RECIPES / "help" / f"{command}.txt").read_text() == printed, "run `make help`"
+    lines = printed.splitlines()
     assert len(lines) < 100
     assert max(map(len, lines)) <= WIDTH
     assert lines[0].startswith(f"usage: pico-maml {command} ")
+
+
+def test_every_stored_help_is_of_a_command():
+    assert {path.name for path in (RECIPES / "help").iterdir()} == {f"{command}.txt" for command in MODULES}
 
 
 @pytest.mark.parametrize("types", [PRETRAIN, SWEEP, (FinetuneArguments, NERConfig)])

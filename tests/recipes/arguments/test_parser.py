@@ -1,7 +1,9 @@
+import gc
 from dataclasses import dataclass, field
 
 import pytest
 
+from pico_maml._start import begin
 from pico_maml.recipes.arguments import parser
 from pico_maml.recipes.arguments.parser import parse, run, shipped_configs
 from pico_maml.trainers import InputError, MAMLConfig
@@ -115,6 +117,15 @@ def test_ctrl_c_is_one_line_and_code_130(capsys):
     with pytest.raises(SystemExit) as caught:
         run(interrupted)
     assert (caught.value.code, capsys.readouterr().err) == (130, "error: interrupted\n")
+
+
+def test_garbage_is_collected_again_once_a_command_runs():
+    begin("pretrain", [])
+    assert not gc.isenabled()
+    enabled = []
+    run(lambda: enabled.append(gc.isenabled()))
+    assert enabled == [True]
+    gc.unfreeze()
 
 
 def test_later_config_files_override_earlier_ones(file, tmp_path):
