@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from ..callbacks import Source, measure_source
-from ..modeling_pico import PicoConfig, PicoForCausalLM
 from ..trainers import InputError, MAMLConfig
 from ..trainers.checks import check_at_least, check_choice
 from ..trainers.class_episodes.adaptation import class_accuracies, class_table
 from ..trainers.corpus import load_words, model_tokenizer
-from ..trainers.loading import lacks_weights, load_pretrained, load_word_classes
+from ..trainers.loading import load_pretrained, load_with_head, load_word_classes, most_tokens
+from ..trainers.meta import EpisodeModel, add_head
 from ..trainers.meta.adaptation import Adaptation, adaptation_table, evaluate_adaptation
 from ..trainers.meta.episode_config import SEPARATION, EpisodeConfig, of_word_episodes
-from ..trainers.meta.meta_model import PicoForMetaCausalLM
 from ..trainers.meta.query_outcomes import compare_outcomes, comparison_line
 from ..trainers.model_name import deleted_afterwards
 from ..trainers.runs.files import CLASSES_FILE
@@ -114,7 +113,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     text = measured_text(corpus, args.model, args.revision, args.subfolder)
     other = read_json(queries_file(args.compare))["adaptation"] if args.compare is not None else None
     config = load_pretrained(AutoConfig, args.model, args.revision, subfolder=args.subfolder)
-    model, trained_head = load_with_head(args, config)
+    model, trained_head = load_model(args, config)
     shapes = episode_shapes(args, model.config)
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     tasks = load_tasks(args, model.config, tokenizer)
@@ -154,7 +153,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
 
 
 def measure_perplexity(
-    model: PicoForMetaCausalLM, held_out: Source, sources: dict[str, Source], batch_size: int
+    model: EpisodeModel, held_out: Source, sources: dict[str, Source], batch_size: int
 ) -> dict[str, Any]:
     """Measure and print the loss and both perplexities of held-out text, and of each source (see `measure_source`)."""
     results: dict[str, Any] = {"tokens": held_out.blocks[:, 1:].numel()}
@@ -172,7 +171,7 @@ def measure_perplexity(
 
 def measure_adaptation(
     args: EvaluateArguments,
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     held_out: Source,
     tokenizer: PreTrainedTokenizerBase,
     shapes: list[EpisodeConfig],
@@ -189,7 +188,7 @@ def measure_adaptation(
 
 
 def measure_classes(
-    args: EvaluateArguments, model: PicoForMetaCausalLM, held_out: Source, tokenizer: PreTrainedTokenizerBase
+    args: EvaluateArguments, model: EpisodeModel, held_out: Source, tokenizer: PreTrainedTokenizerBase
 ) -> list[dict[str, Any]]:
     """Measure and print how well the head of class episodes tells the classes of words of held-out text."""
     classes = load_word_classes(args.model, args.revision, args.subfolder)
@@ -203,19 +202,22 @@ def measure_classes(
     return [asdict(accuracy) for accuracy in accuracies]
 
 
-def load_tasks(args: EvaluateArguments, config: PicoConfig, tokenizer: PreTrainedTokenizerBase) -> TaskTable | None:
+def load_tasks(
+    args: EvaluateArguments, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> TaskTable | None:
     """The labelled tasks to measure on, None without `task_files`; InputError if they do not fit the model."""
     if not args.task_files:
         return None
-    window = args.task_window or min(TaskConfig.task_window, config.max_seq_len)
-    if window > config.max_seq_len:
-        raise InputError(f"task_window is {window}, but the model reads {config.max_seq_len} tokens: lower it")
+    longest = most_tokens(config)
+    window = args.task_window or int(min(TaskConfig.task_window, longest))
+    if window > longest:
+        raise InputError(f"task_window is {window}, but the model reads {longest} tokens: lower it")
     return TaskTable.from_rows(read_tasks(args.task_files), tokenizer, window)
 
 
 def measure_tasks(
     args: EvaluateArguments,
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     tasks: TaskTable,
     shapes: list[EpisodeConfig],
     trained_head: bool,
@@ -250,7 +252,7 @@ def compare(
     return compared
 
 
-def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeConfig]:
+def episode_shapes(args: EvaluateArguments, config: PreTrainedConfig) -> list[EpisodeConfig]:
     """Each shape of episode to run: the given settings, for unset ones those of the checkpoint's training."""
     known = {f.name for f in fields(EpisodeConfig)}
     # A model that was trained without episodes may have no mask token, which the other readouts need.
@@ -277,7 +279,7 @@ def episode_shapes(args: EvaluateArguments, config: PicoConfig) -> list[EpisodeC
 
 def evaluate_shape(
     args: EvaluateArguments,
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     held_out: Source,
     tokenizer: PreTrainedTokenizerBase,
     shape: EpisodeConfig,
@@ -300,19 +302,14 @@ def evaluate_shape(
         raise InputError(f"{args.words} words of held-out text: {error}{hint}") from error
 
 
-def load_with_head(args: EvaluateArguments, config: PicoConfig) -> tuple[PicoForMetaCausalLM, bool]:
+def load_model(args: EvaluateArguments, config: PreTrainedConfig) -> tuple[EpisodeModel, bool]:
     """The model with a head for episodes, and True if that head was trained."""
-    options: dict[str, Any] = {"subfolder": args.subfolder, "output_loading_info": True}
-    if "meta_head" in config.to_dict():
-        model, info = load_pretrained(PicoForMetaCausalLM, args.model, args.revision, **options)
-        # An export has the head in its configuration, but not its weights.
-        if not info["missing_keys"]:
-            return model, (config.to_dict().get("episode") or {"hybrid_ratio": 1})["hybrid_ratio"] > 0
-    model, info = load_pretrained(PicoForCausalLM, args.model, args.revision, **options)
-    if info["missing_keys"]:
-        raise lacks_weights(args.model, info["missing_keys"])
+    model = load_with_head(args.model, args.revision, subfolder=args.subfolder)
+    if model is not None:
+        return model, (config.to_dict().get("episode") or {"hybrid_ratio": 1})["hybrid_ratio"] > 0
+    model = load_pretrained(AutoModelForCausalLM, args.model, args.revision, subfolder=args.subfolder)
     head = {"ways": EpisodeConfig.n_way, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
-    return PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head), False
+    return add_head(model, args.seed, **head), False
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ FORMULA = (
     "Muon costs 20m^2n + 10m^3 a step for a matrix of m rows and n >= m columns (five Newton-Schulz steps), which "
     "the step's tokens share. Evaluations, accuracies, norms, softmax and AdamW are not counted."
 )
+# In arguments.json: type of a model that is no Pico, of which the formula does not know the matrices.
+ARCHITECTURE = "architecture"
 # A forward and a backward pass cost three times a forward pass.
 TRAINING = 3
 
@@ -77,12 +79,14 @@ class Cost:
 
 
 def cost_of(arguments: dict[str, Any], tokens_per_step: float = float("nan")) -> Cost | None:
-    """The cost of a run with these arguments (arguments.json), or None if they are incomplete.
+    """The cost of a run with these arguments (arguments.json), or None if they are incomplete or its model is no Pico.
 
     An episode is counted once, not once a process: the processes share its rows. `random_positions` and class episodes
     grow with `tokens_per_step`, the tokens of an optimizer step over all processes. The classes of a user's file count
     as `class_count`.
     """
+    if ARCHITECTURE in arguments:
+        return None
     arguments = {f.name: f.default for f in fields(MAMLConfig)} | arguments
     try:
         shape = {f.name: arguments[f.name] for f in fields(PicoConfig) if arguments.get(f.name) is not None}

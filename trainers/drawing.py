@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from .meta.meta_model import EpisodeOutput
+from .meta.episode_model import EpisodeOutput
 
 E = TypeVar("E")
 

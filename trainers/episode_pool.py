@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .corpus.document_numbers import own_numbers
 from .episodes import Examples
-from .meta.meta_model import on_all_ranks
+from .meta.episode_model import on_all_ranks
 from .process_group import rank, world_size
 
 

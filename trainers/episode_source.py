@@ -14,7 +14,7 @@ from .episodes import Episode, sample_stream_episode
 from .episodes.random_positions import sample_random_positions
 from .errors import InputError
 from .maml_config import MAMLConfig
-from .meta.meta_model import EpisodeOutput
+from .meta.episode_model import EpisodeOutput
 
 
 class EpisodeSource:

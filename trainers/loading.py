@@ -1,18 +1,21 @@
 """Load a checkpoint from a folder or from the Hub."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file
 
 from ..modeling_pico import PicoConfig, PicoForCausalLM
 from .errors import InputError
+from .meta.episode_model import EpisodeModel
+from .meta.meta_causal_lm import MetaCausalLM, check_config
 from .meta.meta_model import PicoForMetaCausalLM
 from .model_name import ModelName
-from .runs.files import CLASSES_FILE
+from .runs.files import CLASSES_FILE, HEAD_FILE
 from .word_classes import WordClasses
 
 
@@ -69,21 +72,49 @@ def _check_shapes(name: str, model: PreTrainedModel, info: dict[str, Any]) -> No
         )
 
 
-def load_word_classes(name: str, revision: str | None, subfolder: str) -> WordClasses | None:
-    """The word classes beside a checkpoint in a folder or on the Hub (see `ModelName`), or None."""
+def file_of(
+    name: str, revision: str | None, file: str, subfolder: str = "", cache_dir: str | None = None
+) -> Path | None:
+    """A file of a checkpoint in a folder or on the Hub (see `ModelName`), or None."""
     model = ModelName.parse(name, revision)
     path = cached_file(
         model.path,
-        CLASSES_FILE,
+        file,
         revision=model.revision,
         subfolder=subfolder or model.subfolder,
+        cache_dir=cache_dir,
         _raise_exceptions_for_missing_entries=False,
     )
-    return None if path is None else WordClasses.load(Path(path))
+    return None if path is None else Path(path)
+
+
+def load_word_classes(name: str, revision: str | None, subfolder: str) -> WordClasses | None:
+    """The word classes beside a checkpoint in a folder or on the Hub (see `ModelName`), or None."""
+    path = file_of(name, revision, CLASSES_FILE, subfolder)
+    return None if path is None else WordClasses.load(path)
+
+
+def load_with_head(name: str, revision: str | None, **options: Any) -> EpisodeModel | None:
+    """The model of a checkpoint with its head for episodes; None if it has none, or only its arguments, as an export.
+
+    `options` are those of `from_pretrained`. Raises InputError as `load_pretrained`.
+    """
+    config = load_pretrained(AutoConfig, name, revision, **options)
+    if "meta_head" not in config.to_dict():
+        return None
+    if isinstance(config, PicoConfig):
+        model, info = load_pretrained(PicoForMetaCausalLM, name, revision, output_loading_info=True, **options)
+        return None if info["missing_keys"] else model
+    head = file_of(name, revision, HEAD_FILE, options.get("subfolder", ""), options.get("cache_dir"))
+    if head is None:
+        return None
+    model = MetaCausalLM(load_pretrained(AutoModelForCausalLM, name, revision, **options))
+    model.load_head(head)
+    return model
 
 
 def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
-    """The language model of a checkpoint in float32, to train, with the head for episodes if it has one.
+    """The Pico of a checkpoint in float32, to train, with the head for episodes if it has one.
 
     Raises InputError if it cannot be loaded, lacks weights, or its configuration has other values than `shape`.
     """
@@ -95,3 +126,23 @@ def load_weights(name: str, shape: dict[str, int]) -> PicoForCausalLM:
     if info["missing_keys"]:
         raise lacks_weights(name, info["missing_keys"])
     return model
+
+
+def load_other(name: str) -> PreTrainedModel | MetaCausalLM:
+    """A model that is no Pico in float32, to train, with the head for episodes if it has one."""
+    model = load_with_head(name, None, dtype=torch.float32)
+    return load_pretrained(AutoModelForCausalLM, name, None, dtype=torch.float32) if model is None else model
+
+
+def other_config(name: str) -> PreTrainedConfig | None:
+    """The configuration of a checkpoint that is no Pico, None for a Pico; InputError if it is no text decoder."""
+    config = load_pretrained(AutoConfig, name, None)
+    if isinstance(config, PicoConfig):
+        return None
+    check_config(config, repr(name))
+    return config
+
+
+def most_tokens(config: PreTrainedConfig) -> float:
+    """Tokens of the longest text that a model reads; infinite for one without a limit."""
+    return getattr(config, "max_position_embeddings", None) or math.inf

@@ -15,28 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from ..modeling_pico import PicoConfig, PicoForCausalLM
 from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
-from .corpus import check_vocabulary, collate_blocks, first_blocks, load_words
+from .corpus import check_vocabulary, collate_blocks, first_blocks, load_words, mask_id
 from .corpus.word_count import WordStartCounter
 from .drawing import DrawsEpisodes
 from .episode_source import EpisodeSource
 from .episodes import episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
+from .meta.episode_model import EpisodeModel, EpisodeOutput
 from .meta.gradient_share import GradientShare
-from .meta.meta_model import EpisodeOutput, PicoForMetaCausalLM
+from .meta.meta_causal_lm import MetaCausalLM, add_head
 from .meter import Meter
+from .model_files import ModelFiles
 from .muon import MuonWithAdamW, muon_groups
 from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
-from .runs.safety import SafeTrainer
 from .scheduled_saves import ScheduledSaves
 from .tasks.hold_out import TRAINED, merged, trained_classes
 from .tasks.sampling import TaskEpisode
@@ -44,8 +45,8 @@ from .tasks.source import TaskEpisodeSource
 from .word_classes import WordClasses, spelling_table
 
 
-class MAMLTrainer(SafeTrainer):
-    """Pretrain a Pico model with hybrid meta-learning (section 3 of the paper).
+class MAMLTrainer(ModelFiles):
+    """Pretrain a Pico, or go on with any other language model, with hybrid meta-learning (section 3 of the paper).
 
     Logged to `output_dir/metrics.jsonl` and `report_to` every `logging_steps`:
 
@@ -63,7 +64,8 @@ class MAMLTrainer(SafeTrainer):
     It resumes exactly, saves on preemption and skips updates that are not finite: see `SafeTrainer`.
 
     Args:
-        model: the language model; it gets the head of the episodes unless it has one.
+        model: the language model, which is trained in place; it gets the head of the episodes unless it has one. One
+            that is no Pico is `model.causal_lm` of the trainer, and saved as its own class (see `MetaCausalLM`).
         args: the arguments.
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids, and of `document`, the document of each (see
             `trainers.corpus.make_blocks`).
@@ -72,7 +74,7 @@ class MAMLTrainer(SafeTrainer):
         kwargs: arguments of `transformers.Trainer`.
 
     Raises:
-        InputError: the tokenizer does not fit the model, or the corpus does not fit the arguments.
+        InputError: episodes cannot read the model, the tokenizer does not fit it, or the corpus the arguments.
     """
 
     args: MAMLConfig
@@ -80,14 +82,14 @@ class MAMLTrainer(SafeTrainer):
 
     def __init__(
         self,
-        model: PicoForCausalLM,
+        model: PreTrainedModel | EpisodeModel,
         args: MAMLConfig,
         train_dataset: Any,
         processing_class: PreTrainedTokenizerBase,
         word_classes: WordClasses | None = None,
         **kwargs: Any,
     ) -> None:
-        _check_tokenizer(processing_class, model.config.vocab_size)
+        check_vocabulary(processing_class, model.config.vocab_size, with_mask=args.needs_mask)
         if args.n_gpu > 1:
             raise InputError(
                 f"{args.n_gpu} GPUs in one process: start one process a GPU with `accelerate launch -m`, "
@@ -96,12 +98,14 @@ class MAMLTrainer(SafeTrainer):
         if is_deepspeed_zero3_enabled():
             raise InputError("ZeRO-3 splits the head's weights, which the inner loop reads: use ZeRO-2 or FSDP2")
         head = args.head() if word_classes is None else args.class_head(word_classes.n_classes)
-        if not isinstance(model, PicoForMetaCausalLM):
-            model = PicoForMetaCausalLM.from_causal_lm(model, args.seed, **head)
-        else:
+        if isinstance(model, EpisodeModel):
             _check_head(model.config.meta_head, head)
+        else:
+            model = add_head(model, args.seed, **head)
+        if isinstance(model, MetaCausalLM) and _is_sharded(args):
+            raise InputError("FSDP and DeepSpeed train only Pico models: train this one with DDP")
         if args.compile_backbone:
-            model.pico_decoder.compile(dynamic=False)
+            model.backbone.compile(dynamic=False)
         trained = trained_classes(model.config.to_dict())  # of the run it goes on from
         # Evaluation reads these from a checkpoint.
         model.config.episode = {
@@ -355,21 +359,26 @@ class MAMLTrainer(SafeTrainer):
 
 
 def _episode_source(
-    args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, config: PicoConfig, word_classes: WordClasses | None
+    args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, word_classes: WordClasses | None
 ) -> DrawsEpisodes[Any]:
     if args.class_episodes != (word_classes is not None):
         raise ValueError(f"episode_classes is {args.episode_classes}: word_classes go with classes of words alone")
     if word_classes is None:
         words = load_words(tokenizer, config.vocab_size, args.held_out_rule)
-        source = EpisodeSource(args, words, tokenizer.mask_token_id)
+        source = EpisodeSource(args, words, mask_id(tokenizer))
         return TaskEpisodeSource(args, source, tokenizer) if args.task_files else source
-    if args.class_layer > config.n_layers:
-        raise InputError(f"class_layer is {args.class_layer}, but the model has {config.n_layers} layers: lower it")
+    if args.class_layer > (layers := config.num_hidden_layers):
+        raise InputError(f"class_layer is {args.class_layer}, but the model has {layers} layers: lower it")
     if args.episode_labels == "shuffled":
         word_classes = word_classes.shuffled(args.seed)
     training, _ = spelling_table(tokenizer, config.vocab_size, args.held_out_rule).split(args.held_out_words)
     trained, _ = word_classes.split_classes(args.held_out_classes)
-    return ClassEpisodeSource(args, training, trained, args.class_width or config.d_model)
+    return ClassEpisodeSource(args, training, trained, args.class_width or config.hidden_size)
+
+
+def _is_sharded(args: MAMLConfig) -> bool:
+    launched = parse_flag_from_env("ACCELERATE_USE_FSDP") or parse_flag_from_env("ACCELERATE_USE_DEEPSPEED")
+    return bool(args.fsdp or args.deepspeed or launched)
 
 
 def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -388,9 +397,3 @@ def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:
     if names:
         changes = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in names)
         raise InputError(f"the model's head has other arguments: {changes}; start from a model without a head")
-
-
-def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
-    if tokenizer.mask_token_id is None:
-        raise InputError('the tokenizer has no mask token: call add_special_tokens({"mask_token": "[MASK]"}) first')
-    check_vocabulary(tokenizer, vocab_size, with_mask=True)

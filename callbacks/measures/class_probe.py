@@ -13,7 +13,7 @@ from ...trainers.class_episodes.sampling import sample_class_episode
 from ...trainers.corpus.form_table import FormTable
 from ...trainers.episodes import episode_generator
 from ...trainers.meta.episode_loss import InnerLoop
-from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
+from ...trainers.meta.episode_model import EpisodeModel, read_states
 from ...trainers.word_classes import WordClasses
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,10 @@ class ProbedClasses:
     episode: ClassEpisode
     layer: int  #: whose states are read, from 1; 0 is the last one with its norm
 
-    def loss(self, model: PicoForMetaCausalLM, inner: InnerLoop, share: float) -> Tensor:
+    def loss(self, model: EpisodeModel, inner: InnerLoop, share: float) -> Tensor:
         """`share` times the query loss of the episode, without dropout."""
         episode, ids = self.episode.to(model.device), self.ids.to(model.device)
-        encoded = model.pico_decoder(ids, use_cache=False, output_hidden_states=self.layer > 0)
-        states = encoded.hidden_states[self.layer] if self.layer else encoded.last_hidden_state
-        features = model.project(read_states(states, episode, 0))
+        features = model.project(read_states(model.layer_states(ids, self.layer), episode, 0))
         return share * model.class_loss(episode, features, inner, None)[0]
 
     def tensors(self) -> dict[str, Tensor]:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...trainers.corpus import Words, load_words
+from ...trainers.corpus import Words, load_words, mask_id
 from ...trainers.episodes import Episode, Examples, episode_generator
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.meta.episode_loss import InnerLoop
+from ...trainers.meta.episode_model import EpisodeModel, read_states
 from ...trainers.meta.gradients import Loss, next_token_losses
-from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
 from ...trainers.runs.folder import EARLIER
 from .class_probe import ProbedClasses
 
@@ -38,14 +38,14 @@ class QueryObjective:
     def of_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> "QueryObjective | None":
         """Return the query loss by the configuration of a model; None if it has no head or saw no word episode."""
         own = EARLIER | (model.config.to_dict().get("episode") or {})
-        if not own.get("hybrid_ratio") or not isinstance(model, PicoForMetaCausalLM) or not model.head_tells_words:
+        if not own.get("hybrid_ratio") or not isinstance(model, EpisodeModel) or not model.head_tells_words:
             return None
         known = {f.name for f in fields(EpisodeConfig)}
         config = EpisodeConfig(**{name: value for name, value in own.items() if name in known})
         # Checkpoints of earlier versions do not say whether gradients were exact.
         inner = replace(config.inner_loop(), first_order=own.get("first_order", True))
         words = load_words(tokenizer, model.config.vocab_size, config.held_out_rule)
-        return cls(config, inner, tokenizer.mask_token_id, words.split(config.held_out_words)[0])
+        return cls(config, inner, mask_id(tokenizer), words.split(config.held_out_words)[0])
 
     def draw(self, width: int, blocks: Tensor, documents: Tensor | None = None) -> list[Episode]:
         """Draw the same episodes from the same blocks (R, T) and document numbers (R, T); none with too few words.
@@ -131,9 +131,7 @@ def first_blocks(held_out: Tensor, width: int) -> Tensor:
     return blocks
 
 
-def _query_loss(
-    model: PicoForMetaCausalLM, episode: Episode | ProbedClasses, inner: InnerLoop, share: float
-) -> Tensor:
+def _query_loss(model: EpisodeModel, episode: Episode | ProbedClasses, inner: InnerLoop, share: float) -> Tensor:
     if isinstance(episode, ProbedClasses):
         return episode.loss(model, inner, share)
     episode = episode.to(model.device)
@@ -142,5 +140,5 @@ def _query_loss(
     return share * model.query_loss(episode, support, _encode(model, episode.query), inner, None)[0]
 
 
-def _encode(model: PicoForMetaCausalLM, examples: Examples) -> Tensor:
-    return read_states(model.pico_decoder(examples.ids, use_cache=False).last_hidden_state, examples, 0)
+def _encode(model: EpisodeModel, examples: Examples) -> Tensor:
+    return read_states(model.layer_states(examples.ids), examples, 0)

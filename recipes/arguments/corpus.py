@@ -19,6 +19,7 @@ from ...trainers.checks import check_at_least
 from ...trainers.corpus import BlockStream, first_blocks, first_texts, load_documents, make_blocks, split_held_out
 from ...trainers.corpus.content_hash import content_hash
 from ...trainers.corpus.documents import Documents
+from ...trainers.loading import most_tokens
 
 MAX_SOURCES = 200
 
@@ -223,7 +224,7 @@ def source_name(path: str) -> str:
 
 def check_fits(config: PretrainedConfig, blocks: Tensor, name: str) -> None:
     """Raise InputError if a model has too few tokens or positions for held-out blocks (R, T + 1)."""
-    length, block_size = config.max_position_embeddings, blocks.shape[1] - 1
+    length, block_size = most_tokens(config), blocks.shape[1] - 1
     if block_size > length:
         raise InputError(f"block_size is {block_size}, {name} reads {length} tokens: lower it")
     if blocks.max() >= config.vocab_size:

@@ -81,7 +81,8 @@ class MeasureArguments:
         try:
             return select_modules(model, self.dynamics_modules, self.dynamics_layers)
         except ValueError as error:
-            raise InputError(f"dynamics_modules or dynamics_layers: {error}") from error
+            hint = "name others, or give --dynamics_steps 0 to measure none"
+            raise InputError(f"dynamics_modules or dynamics_layers: {error}; {hint}") from error
 
     def ov_circuits(self, modules: list[Selected]) -> list[tuple[Selected, Selected]]:
         """Output and value projection of each layer whose OV circuits are measured; raise InputError without both."""

@@ -1,16 +1,19 @@
 """Arguments of the model and its tokenizer."""
 
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.hf_argparser import HfArg
 
 from ...modeling_pico import PICO_SIZES, PicoConfig, PicoForCausalLM
 from ...trainers import InputError
 from ...trainers.checks import check_choice
-from ...trainers.loading import load_weights
+from ...trainers.cost import ARCHITECTURE
+from ...trainers.loading import load_other, load_weights, other_config
+from ...trainers.meta import MetaCausalLM
 
 INITIALIZERS = ("normal", "torch")
 RANDOM, SVD = "random", "svd"
@@ -47,7 +50,7 @@ class ModelArguments:
     )
     init_from: str | None = HfArg(
         default=None,
-        help="Checkpoint whose weights training starts from (unset: random weights). "
+        help="Model whose weights training starts from, a Pico or another of transformers (unset: random weights). "
         "Optimizer, schedule and data are new.",
     )
 
@@ -66,17 +69,46 @@ class ModelArguments:
         names = {f.name for f in fields(PicoConfig)}
         return {name: value for name, value in asdict(self).items() if name in names}
 
-    def config(self) -> PicoConfig:
+    @cached_property
+    def other(self) -> PreTrainedConfig | None:
+        """The configuration of `init_from` if that is no Pico; InputError if arguments describe another model."""
+        config = None if self.init_from is None else other_config(self.init_from)
+        if config is None:
+            return None
+        usual = {f.name: f.default for f in fields(ModelArguments)}
+        described = ["model_size", *self.shape()]
+        if given := [name for name in described if asdict(self)[name] != usual[name]]:
+            raise InputError(
+                f"{', '.join(given)} describe a new Pico, but init_from {self.init_from!r} is a {config.model_type}: "
+                "leave them out, also those of a recipe"
+            )
+        return config
+
+    def recorded(self) -> dict[str, Any]:
+        """What arguments.json says of the model."""
+        return asdict(self) | ({} if self.other is None else {ARCHITECTURE: self.other.model_type})
+
+    def config(self) -> PreTrainedConfig:
         """The model's configuration."""
+        return self.pico_config() if self.other is None else self.other
+
+    def pico_config(self) -> PicoConfig:
+        """The configuration of a Pico."""
         given = {name: value for name, value in self.shape().items() if value is not None}
         try:
             return PicoConfig.from_size(self.model_size, **given)
         except ValueError as error:
             raise InputError(str(error)) from error
 
-    def model(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> PicoForCausalLM:
-        """A new model, or that of `init_from`, which must have the same shape; equal arguments give equal weights."""
-        config = self.config()
+    def model(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel | MetaCausalLM:
+        """A new model, or that of `init_from`; equal arguments give equal weights.
+
+        A Pico of `init_from` must have the shape that the arguments describe.
+        """
+        if self.init_from is not None and self.other is not None:
+            set_seed(seed)
+            return load_other(self.init_from)
+        config = self.pico_config()
         config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
         if tokenizer.pad_token_id != tokenizer.eos_token_id:  # the embedding of padding gets no gradient
             config.pad_token_id = tokenizer.pad_token_id

@@ -15,7 +15,8 @@ from ...trainers.episodes import Episode, episode_generator, sample_stream_episo
 from ...trainers.episodes.sampling import Examples
 from ...trainers.maml_config import MAMLConfig
 from ...trainers.meta.episode_loss import InnerLoop
-from ...trainers.meta.meta_model import PicoForMetaCausalLM, read_states
+from ...trainers.meta.episode_model import read_states
+from ...trainers.meta.meta_model import PicoForMetaCausalLM
 from .shapes import Shape, zipf_text
 from .timing import Tasks, in_turn, report
 

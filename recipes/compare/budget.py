@@ -158,7 +158,7 @@ def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:
 def _formula(args: PretrainArguments, tokens: float, arm: str) -> Cost:
     cost = cost_of(args.saved(), tokens)
     if cost is None:
-        raise InputError(f"arm {arm!r}: the FLOPs of its model are not known")
+        raise InputError(f"arm {arm!r}: the FLOPs of its model are not known: the formula counts Pico models")
     return cost
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.hf_argparser import HfArg
 
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
-from ...trainers.loading import load_pretrained
-from ...trainers.meta.meta_model import PicoForMetaCausalLM
+from ...trainers.loading import load_pretrained, load_with_head
+from ...trainers.meta import EpisodeModel
 from ...trainers.runs.checkpoints import numbered
 
 
@@ -85,7 +85,7 @@ class Checkpoint:
     subfolder: str = ""
 
     @contextmanager
-    def loaded(self, keep_download: bool) -> Iterator[PreTrainedModel]:
+    def loaded(self, keep_download: bool) -> Iterator[PreTrainedModel | EpisodeModel]:
         """Load the model in fp32; raise InputError if transformers cannot load it as a language model."""
         with ExitStack() as stack:
             options: dict[str, Any] = {"subfolder": self.subfolder, "dtype": torch.float32}
@@ -93,17 +93,10 @@ class Checkpoint:
                 options["cache_dir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="pico-maml-"))
             yield self._load(options).to(PartialState().device)
 
-    def _load(self, options: dict[str, Any]) -> PreTrainedModel:
+    def _load(self, options: dict[str, Any]) -> PreTrainedModel | EpisodeModel:
         """Load the model, with the head for episodes if the checkpoint has one."""
-        config = load_pretrained(AutoConfig, self.path, self.revision, **options)
-        if "meta_head" in config.to_dict():
-            model, info = load_pretrained(
-                PicoForMetaCausalLM, self.path, self.revision, output_loading_info=True, **options
-            )
-            # An export has the head in its configuration, but not its weights.
-            if not info["missing_keys"]:
-                return model
-        return load_pretrained(AutoModelForCausalLM, self.path, self.revision, **options)
+        model = load_with_head(self.path, self.revision, **options)
+        return load_pretrained(AutoModelForCausalLM, self.path, self.revision, **options) if model is None else model
 
 
 def step_of(name: str, default: int | None = None) -> int:

@@ -3,8 +3,12 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
+import torch
+from transformers import AutoModelForCausalLM
+
 from ...trainers import InputError, MAMLConfig
 from ...trainers.corpus.content_hash import files_hash
+from ...trainers.loading import most_tokens
 from ...trainers.tasks.files import read_tasks
 from ...trainers.tasks.hold_out import count_texts, training_classes
 from ..arguments.corpus import CorpusArguments
@@ -33,7 +37,7 @@ class PretrainArguments:
         """The arguments that define the run, for arguments.json and to compare when it is resumed."""
         names = {f.name for f in fields(MAMLConfig)} - NOT_SAVED
         training = {name: value for name, value in self.training.to_dict().items() if name in names}
-        return asdict(self.model) | asdict(self.corpus) | asdict(self.run) | asdict(self.dynamics) | training
+        return self.model.recorded() | asdict(self.corpus) | asdict(self.run) | asdict(self.dynamics) | training
 
     def content_hashes(self) -> dict[str, str | None]:
         """A hash of the files of each argument that names text; None for a Hub data set."""
@@ -42,12 +46,16 @@ class PretrainArguments:
 
     def check(self) -> None:
         """Raise InputError for combinations that would fail later or have no effect."""
-        training, max_seq_len = self.training, self.model.config().max_seq_len
-        if self.corpus.block_size > max_seq_len:
+        training, config, other = self.training, self.model.config(), self.model.other
+        if self.corpus.block_size > (longest := most_tokens(config)):
+            remedy = " or raise max_seq_len" if other is None else ""
+            limit = "max_seq_len" if other is None else f"the longest text of {self.model.init_from!r}"
             raise InputError(
-                f"block_size is {self.corpus.block_size} but max_seq_len is {max_seq_len}: lower block_size or raise "
-                "max_seq_len"
+                f"block_size is {self.corpus.block_size} but {limit} is {longest}: lower block_size{remedy}"
             )
+        if other is not None:
+            with torch.device("meta"):
+                self.dynamics.check(AutoModelForCausalLM.from_config(other))
         if self.corpus.streaming and training.max_steps < 1:
             raise InputError("a streamed corpus has no known length: set max_steps")
         if training.eval_steps is not None and (training.eval_steps < 1 or training.eval_steps % 1):

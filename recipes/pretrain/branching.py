@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...trainers import InputError
+from ...trainers.cost import ARCHITECTURE
 from ...trainers.runs.checkpoints import damages, numbered, read_seal, step_of
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import EARLIER, FREE_ON_RESUME
@@ -45,7 +46,10 @@ def branch_point(args: PretrainArguments, saved: dict[str, Any], hashes: bool) -
         for name in sorted((parent.keys() & own.keys()) - (FREE_ON_RESUME - {"max_steps"}) - {"branch_from"})
         if parent[name] != own[name]
     }
-    if fixed := [name for name in changed if name in KEPT | args.model.shape().keys()]:
+    kept = KEPT | args.model.shape().keys()
+    if ARCHITECTURE in parent.keys() | own.keys():
+        kept |= {"init_from"}  # whose shape the weights have
+    if fixed := [name for name in changed if name in kept]:
         pairs = ", ".join(f"{name} {changed[name][0]} -> {changed[name][1]}" for name in fixed)
         raise InputError(f"a branch of {checkpoint} cannot change {pairs}: give the values of the run")
     rows = parent["per_device_train_batch_size"] * read_seal(checkpoint)["world_size"]

@@ -1,4 +1,4 @@
-"""Pretrain a Pico model with next-token prediction and MAML episodes.
+"""Pretrain a Pico model, or go on with any other, with next-token prediction and MAML episodes.
 
 python -m pico_maml.recipes.pretrain --config demo --output_dir runs/demo
 accelerate launch -m pico_maml.recipes.pretrain --config pico-maml-decoder-tiny --output_dir runs/tiny
@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from ...callbacks import ClaimCallback
 from ...trainers import InputError, MAMLTrainer
+from ...trainers.meta import MetaCausalLM
 from ...trainers.runs.claim import Claim
 from ...trainers.runs.files import ARGUMENTS_FILE, RESULTS_FILE
 from ...trainers.runs.folder import claimed
@@ -87,8 +88,9 @@ def new_trainer(args: PretrainArguments, corpus: Corpus, checkpoint: Path | None
     if checkpoint is not None and (trained := trained_classes(read_json(checkpoint / "config.json"))):
         model.config.episode = {TRAINED: trained}  # a branch may have other tasks
     args.dynamics.check(model)
-    check_setup(args.training, type(model), model.config, args.training.scheduler_arguments)
-    name_run(args.training, args.model.model_size)
+    own_class = type(model.causal_lm if isinstance(model, MetaCausalLM) else model)
+    check_setup(args.training, own_class, model.config, args.training.scheduler_arguments)
+    name_run(args.training, args.model)
     try:
         classes = None if corpus.classes is None else corpus.classes.classes
         return MAMLTrainer(model, args.training, corpus.blocks, corpus.tokenizer, classes)

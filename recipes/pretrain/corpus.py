@@ -8,7 +8,15 @@ from transformers import PreTrainedTokenizerBase
 
 from ...callbacks import Source
 from ...trainers import InputError
-from ...trainers.corpus import BlockStream, Words, check_vocabulary, load_tokenizer, load_words, train_tokenizer
+from ...trainers.corpus import (
+    BlockStream,
+    Words,
+    check_vocabulary,
+    load_tokenizer,
+    load_words,
+    mask_id,
+    train_tokenizer,
+)
 from ...trainers.corpus.documents import column_names
 from .arguments import PretrainArguments
 from .new_model import EmbeddingStart, load_start
@@ -36,8 +44,8 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
     training, vocab_size = args.training, args.model.config().vocab_size
     with training.main_process_first(desc="corpus"):
         documents, held_out_documents = args.corpus.documents(vocab_size)
-        tokenizer = load_tokenizer(str(checkpoint)) if checkpoint else make_tokenizer(args, documents)
-        check_vocabulary(tokenizer, vocab_size, with_mask=True)
+        tokenizer = load_tokenizer(str(checkpoint), rows=vocab_size) if checkpoint else make_tokenizer(args, documents)
+        check_vocabulary(tokenizer, vocab_size, with_mask=training.needs_mask)
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed, vocab_size)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
         sources = args.corpus.sources(tokenizer, vocab_size=vocab_size)
@@ -47,7 +55,7 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
     if args.run.eval_episodes > 0:
         try:
             pool, numbers = held_out.for_episodes()
-            training.with_documents("different").check_pool(pool, tokenizer.mask_token_id, words, numbers)
+            training.with_documents("different").check_pool(pool, mask_id(tokenizer), words, numbers)
         except InputError as error:
             hint = "or raise eval_blocks, eval_fraction or held_out_words, or set eval_episodes to 0"
             raise InputError(f"held-out words of held-out text: {error}; {hint}") from error
@@ -57,9 +65,9 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
 
 def make_tokenizer(args: PretrainArguments, documents: Dataset) -> PreTrainedTokenizerBase:
     """The named tokenizer, that of `init_from` or of a prepared corpus, or one trained on the training documents."""
-    name = args.model.tokenizer or args.model.init_from
+    name, rows = args.model.tokenizer or args.model.init_from, args.model.config().vocab_size
     if name is not None:
-        return load_tokenizer(name)
+        return load_tokenizer(name, rows=rows)
     if "text" not in column_names(documents):
-        return load_tokenizer(args.corpus.own_tokenizer())
-    return train_tokenizer((row["text"] for row in documents), args.model.config().vocab_size)
+        return load_tokenizer(args.corpus.own_tokenizer(), rows=rows)
+    return train_tokenizer((row["text"] for row in documents), rows)

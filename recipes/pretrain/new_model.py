@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...modeling_pico import PicoForCausalLM
+from ...trainers.meta import MetaCausalLM
 from ...trainers.word_classes.token_vectors import start_embedding, token_vectors
 from ..arguments.model import SVD
 from .arguments import PretrainArguments
@@ -31,7 +31,7 @@ def load_start(
     """
     if args.model.init_embeddings != SVD or (checkpoint is not None and args.run.eval_episodes == 0):
         return None
-    config, training = args.model.config(), args.training
+    config, training = args.model.pico_config(), args.training
     shape = config.vocab_size, config.d_model
     return EmbeddingStart(
         *made_once(training, lambda: token_vectors(blocks, *shape, training.class_text_tokens, training.seed))
@@ -40,9 +40,11 @@ def load_start(
 
 def new_model(
     args: PretrainArguments, tokenizer: PreTrainedTokenizerBase, start: EmbeddingStart | None
-) -> PicoForCausalLM:
+) -> PreTrainedModel | MetaCausalLM:
     """The model at the start of training; equal arguments and text give equal weights."""
     model = args.model.model(tokenizer, args.training.seed)
     if start is not None:
-        start_embedding(model.get_input_embeddings(), start.vectors)
+        embedding = model.get_input_embeddings()
+        assert isinstance(embedding, nn.Embedding)  # of a Pico
+        start_embedding(embedding, start.vectors)
     return model

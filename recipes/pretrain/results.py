@@ -3,8 +3,9 @@
 from typing import Any
 
 from ...trainers import MAMLTrainer
+from ...trainers.corpus import mask_id
+from ...trainers.meta import EpisodeModel, add_head
 from ...trainers.meta.adaptation import evaluate_adaptation
-from ...trainers.meta.meta_model import PicoForMetaCausalLM
 from .arguments import PretrainArguments
 from .corpus import Corpus
 from .new_model import new_model
@@ -16,7 +17,7 @@ def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> d
     if args.run.eval_episodes > 0:
         # The untrained model is made again here, so that training need not wait for its evaluation.
         untrained = new_model(args, corpus.tokenizer, corpus.start)
-        untrained = PicoForMetaCausalLM.from_causal_lm(untrained, args.training.seed, **args.training.head())
+        untrained = add_head(untrained, args.training.seed, **args.training.head())
         before = adaptation(untrained.to(args.training.device), args, corpus)
         after = adaptation(trainer.model, args, corpus)
         any_documents = adaptation(trainer.model, args, corpus, "any")
@@ -31,7 +32,7 @@ def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> d
 
 
 def adaptation(
-    model: PicoForMetaCausalLM, args: PretrainArguments, corpus: Corpus, rule: str = "different"
+    model: EpisodeModel, args: PretrainArguments, corpus: Corpus, rule: str = "different"
 ) -> dict[str, Any]:
     """Accuracies on held-out episodes by a rule of `episode_documents`, whichever training drew them by.
 
@@ -42,7 +43,7 @@ def adaptation(
         model,
         blocks,
         corpus.words,
-        corpus.tokenizer.mask_token_id,
+        mask_id(corpus.tokenizer),
         training.with_documents(rule),
         args.run.eval_episodes,
         training.seed,

@@ -11,13 +11,14 @@ from transformers.integrations import TensorBoardCallback, WandbCallback
 
 from ...trainers import MAMLConfig
 from ...trainers.runs.safety.trackers import TolerantTracker
+from ..arguments.model import ModelArguments
 
 PROJECT = "pico-maml"
 logger = logging.getLogger(__name__)
 
 
-def name_run(args: MAMLConfig, model_size: str) -> None:
-    """Name the run after its folder, its group after the paper's model, its project after the package.
+def name_run(args: MAMLConfig, model: ModelArguments) -> None:
+    """Name the run after its folder, its group after the paper's model or `init_from`, its project after the package.
 
     --run_name, --project, WANDB_PROJECT and WANDB_RUN_GROUP override these names.
     """
@@ -25,10 +26,12 @@ def name_run(args: MAMLConfig, model_size: str) -> None:
         args.run_name = Path(str(args.output_dir)).name
     if args.project == MAMLConfig.project:
         args.project = PROJECT
-    model = f"pico-maml-decoder-{model_size}" if args.hybrid_ratio > 0 else f"pico-decoder-{model_size}"
+    group = f"pico-maml-decoder-{model.model_size}" if args.hybrid_ratio > 0 else f"pico-decoder-{model.model_size}"
+    if model.other is not None:
+        group = Path(str(model.init_from)).name
     if "wandb" in (args.report_to or ()):
         os.environ.setdefault("WANDB_PROJECT", args.project)
-        os.environ.setdefault("WANDB_RUN_GROUP", model)
+        os.environ.setdefault("WANDB_RUN_GROUP", group)
 
 
 def report_end(trainer: Trainer, results: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from ...trainers import InputError, MAMLConfig, MAMLTrainer
 from ...trainers.episodes import episode_generator, has_episode
-from ...trainers.meta.meta_model import EpisodeOutput
+from ...trainers.meta.episode_model import EpisodeOutput
 from ...trainers.runs.checkpoints import newest, read_seal, step_of
 from ...trainers.runs.files import ARGUMENTS_FILE, METRICS_FILE
 from ...trainers.runs.json_files import read_json

@@ -91,7 +91,7 @@ def estimate(arguments: dict[str, Any], machine: Machine, utilisation: float) ->
 
 def model_config(arguments: dict[str, Any]) -> PicoConfig:
     """The configuration of the model with the episodes' head."""
-    config = ModelArguments(**{name: arguments[name] for name in ModelArguments.__dataclass_fields__}).config()
+    config = ModelArguments(**{name: arguments[name] for name in ModelArguments.__dataclass_fields__}).pico_config()
     names = {"ways": "n_way", "layers": "head_layers", "hidden_dim": "head_hidden_dim", "dropout": "head_dropout"}
     config.meta_head = {name: arguments[argument] for name, argument in names.items()}
     return config

@@ -12,7 +12,7 @@ from small_run import arguments, trainer
 from pico_maml.modeling_pico import PicoModel
 from pico_maml.trainers import InputError
 from pico_maml.trainers.episodes import episode_generator
-from pico_maml.trainers.meta.meta_model import EpisodeOutput
+from pico_maml.trainers.meta.episode_model import EpisodeOutput
 
 STREAM = {"hybrid_mode": "add", "episode_states": "stream", "readout": "previous", "n_way": 3, "k_shot": 1}
 TIMED = {"tokens_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second"}

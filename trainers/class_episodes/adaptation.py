@@ -15,8 +15,8 @@ from ..corpus.document_numbers import own_numbers
 from ..corpus.form_table import FormTable
 from ..meta.crossed_interval import Interval, crossed_interval
 from ..meta.episode_loss import InnerLoop
+from ..meta.episode_model import EpisodeModel
 from ..meta.inner_loop import MetaHead, adapt_head
-from ..meta.meta_model import PicoForMetaCausalLM
 from ..word_classes import WordClasses, spelling_table
 from .config import ClassEpisodeConfig
 from .episode import ClassStates
@@ -52,7 +52,7 @@ class ClassAccuracy:
 
 @torch.no_grad()
 def class_accuracies(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     blocks: Tensor,
     documents: Tensor | None,
     tokenizer: PreTrainedTokenizerBase,
@@ -95,7 +95,7 @@ def class_accuracies(
     return [_summary(group, torch.cat(found[group], 1).numpy(), config) for group in GROUPS if group in found]
 
 
-def _recorded(model: PicoForMetaCausalLM) -> ClassEpisodeConfig:
+def _recorded(model: EpisodeModel) -> ClassEpisodeConfig:
     known = {f.name for f in fields(ClassEpisodeConfig)}
     own = model.config.to_dict()["episode"].items()
     return ClassEpisodeConfig(**{name: value for name, value in own if name in known})
@@ -118,7 +118,7 @@ def _episodes(
 
 
 def _right_answers(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     encoded: Tensor,
     support: ClassStates,
     queries: ClassStates,
@@ -135,12 +135,11 @@ def _right_answers(
     return [each.argmax(-1).cpu().eq(queries.classes).long() for each in logits]
 
 
-def _encoded(model: PicoForMetaCausalLM, rows: Tensor, layer: int) -> Tensor:
+def _encoded(model: EpisodeModel, rows: Tensor, layer: int) -> Tensor:
     """(R, T, D) states of a layer, of token ids (R, T)."""
     states = []
     for part in rows.to(model.device).split(max(1, TOKENS_PER_PASS // rows.shape[1])):
-        encoded = model.pico_decoder(part, use_cache=False, output_hidden_states=layer > 0)
-        states.append(encoded.hidden_states[layer] if layer else encoded.last_hidden_state)
+        states.append(model.layer_states(part, layer))
     return torch.cat(states)
 
 

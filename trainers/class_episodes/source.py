@@ -10,7 +10,7 @@ from torch import Tensor
 from ..corpus.form_table import FormTable
 from ..errors import InputError
 from ..maml_config import MAMLConfig
-from ..meta.meta_model import EpisodeOutput
+from ..meta.episode_model import EpisodeOutput
 from ..process_group import world_size
 from ..word_classes import WordClasses
 from .episode import ClassEpisode

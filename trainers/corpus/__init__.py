@@ -7,7 +7,7 @@ from .held_out import split_held_out
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts
-from .tokenizer import check_vocabulary, load_tokenizer, model_tokenizer, train_tokenizer
+from .tokenizer import check_vocabulary, load_tokenizer, mask_id, model_tokenizer, train_tokenizer
 from .words import WordTable
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "load_tokenizer",
     "load_words",
     "make_blocks",
+    "mask_id",
     "model_tokenizer",
     "pack_blocks",
     "split_held_out",

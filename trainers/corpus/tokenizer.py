@@ -41,8 +41,10 @@ def model_tokenizer(model: str, revision: str | None = None, tokenizer: str | No
     return load_tokenizer(tokenizer) if tokenizer is not None else load_tokenizer(model, revision)
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, revision: str | None = None, rows: int | None = None) -> PreTrainedTokenizerBase:
     """Load a tokenizer from a folder or the Hub; one without a mask token gets it (as in the paper's code).
+
+    With `rows`, those of a model's embedding, it gets none unless there is a row left for it.
 
     If `name` has a subfolder (see `ModelName`) without a tokenizer, the one at the top is loaded.
 
@@ -64,7 +66,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         ) from error
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer {name!r} has no end-of-text token (eos_token): set one and save it again")
-    if tokenizer.mask_token_id is None:
+    if tokenizer.mask_token_id is None and (rows is None or len(tokenizer) < rows or MASK in tokenizer.get_vocab()):
         tokenizer.add_special_tokens({"mask_token": MASK})
     return tokenizer
 
@@ -75,11 +77,21 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[
     return encoded["input_ids"]
 
 
+def mask_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Id of the mask token; -1, which no token has, where there is none because nothing is masked."""
+    return -1 if tokenizer.mask_token_id is None else tokenizer.mask_token_id
+
+
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, vocab_size: int, with_mask: bool = False) -> None:
     """Raise InputError if text can become ids that a model of this vocabulary has no embedding of.
 
-    The mask token, which only episodes need, may be one of them unless `with_mask`.
+    The mask token, which only episodes need, may be one of them, or missing, unless `with_mask`.
     """
+    if with_mask and tokenizer.mask_token_id is None:
+        raise InputError(
+            "readout mask and last need a mask token, which the tokenizer lacks, and a row of the embedding for it: "
+            "give readout previous, which needs none, or add the token and call model.resize_token_embeddings"
+        )
     ids = [i for token, i in tokenizer.get_vocab().items() if with_mask or token != tokenizer.mask_token]
     if max(ids) >= vocab_size:
         raise InputError(

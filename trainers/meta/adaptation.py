@@ -18,8 +18,8 @@ from ..process_group import rank, whole, world_size
 from .crossed_interval import Interval, crossed_interval
 from .episode_config import EpisodeConfig
 from .episode_loss import InnerLoop
-from .inner_loop import MetaHead, inner_loop, prototype_logits
-from .meta_model import PicoForMetaCausalLM, read_states
+from .episode_model import EpisodeModel, read_states
+from .inner_loop import MetaHead, draw_head, inner_loop, prototype_logits
 
 # In place of the answers to queries that an episode does not have.
 ABSENT = -1
@@ -51,7 +51,7 @@ class Adaptation:
 
 
 def evaluate_adaptation(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     blocks: Tensor,
     words: Words,
     mask_id: int,
@@ -88,7 +88,7 @@ def evaluate_adaptation(
     return summarise(table, heads, config, episodes, available, 1 / config.n_way)
 
 
-def heads_to_adapt(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int, trained: bool) -> dict[str, MetaHead]:
+def heads_to_adapt(model: EpisodeModel, config: EpisodeConfig, seed: int, trained: bool) -> dict[str, MetaHead]:
     """Return a fresh head of N classes and, if it is `trained` and has as many, the model's own, cut to N classes."""
     heads = {"fresh": _fresh_head(model, config, seed)}
     if trained and model.head_tells_words and config.n_way <= model.config.meta_head["ways"]:
@@ -97,7 +97,7 @@ def heads_to_adapt(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int,
 
 
 def query_outcomes(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     heads: dict[str, MetaHead],
     draw: Callable[[torch.Generator], Episode | None],
     config: EpisodeConfig,
@@ -159,7 +159,7 @@ def summarise(
 
 @torch.no_grad()
 def _outcomes(
-    model: PicoForMetaCausalLM, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
+    model: EpisodeModel, heads: dict[str, MetaHead], inner: InnerLoop, episode: Episode, ways: int
 ) -> Tensor:
     """Return (2 + C, M) rows of an episode: word and document of each query, then which queries are answered rightly.
 
@@ -185,22 +185,22 @@ def _outcomes(
     return torch.stack([row.long() for row in rows])
 
 
-def _fresh_head(model: PicoForMetaCausalLM, config: EpisodeConfig, seed: int) -> MetaHead:
+def _fresh_head(model: EpisodeModel, config: EpisodeConfig, seed: int) -> MetaHead:
     shape = {name: model.config.meta_head[name] for name in ("layers", "hidden_dim") if model.head_tells_words}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = MetaHead(model.config.d_model, config.n_way, **shape, dropout=0.0)
-        return head.apply(model._init_weights).to(model.device)
+        head = MetaHead(model.config.hidden_size, config.n_way, **shape, dropout=0.0)
+        return draw_head(head, model.config.vocab_size).to(model.device)
 
 
-def _first_ways(model: PicoForMetaCausalLM, config: EpisodeConfig) -> MetaHead:
+def _first_ways(model: EpisodeModel, config: EpisodeConfig) -> MetaHead:
     """Copy the model's head with its first N classes, unsharded."""
     settings = model.config.meta_head
     steps, learned_steps = config.inner_loop().steps_taken(), settings.get("learned_lr_steps", 0)
     if 0 < learned_steps < steps:
         raise InputError(f"inner_steps is {steps}, but learning rates were learned for {learned_steps}: lower it")
     with torch.device("meta"):
-        head = MetaHead(model.config.d_model, **{**settings, "ways": config.n_way})
+        head = MetaHead(model.config.hidden_size, **{**settings, "ways": config.n_way})
     weights = {name: whole(weight).float() for name, weight in model.meta_head.state_dict().items()}
     for part in ("weight", "bias"):
         weights[f"{head.output_layer}.{part}"] = weights[f"{head.output_layer}.{part}"][: config.n_way]

@@ -75,6 +75,11 @@ class EpisodeConfig:
         check_choice("readout", self.readout, READOUTS)
         check_choice("meta_algorithm", self.meta_algorithm, ALGORITHMS)
 
+    @property
+    def needs_mask(self) -> bool:
+        """True when the readout hides words behind a mask token."""
+        return self.readout in ("mask", "last")
+
     def episode_settings(self) -> dict[str, Any]:
         """Return the fields of `EpisodeConfig` alone, without those of a subclass."""
         names = {f.name for f in fields(EpisodeConfig)}

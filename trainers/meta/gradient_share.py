@@ -41,7 +41,7 @@ class GradientShare:
         """Measure both gradients; every process must call this.
 
         Args:
-            model: a `PicoForMetaCausalLM`; its weights, gradients and mode do not change.
+            model: an `EpisodeModel`; its weights, gradients and mode do not change.
             step: the optimizer step, counted from 0.
             text: `input_ids` and `shift_labels` of this process's micro-batch.
             episode: arguments of the model's forward pass for the episode, with `input_ids` if it reads their states.

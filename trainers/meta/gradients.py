@@ -11,6 +11,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from ..process_group import whole
+from .meta_causal_lm import MetaCausalLM
 
 Loss = Callable[[PreTrainedModel], Tensor]
 Gradients = dict[str, Tensor]
@@ -30,7 +31,8 @@ class Replica(nn.Module):
         if "flash" in str(config._attn_implementation):
             config._attn_implementation = "sdpa"  # flash attention has no fp32
         with torch.device("meta"):
-            self.model = type(model)(config).eval()
+            twin = model.twin(config) if isinstance(model, MetaCausalLM) else type(model)(config)
+        self.model = twin.eval()
 
     def forward(self, loss: Loss) -> Tensor:
         """Compute a loss of the model."""

@@ -136,6 +136,31 @@ class MetaHead(nn.Module):
         return {name: rates[:, int(name.split(".")[1])] for name in self.weights()}
 
 
+def draw_head(head: MetaHead, vocab_size: int) -> MetaHead:
+    """Draw the weights of a head, and return it; V is for `initialize_as_published`."""
+
+    def draw(module: nn.Module) -> None:
+        draw_part(module, vocab_size)
+
+    head.apply(draw)
+    return head
+
+
+def draw_part(module: nn.Module, vocab_size: int) -> bool:
+    """Draw what a head, or a layer of it, has of its own; False for another module, whose weights stay."""
+    if isinstance(module, MetaHeadLayer):
+        init.xavier_uniform_(module.weight)
+        init.zeros_(module.bias)
+    elif isinstance(module, MetaHead):
+        module.reset_inner_lr()
+        module.reset_projection()
+        if module.initializer == "published":
+            module.initialize_as_published(vocab_size)
+    else:
+        return False
+    return True
+
+
 def inner_loop(
     head: nn.Module,
     start: Weights,

@@ -21,6 +21,8 @@ COMPLETE = "COMPLETE"
 # Why a checkpoint is never deleted.
 KEPT_FILE = "kept.json"
 MAML_STATE_FILE = "maml_state.safetensors"
+# The episodes' head beside a model that is no Pico.
+HEAD_FILE = "meta_head.safetensors"
 STREAM_FILE = "stream.json"
 COMPUTE_FILE = "compute_seconds.json"
 DYNAMICS_FOLDER = "learning_dynamics"

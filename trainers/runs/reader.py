@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cost import Cost, cost_of
+from ..cost import ARCHITECTURE, Cost, cost_of
 from ..errors import InputError
 from .files import ARGUMENTS_FILE, DYNAMICS_FILE, METRICS_FILE, RESULTS_FILE
 from .json_files import JsonLines, read_json
@@ -119,7 +119,9 @@ def load_run(path: Path, label: str, checkpoint: Path | None = None) -> RunData:
     notes += text_notes(arguments)
     metrics = read_metrics(path / METRICS_FILE, notes)
     cost = cost_of(arguments, tokens_per_step(metrics))
-    if cost is None:
+    if ARCHITECTURE in arguments:
+        notes.append(f"FLOPs unknown: the formula counts Pico models, not {arguments[ARCHITECTURE]}")
+    elif cost is None:
         notes.append("FLOPs unknown: arguments.json lacks the shape of the model or the episodes")
     if "tokens_seen" in metrics and not set(COMPUTE_UNITS) & set(metrics):
         notes.append("CPU or GPU seconds unknown: an earlier version, which did not log them, began the run")

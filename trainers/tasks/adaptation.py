@@ -10,8 +10,8 @@ import torch
 from ..errors import InputError
 from ..meta.adaptation import Adaptation, adaptation_table, heads_to_adapt, query_outcomes, summarise
 from ..meta.episode_config import EpisodeConfig
+from ..meta.episode_model import EpisodeModel
 from ..meta.inner_loop import MetaHead
-from ..meta.meta_model import PicoForMetaCausalLM
 from .hold_out import Classes, trained_classes
 from .sampling import TaskEpisode, sample_task_episode
 from .table import TaskTable
@@ -55,7 +55,7 @@ def groups_of(table: TaskTable, trained: Mapping[str, list[str]]) -> dict[str, T
 
 
 def evaluate_tasks(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     table: TaskTable,
     config: EpisodeConfig,
     episodes: int,
@@ -87,7 +87,7 @@ def evaluate_tasks(
 
 
 def _of_group(
-    model: PicoForMetaCausalLM,
+    model: EpisodeModel,
     name: str,
     table: TaskTable,
     heads: dict[str, MetaHead],

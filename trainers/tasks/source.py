@@ -11,7 +11,7 @@ from ..episode_source import EpisodeSource
 from ..episodes import Episode, has_episode
 from ..errors import InputError
 from ..maml_config import MAMLConfig
-from ..meta.meta_model import EpisodeOutput
+from ..meta.episode_model import EpisodeOutput
 from .files import read_tasks
 from .hold_out import count_texts, training_classes
 from .sampling import TaskEpisode, sample_task_episode
