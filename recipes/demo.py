@@ -15,8 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ..trainers.runs.files import METRICS_FILE, RESULTS_FILE, free_folder
-from . import finetune
 from .arguments.parser import parse, run
+from .finetune import command as finetune
 from .pretrain import command as pretrain
 from .pretrain.arguments import TYPES
 

@@ -9,7 +9,7 @@ from ...trainers.ner import NERConfig
 from ...trainers.ner.universal_ner import ALL, TREEBANKS
 from ..arguments.parser import argument_list, parse
 from ..evaluate import EvaluateArguments
-from ..finetune import FinetuneArguments
+from ..finetune.ner import NERArguments
 from ..sweep.arguments import TYPES as SWEEP_TYPES
 from ..sweep.arguments import SweepArguments, decisive
 
@@ -63,10 +63,10 @@ class FollowUp:
         own = {name: value for name, value in self.few_shot.items() if name != "train_on"}
         return ["--model", model, "--treebank", treebank, "--output_dir", output_dir, *argument_list(own)]
 
-    def few_shot_settings(self) -> tuple[FinetuneArguments, NERConfig]:
+    def few_shot_settings(self) -> tuple[NERArguments, NERConfig]:
         """The arguments of few-shot training on the first treebank."""
         argv = self.few_shots(UNUSED, self.treebanks[0], UNUSED)
-        finetune, args = parse((FinetuneArguments, NERConfig), argv, prog="finetune")
+        finetune, args = parse((NERArguments, NERConfig), argv, prog="finetune")
         return finetune, args
 
     def margins(self, measures: dict[str, Any]) -> dict[str, float]:

@@ -11,10 +11,10 @@ from ...trainers import InputError, load_treebank
 from ...trainers.ner import NERConfig
 from ...trainers.ner.iob2 import LABELS
 from ...trainers.ner.labels import classes_of, tag_names, tags_of, with_tags
-from ...trainers.ner.ner_config import MODES
 from ...trainers.ner.treebank import SAMPLE, load_test_sets
 from ...trainers.ner.universal_ner import ALL, SEEN, TREEBANKS
 from ...trainers.runs.sweep_folder import Model, Run, plan
+from ...trainers.tuning.tuning_config import MODES
 from ..arguments.entities import EntityArguments
 from ..arguments.launcher import LauncherArguments
 

@@ -5,7 +5,7 @@ import torch
 from transformers import pipeline
 
 from pico_maml import PicoForTokenClassification
-from pico_maml.recipes import finetune
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.trainers import InputError
 
 

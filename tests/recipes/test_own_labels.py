@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pico_maml.recipes import finetune, predict
+from pico_maml.recipes import predict
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.recipes.sweep import command as sweep
 from pico_maml.trainers import InputError
 

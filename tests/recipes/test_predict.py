@@ -6,7 +6,8 @@ import torch
 from transformers import pipeline
 
 from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.recipes import finetune, predict
+from pico_maml.recipes import predict
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import read_iob2
 

@@ -12,7 +12,8 @@ import torch
 from published_run import REPOSITORY, settings
 
 from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.recipes import finetune, predict
+from pico_maml.recipes import predict
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.recipes.publish.queue import PublishQueue
 from pico_maml.recipes.publish.revision import revision_folder
 from pico_maml.trainers import load_treebank

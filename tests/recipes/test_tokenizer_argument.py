@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from pico_maml.recipes import finetune, predict
+from pico_maml.recipes import predict
 from pico_maml.recipes.export import command as export
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.trainers import InputError
 
 

@@ -1,6 +1,6 @@
 """Cheap head-only training: the decoder is frozen, so each sentence is encoded once and its features are stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain
@@ -19,10 +19,8 @@ from ...modeling_pico import PicoForTokenClassification, PicoModel
 from ...modeling_pico.classifiers_pico import classifier_input
 from ...modeling_pico.loss_pico import count_labels
 from ..runs.whole_file import written_whole
+from ..tuning.batches import batches, tokens_at_once
 from .alignment import IGNORED
-
-# Sub-words, with padding, that the decoder encodes at once: larger batches are faster on a GPU but not on a CPU.
-TOKENS_AT_ONCE, TOKENS_AT_ONCE_GPU = 1024, 32768
 
 
 class Features:
@@ -84,7 +82,7 @@ def encode(decoder: PicoModel, rows: Dataset, kind: str = "last") -> Tensor:
     ends = np.cumsum([int(row.sum()) for row in labelled])
     states = decoder.config.n_layers + 1 if kind == "all" else 1
     features = torch.empty(int(ends[-1]), states * decoder.config.hidden_size)
-    for batch in batches(columns["length"], TOKENS_AT_ONCE if device.type == "cpu" else TOKENS_AT_ONCE_GPU):
+    for batch in batches(columns["length"], tokens_at_once(device)):
         padded = pad_sequence([torch.tensor(ids[i]) for i in batch], batch_first=True).to(device)
         # No mask: padding stands behind every word, where a causal model never looks.
         outputs = decoder(input_ids=padded, use_cache=False, output_hidden_states=kind == "all")
@@ -93,18 +91,6 @@ def encode(decoder: PicoModel, rows: Dataset, kind: str = "last") -> Tensor:
             features[int(ends[i]) - len(row) : int(ends[i])] = row
     decoder.train(was_training)
     return features
-
-
-def batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
-    """Indices of rows, longest first, in batches that fit into `tokens` with padding (at least one row each)."""
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 def feature_rows(rows: Dataset, features: Tensor) -> list[dict[str, Any]]:

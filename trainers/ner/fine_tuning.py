@@ -10,32 +10,24 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 from transformers import (
     DataCollatorForTokenClassification,
-    EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedTokenizerBase,
-    PrinterCallback,
-    ProgressCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
 )
-from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ...modeling_pico import PicoForTokenClassification
 from ...modeling_pico.tagging_pico import decode_tags
 from ..errors import InputError
+from ..tuning.logistic_head import fit
+from ..tuning.trainer import best_epoch, make_trainer, set_up
 from .alignment import IGNORED, align, gold_tags, predicted_tags, truncated_words
 from .entity_counts import micro_f1, sentence_counts
 from .features import FeatureClassifier, Features, collate_features, feature_rows
 from .frozen_split import FrozenSplit
 from .labels import check_same, tags_of, tags_of_model
-from .logistic_head import fit
 from .ner_config import NERConfig
 
 
@@ -59,39 +51,6 @@ class FineTuned:
     steps: int
     best_epoch: float | None
     penalty: float | None = None
-
-
-class NERTrainer(Trainer):
-    """A Trainer whose batches hold sentences of similar length, whatever the number of processes.
-
-    With `lengths` None they are random. transformers' own `train_sampling_strategy` would also shuffle evaluation and
-    lose its order.
-    """
-
-    def __init__(self, *args: Any, lengths: list[int] | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.lengths = lengths
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        if self.lengths is None:
-            return super()._get_train_sampler(train_dataset)
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        generator = torch.Generator().manual_seed(self.args.seed)
-        return LengthGroupedSampler(together, lengths=self.lengths, generator=generator)
-
-
-class EarlyStopping(EarlyStoppingCallback):
-    """Early stopping whose patience counts from the first epoch that finds an entity.
-
-    A new classifier predicts only O at first, for several epochs if the decoder is frozen.
-    """
-
-    def check_metric_value(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metric_value: float
-    ) -> None:
-        """Count an epoch, unless its F1 is zero."""
-        if metric_value > 0:
-            super().check_metric_value(args, state, control, metric_value)
 
 
 def fine_tune(
@@ -126,20 +85,17 @@ def fine_tune(
     orders = {name: np.argsort(rows["length"], kind="stable")[::-1] for name, rows in aligned.items()}
     evaluated = {name: rows.select(orders[name]) for name, rows in aligned.items() if name != "train"}
     network, inputs, collator = _network(model, tokenizer, {**aligned, **evaluated}, args, features_dir)
-    trainer = NERTrainer(
-        model=network,
-        args=args,
-        train_dataset=inputs["train"],
+    trainer = make_trainer(
+        network,
+        args,
+        inputs,
+        list(aligned["train"]["length"]),
+        f1_of(evaluated["validation"]) if "validation" in evaluated else None,
+        progress,
         processing_class=tokenizer,
         data_collator=collator,
         preprocess_logits_for_metrics=partial(_to_classes, decoding=args.tag_decoding, names=tags_of_model(model)),
-        lengths=list(aligned["train"]["length"]) if args.batch_by_length else None,
-        **_choice_of_epoch(evaluated, inputs, args),
     )
-    if progress is not None:
-        trainer.remove_callback(ProgressCallback)
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(progress)
     penalty = _fit_head(model, inputs, evaluated, args) if args.head_solver == "lbfgs" else None
     if penalty is None:
         trainer.train()
@@ -152,7 +108,7 @@ def fine_tune(
         epochs=trainer.state.epoch or 0,
         penalty=penalty,
         steps=trainer.state.global_step,
-        best_epoch=_best_epoch(trainer.state),
+        best_epoch=best_epoch(trainer.state),
     )
 
 
@@ -193,13 +149,7 @@ def check(
 
 def configure(model: PicoForTokenClassification, tokenizer: PreTrainedTokenizerBase, args: NERConfig) -> None:
     """Freeze the decoder in mode head, set padding and dropout, and record in the model how tags are read."""
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    # Behind the words, even after text generation padded on the left: features store places from the front.
-    tokenizer.padding_side = "right"
-    model.base_model.requires_grad_(args.mode == "full")
-    if args.classifier_dropout is not None:
-        model.config.classifier_dropout = model.dropout.p = args.classifier_dropout
+    set_up(model, tokenizer, args)
     # Saved with the model, so that prediction uses the same sub-words and the same decoding.
     model.config.labelled_subword, model.config.tag_decoding = args.labelled_subword, args.tag_decoding
     model.config.space_before_words = args.space_before_words
@@ -237,24 +187,6 @@ def _fit_head(
     return head.penalty
 
 
-def _choice_of_epoch(evaluated: dict[str, Dataset], inputs: dict[str, Any], args: NERConfig) -> dict[str, Any]:
-    """Arguments of the trainer that choose the epoch with the best F1 on the validation split; none without one."""
-    if args.chosen_epoch == "last":
-        args.eval_strategy, args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
-        return {}
-    if "validation" not in evaluated:
-        return {}
-    args.eval_strategy, args.save_strategy = IntervalStrategy.EPOCH, SaveStrategy.EPOCH
-    args.load_best_model_at_end, args.metric_for_best_model, args.greater_is_better = True, "f1", True
-    args.save_total_limit, args.save_only_model = 1, True
-    rows = evaluated["validation"]
-    return {
-        "eval_dataset": inputs["validation"],
-        "compute_metrics": partial(_f1, rows=rows[:], gold=gold_tags(rows), names=tags_of(rows)),
-        "callbacks": [EarlyStopping(args.early_stopping_patience)],
-    }
-
-
 def _predict(trainer: Trainer, inputs: Any, rows: Dataset, order: np.ndarray) -> list[list[str]]:
     """Predicted tags of sorted rows, in the order before they were sorted."""
     prediction = trainer.predict(inputs)
@@ -275,14 +207,14 @@ def _to_classes(logits: Tensor, labels: Tensor, decoding: str, names: tuple[str,
     return decode_tags(logits, labels != IGNORED, decoding, names)
 
 
+def f1_of(rows: Dataset) -> Callable[[EvalPrediction], dict[str, float]]:
+    """What computes the F1 of predictions of aligned rows."""
+    return partial(_f1, rows=rows[:], gold=gold_tags(rows), names=tags_of(rows))
+
+
 def _f1(
     prediction: EvalPrediction, rows: dict[str, list], gold: list[list[str]], names: tuple[str, ...]
 ) -> dict[str, float]:
     """F1 alone, in an eighth of the time that all entity scores take."""
     tags = predicted_tags(prediction.predictions, prediction.label_ids, rows, names)
     return {"f1": float(micro_f1(sentence_counts(gold, tags).sum(0)))}
-
-
-def _best_epoch(state: TrainerState) -> float | None:
-    evaluations = (entry for entry in state.log_history if "eval_f1" in entry)
-    return next((entry["epoch"] for entry in evaluations if entry["step"] == state.best_global_step), None)

@@ -1,6 +1,5 @@
 """A split under a frozen decoder, on which any classifier of features can be scored."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ...modeling_pico.tagging_pico import decode_tags
+from ..tuning.prototypes import Classifier
 from .alignment import IGNORED, gold_tags, predicted_tags
 from .entity_counts import micro_f1, sentence_counts
 from .labels import tags_of
-
-# From (M, W) features to (M, C) logits.
-Classifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)

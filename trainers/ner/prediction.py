@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ...modeling_pico import PicoForTokenClassification
 from ...modeling_pico.tagging_pico import Tagging, decode_tags
+from ..tuning.batches import batches
 from .alignment import IGNORED, align
-from .features import batches
 from .iob2 import Entity, to_entities
 from .labels import tags_of_model
 

@@ -12,8 +12,10 @@ from datasets import Features, Sequence, Value
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
+from ..tuning.in_memory_metric import InMemoryMetric
 
-class EntityScores(evaluate.Metric):
+
+class EntityScores(InMemoryMetric):
     """Micro-averaged entity scores by seqeval; needs no network and, with `keep_in_memory`, writes no files.
 
         scores = EntityScores()
@@ -25,9 +27,6 @@ class EntityScores(evaluate.Metric):
     precision, recall, f1 and support of each class.
     """
 
-    def __init__(self, keep_in_memory: bool = True, **options: Any) -> None:
-        super().__init__(keep_in_memory=keep_in_memory, **options)
-
     def _info(self) -> evaluate.MetricInfo:
         tags = Sequence(Value("string"))
         return evaluate.MetricInfo(
@@ -36,10 +35,6 @@ class EntityScores(evaluate.Metric):
             inputs_description="Tags of each sentence, such as [['B-PER', 'I-PER', 'O']].",
             features=Features({"predictions": tags, "references": tags}),
         )
-
-    def _build_data_dir(self) -> str:
-        # evaluate creates a cache folder even for a metric in memory, which fails where the cache cannot be written.
-        return "" if self.keep_in_memory else super()._build_data_dir()
 
     def _compute(self, *, predictions: list[list[str]], references: list[list[str]]) -> dict[str, Any]:
         with warnings.catch_warnings():

@@ -8,12 +8,13 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from ..errors import InputError
+from ..tuning.splits import is_saved, split_in_three, split_validation
 from .alignment import gold_tags
 from .iob2 import LABELS, Sentence, inside_without_begin, read_iob2
 from .labels import classes_of, tag_names, tags_of, with_tags
 from .sources.data_format import DataFormat
 from .sources.own_files import read_file, read_own_folder
-from .sources.tagged_datasets import is_saved, read_dataset
+from .sources.tagged_datasets import read_dataset
 from .universal_ner import ALL, FACTS, SEEN, TREEBANKS, fetch, verify
 
 # 240 + 80 + 80 sentences from templates, with invented names: to try the code, not to compare models.
@@ -48,7 +49,7 @@ def load_treebank(
     """
     splits = {split: form.rename(sentences) for split, sentences in read_treebank(name, uner_dir, form).items()}
     if split_dev and "train" not in splits and "validation" in splits:
-        splits |= _split_validation(splits["validation"])
+        splits |= split_validation(splits["validation"])
     classes = {tag[2:] for sentences in splits.values() for sentence in sentences for tag in sentence.tags} - {""}
     names = tag_names(classes)
     features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(names)))})
@@ -81,7 +82,7 @@ def read_treebank(name: str, uner_dir: str | Path | None, form: DataFormat) -> d
         return _read_universal_ner(name, uner_dir)
     path = Path(name)
     if path.is_file():
-        return _split(read_file(path, form))
+        return split_in_three(read_file(path, form))
     if path.is_dir():
         return read_dataset(name, form) if is_saved(path) else read_own_folder(path, form)
     if uner_dir is not None:
@@ -148,23 +149,3 @@ def _read_folder(folder: Path, prefix: str) -> dict[str, list[Sentence]]:
         hint = f"did you mean {near[0]!r}?" if near else f"it holds {', '.join(present) or 'no IOB2 file'}"
         raise InputError(f"no file {prefix}-{{train,dev,test}}.iob2 in {folder}: {hint}")
     return splits
-
-
-def _split_validation(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
-    """Every tenth sentence for validation, the others for train; InputError if there is no tenth."""
-    if len(sentences) < 10:
-        raise InputError(f"only {len(sentences)} sentences in the dev split: split_dev needs at least 10")
-    parts: dict[str, list[Sentence]] = {"train": [], "validation": []}
-    for i, sentence in enumerate(sentences):
-        parts["validation" if i % 10 == 9 else "train"].append(sentence)
-    return parts
-
-
-def _split(sentences: list[Sentence]) -> dict[str, list[Sentence]]:
-    """Every tenth sentence for test, the one before it for validation, the others for train."""
-    if len(sentences) < 10:
-        raise InputError(f"only {len(sentences)} sentences: a single file is split in three and needs at least 10")
-    parts: dict[str, list[Sentence]] = {"train": [], "validation": [], "test": []}
-    for i, sentence in enumerate(sentences):
-        parts[{8: "validation", 9: "test"}.get(i % 10, "train")].append(sentence)
-    return parts

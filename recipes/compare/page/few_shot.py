@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ....trainers.ner.few_shot import FewShotScore, curve
+from ....trainers.tuning.few_shot import FewShotScore, curve
 from ..measures import treebank_name
 from ..results.entities import few_shot_scores
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from ....trainers.ner.entity_counts import micro_f1
-from ....trainers.ner.few_shot import FewShotScore
-from ....trainers.ner.few_shot_files import load_few_shot
 from ....trainers.runs.sweep_folder import SweepFolder
+from ....trainers.tuning.few_shot import FewShotScore
+from ....trainers.tuning.few_shot_files import load_few_shot
 from ..measures import NER_FOLDER, few_shot_folder, treebank_name
 
 # Name that `finetune` gives the test set of the treebank it trains on.

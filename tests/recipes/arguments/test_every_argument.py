@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 import pytest
 from transformers import TrainingArguments
 
-from pico_maml.recipes import evaluate, finetune, ner_results, predict
+from pico_maml.recipes import evaluate, ner_results, predict
 from pico_maml.recipes.arguments.corpus import CorpusArguments
 from pico_maml.recipes.arguments.help import declaring_class
 from pico_maml.recipes.arguments.parser import mapping_names, parse
@@ -14,6 +14,7 @@ from pico_maml.recipes.benchmark.command import BenchmarkArguments
 from pico_maml.recipes.compare.arguments import CompareArguments
 from pico_maml.recipes.dynamics.command import TYPES as DYNAMICS
 from pico_maml.recipes.export.command import ExportArguments
+from pico_maml.recipes.finetune.ner import TYPES as FINETUNE
 from pico_maml.recipes.prepare.arguments import PrepareArguments
 from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
 from pico_maml.recipes.publish.command import TYPES as PUBLISH
@@ -21,7 +22,6 @@ from pico_maml.recipes.report.command import ReportArguments
 from pico_maml.recipes.scale.command import ScaleArguments
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP
 from pico_maml.trainers import InputError
-from pico_maml.trainers.ner import NERConfig
 from pico_maml.trainers.ner.analysis.sweep_tables import Comparison
 
 COMMANDS: dict[str, tuple[type, ...]] = {
@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "dynamics": DYNAMICS,
     "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (ExportArguments,),
-    "finetune": (finetune.FinetuneArguments, NERConfig),
+    "finetune": FINETUNE,
     "ner_results": (ner_results.NERResultsArguments, Comparison),
     "predict": (predict.PredictArguments,),
     "prepare": (PrepareArguments,),

@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 from pico_maml.recipes.arguments.help import COMMON, RARE, WIDTH, help_text, title
 from pico_maml.recipes.evaluate import EvaluateArguments
-from pico_maml.recipes.finetune import FinetuneArguments
+from pico_maml.recipes.finetune.ner import NERArguments
 from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP
 from pico_maml.trainers.ner import NERConfig
@@ -44,7 +44,7 @@ def test_every_stored_help_is_of_a_command():
     assert {path.name for path in (RECIPES / "help").iterdir()} == {f"{command}.txt" for command in MODULES}
 
 
-@pytest.mark.parametrize("types", [PRETRAIN, SWEEP, (FinetuneArguments, NERConfig)])
+@pytest.mark.parametrize("types", [PRETRAIN, SWEEP, (NERArguments, NERConfig)])
 def test_help_lists_our_usual_arguments_and_the_common_ones_of_transformers(types):
     text = help_text(types, "x", everything=False)
     names = {field.name for cls in types for field in fields(cls)}

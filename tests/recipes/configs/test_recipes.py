@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from pico_maml import PicoForCausalLM
-from pico_maml.recipes import finetune
 from pico_maml.recipes.arguments.parser import CONFIGS, parse
 from pico_maml.recipes.compare.arguments import CompareArguments
 from pico_maml.recipes.compare.study import Study
+from pico_maml.recipes.finetune import ner
 from pico_maml.recipes.pretrain.arguments import TYPES
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP_TYPES
 from pico_maml.trainers import InputError
@@ -22,7 +22,7 @@ from pico_maml.trainers.meta.episode_loss import ALGORITHMS
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.ner.universal_ner import ALL, SEEN
 
-FINETUNE_TYPES = (finetune.FinetuneArguments, finetune.NERConfig)
+FINETUNE_TYPES = ner.TYPES
 AS_PUBLISHED = CONFIGS / "recipes" / "paper-code.yaml"
 NER_AS_PUBLISHED = CONFIGS / "recipes" / "paper-code-ner.yaml"
 SWEEP = CONFIGS / "recipes" / "uner-sweep.yaml"

@@ -212,7 +212,8 @@ def test_fetch_state_takes_the_newest_and_names_what_is_missing(published, tmp_p
 RECIPES = """
 import sys
 from huggingface_hub import scan_cache_dir
-from pico_maml.recipes import evaluate, finetune
+from pico_maml.recipes import evaluate
+from pico_maml.recipes.finetune import command as finetune
 from pico_maml.recipes.publish import command as publish
 from pico_maml.trainers import InputError
 corpus = ["--dataset", sys.argv[1], "--block_size=48", "--eval_blocks=8", "--eval_fraction=0.1", "--episodes=0"]

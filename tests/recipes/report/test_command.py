@@ -9,8 +9,8 @@ from report_runs import write_run
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.report import command as report
 from pico_maml.trainers import InputError
-from pico_maml.trainers.ner.few_shot import FewShotScore
-from pico_maml.trainers.ner.few_shot_files import save_few_shot
+from pico_maml.trainers.tuning.few_shot import FewShotScore
+from pico_maml.trainers.tuning.few_shot_files import save_few_shot
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from pico_maml import PicoForTokenClassification
-from pico_maml.trainers.ner import features
 from pico_maml.trainers.ner.alignment import align
 from pico_maml.trainers.ner.features import Features, encode
+from pico_maml.trainers.tuning import batches
 
 
 def test_features_are_the_hidden_states_of_labelled_subwords(classifier, tokenizer, treebank, monkeypatch):
     rows = treebank["train"].map(partial(align, tokenizer=tokenizer, max_length=128), batched=True)
-    monkeypatch.setattr(features, "TOKENS_AT_ONCE", 64)
+    monkeypatch.setattr(batches, "TOKENS_AT_ONCE", 64)
     encoded = encode(classifier.pico_decoder, rows)
     classifier.eval()
     expected = []
@@ -49,6 +49,6 @@ def test_features_on_a_full_disk_leave_no_file(classifier, tokenizer, treebank, 
 
 def test_batches_hold_every_row_once():
     lengths = [3, 9, 1, 4, 20, 4]
-    batches = list(features.batches(lengths, 12))
-    assert sorted(i for batch in batches for i in batch) == list(range(6))
-    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 12 for batch in batches)
+    every = list(batches.batches(lengths, 12))
+    assert sorted(i for batch in every for i in batch) == list(range(6))
+    assert all(len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= 12 for batch in every)

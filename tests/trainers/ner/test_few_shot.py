@@ -10,10 +10,12 @@ from scipy import stats
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.ner import NERConfig
-from pico_maml.trainers.ner.few_shot import FewShotScore, curve, few_shot, nearest_prototype
-from pico_maml.trainers.ner.few_shot_files import load_few_shot, save_few_shot
+from pico_maml.trainers.ner.few_shot import few_shot
 from pico_maml.trainers.ner.iob2 import CLASSES, LABELS, to_entities
 from pico_maml.trainers.ner.shots import draw_sentences
+from pico_maml.trainers.tuning.few_shot import FewShotScore, curve
+from pico_maml.trainers.tuning.few_shot_files import load_few_shot, save_few_shot
+from pico_maml.trainers.tuning.prototypes import nearest_prototype
 
 
 def mentions(tags: list[list[str]]) -> Counter:

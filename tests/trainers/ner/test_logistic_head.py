@@ -5,9 +5,10 @@ from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForTokenClassification
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.ner import NERConfig, fine_tune, label_names, logistic_head
-from pico_maml.trainers.ner.logistic_head import fit
+from pico_maml.trainers.ner import NERConfig, fine_tune, label_names
 from pico_maml.trainers.ner.prediction import predict
+from pico_maml.trainers.tuning import logistic_head
+from pico_maml.trainers.tuning.logistic_head import fit
 
 
 def data(size: int = 400) -> tuple[torch.Tensor, torch.Tensor]:

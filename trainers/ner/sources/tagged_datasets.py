@@ -1,24 +1,14 @@
 """Data sets of `datasets` with words and tags: a folder of `save_to_disk`, or one of the Hub."""
 
-from pathlib import Path
-from typing import Any
-
-from datasets import ClassLabel, Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import ClassLabel, Dataset
 
 from ...errors import InputError
+from ...tuning.splits import load_splits
 from ..iob2 import Sentence
 from .data_format import DataFormat
 from .tag_schemes import to_iob2_tags
 
 TOKENS, TAGS = ("tokens", "words"), ("ner_tags", "tags", "labels")
-SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "valid": "validation", "test": "test"}
-# Of a folder that `save_to_disk` wrote.
-ON_DISK = ("dataset_dict.json", "state.json")
-
-
-def is_saved(folder: Path) -> bool:
-    """True for a folder that `save_to_disk` wrote."""
-    return any((folder / name).is_file() for name in ON_DISK)
 
 
 def read_dataset(name: str, form: DataFormat) -> dict[str, list[Sentence]]:
@@ -27,15 +17,7 @@ def read_dataset(name: str, form: DataFormat) -> dict[str, list[Sentence]]:
     Raises:
         InputError: the data set cannot be loaded, or has no such columns.
     """
-    try:
-        loaded: Any = load_from_disk(name) if Path(name).exists() else load_dataset(name)
-    except Exception as error:  # of the Hub, of files and of `datasets` itself
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"cannot load {name!r} ({reason}): check the name and the network") from error
-    splits = loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
-    return {
-        SPLITS[split]: _sentences(rows, form, f"{name}, {split}") for split, rows in splits.items() if split in SPLITS
-    }
+    return {split: _sentences(rows, form, f"{name}, {split}") for split, rows in load_splits(name).items()}
 
 
 def _sentences(rows: Dataset, form: DataFormat, where: str) -> list[Sentence]:

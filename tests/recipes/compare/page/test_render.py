@@ -13,9 +13,9 @@ from pico_maml.recipes.compare.budget import StepCost
 from pico_maml.recipes.compare.follow_up_cost import FollowUpCost
 from pico_maml.recipes.compare.page.render import write_page
 from pico_maml.recipes.compare.plan import Plan
-from pico_maml.trainers.ner.few_shot import FewShotScore
-from pico_maml.trainers.ner.few_shot_files import save_few_shot
 from pico_maml.trainers.runs.work_folder import WorkFolder
+from pico_maml.trainers.tuning.few_shot import FewShotScore
+from pico_maml.trainers.tuning.few_shot_files import save_few_shot
 
 EFFECTS = {"vanilla": 0.0, "added": 0.03, "paper": 0.15}
 SHARES = (0.25, 0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Files of few-shot results: scores and curve in results.json, entities of each sentence in counts.npz."""
+"""Files of few-shot results: scores and curve in results.json, what F1 follows from in counts.npz."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ COUNTS_FILE = "counts.npz"
 
 
 def save_few_shot(folder: Path, about: dict[str, Any], scores: list[FewShotScore]) -> dict[str, Any]:
-    """Write and return the results of a model on a treebank; `about` names both and comes first."""
+    """Write and return the results of a model on a data set; `about` names both and comes first."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {_key(score): score.counts for score in scores if score.counts is not None}
     np.savez_compressed(folder / COUNTS_FILE, **arrays)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A logistic head on frozen features, trained to convergence, with the L2 penalty and the layers chosen on validation.
 
 The head is a linear classifier of standardised features. Standardisation and the mixture of layers are linear too, so
-what is learned is saved as the one matrix of a `PicoForTokenClassification`.
+what is learned is saved as the one matrix of a Pico classifier.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def fit(
     """Fit a head for each of the penalties and keep the one with the best score.
 
     Args:
-        features: (M, W) of labelled sub-words.
+        features: (M, W) of labelled sub-words or texts.
         labels: (M,) classes.
         classes: C.
         score: of a head on validation, higher is better.

@@ -1,0 +1,1 @@
+"""Fine-tune a checkpoint for named entity recognition and score it."""
