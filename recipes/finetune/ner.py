@@ -38,6 +38,10 @@ class NERArguments(EntityArguments, FinetuneArguments):
         default=False, help="Where a treebank has no train split, take nine tenths of its dev split for it."
     )
 
+    def __post_init__(self) -> None:
+        FinetuneArguments.__post_init__(self)
+        EntityArguments.__post_init__(self)
+
 
 TYPES = (NERArguments, NERConfig)
 
