@@ -69,6 +69,9 @@ def test_score_is_the_share_of_pairs_whose_good_sentence_is_likelier(scores, pre
     frame = load_dynamics(scores)
     model = AutoModelForCausalLM.from_pretrained(pretrained / "checkpoint-4").eval()
     tokenizer = AutoTokenizer.from_pretrained(pretrained)
+    task = MinimalPairs("pairs", tmp_path / "pairs.jsonl", tokenizer, None)
+    read = {token for sentence in task.good + task.bad for token in sentence}
+    assert not read & {tokenizer.eos_token_id, tokenizer.mask_token_id}, "special tokens in a sentence are text"
 
     def nats(sentence):
         ids = tokenizer(sentence, split_special_tokens=True)["input_ids"]

@@ -91,3 +91,13 @@ def test_run_without_measurements(tmp_path):
     assert load(tmp_path / "empty").empty
     with pytest.raises(FileNotFoundError, match=r"no learning dynamics in .*: neither learning_dynamics\.jsonl"):
         load(tmp_path)
+
+
+def test_scores_are_rows_beside_the_measured_steps(file):
+    file.append(2, 200, [Row("pair_accuracy", 0.75, source="pairs")], task="pairs", content="4 pairs 0a")
+    file.append(9, 900, [Row("pair_accuracy", 1.0, source="pairs")], task="pairs", content="4 pairs 0a")
+    assert file.measured() == {1, 2, 3}
+    assert file.scored() == {(2, "pairs"): "4 pairs 0a", (9, "pairs"): "4 pairs 0a"}
+    frame = load(file.path.parent)
+    assert list(frame) == COLUMNS
+    assert frame[frame.quantity == "pair_accuracy"].value.tolist() == [0.75, 1.0]

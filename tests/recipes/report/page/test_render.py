@@ -9,6 +9,7 @@ import pytest
 from report_runs import write_run
 
 from pico_maml.recipes.report import command as report
+from pico_maml.trainers.runs.learning_dynamics import DynamicsFile, Row
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 HOSTILE = '<img src=x onerror=document.title="owned">&"q" <!--<script> $x^2$'
@@ -209,6 +210,28 @@ def test_quantities_layers_and_phases_can_be_chosen(opened):
     assert "Peak at step" in browser.execute_script("return document.getElementById('phase-text').textContent")
     drawn = browser.execute_script("return document.getElementById('phase-chart').data.map(d => [d.name, d.yaxis])")
     assert ["learning rate", "y2"] in drawn
+
+
+def test_scores_are_drawn_from_0_to_1_with_intervals_beside_chance(browser, tmp_path):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "arguments.json").write_text('{"revisions": []}')
+    file = DynamicsFile(tmp_path / "series" / "learning_dynamics.jsonl")
+    for step in (0, 10):
+        scores = [Row("pair_accuracy", 0.6, source="pairs"), Row("pair_accuracy_standard_error", 0.1, source="pairs")]
+        file.append(step, 0, [*scores, Row("cka", 0.9 + step / 1000, module="w_2", layer=0)], task="pairs", content="")
+    written = report.main([str(tmp_path / "series"), "--output", str(tmp_path / "out"), "--formats", "none"])
+    browser.get(written.as_uri())
+    wait(browser, "return document.documentElement.dataset.drawn")
+    shown = (
+        "const c = document.querySelector('#panels .chart'); const [low, high] = c.layout.yaxis.range;"
+        "return [c.dataset.module, low <= 0 && high >= 1, c.layout.shapes.map(s => s.y0), c.data[0].error_y?.array]"
+    )
+    assert browser.execute_script(shown) == ["w_2", False, [], None]
+    assert browser.execute_script("return document.getElementById('phase-chart').data.length") > 0, "of one layer"
+    choose(browser, "quantity", 1)
+    module, whole, chance, bars = browser.execute_script(shown)
+    assert (module, whole, chance) == ("pairs", True, [0.5])
+    assert bars == pytest.approx([0.196, 0.196])
 
 
 def test_tab_reaches_all_controls_in_order(opened):
