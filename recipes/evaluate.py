@@ -80,7 +80,9 @@ class EvaluateArguments:
         default_factory=list,
         help="Files of labelled tasks: adaptation to those that training held out, and to their held-out classes.",
     )
-    task_window: int | None = HfArg(default=None, help="Tokens that are read of a text of task_files.")
+    task_window: int | None = HfArg(
+        default=None, help="Tokens that are read of a text of task_files (unset: as in training)."
+    )
     delete_downloads: bool = HfArg(default=False, help="Delete afterwards what was downloaded of the model.")
     seed: int = HfArg(default=0, help="Seed of the episodes. The same seed draws the same ones for every model.")
 
@@ -209,7 +211,8 @@ def load_tasks(
     if not args.task_files:
         return None
     longest = most_tokens(config)
-    window = args.task_window or int(min(TaskConfig.task_window, longest))
+    default = int(min(TaskConfig.task_window, longest))
+    window = args.task_window or (config.to_dict().get("episode") or {}).get("task_window", default)
     if window > longest:
         raise InputError(f"task_window is {window}, but the model reads {longest} tokens: lower it")
     return TaskTable.from_rows(read_tasks(args.task_files), tokenizer, window)

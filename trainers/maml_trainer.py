@@ -118,6 +118,7 @@ class MAMLTrainer(ModelFiles):
         self.source: DrawsEpisodes[Any] = _episode_source(args, processing_class, model.config, word_classes)
         if isinstance(self.source, TaskEpisodeSource):
             trained = merged(trained, self.source.classes)
+            model.config.episode["task_window"] = args.task_window
         if trained:
             model.config.episode[TRAINED] = trained
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder

@@ -16,6 +16,7 @@ import pytest
 import torch
 from hub_server import Account, HubServer
 from huggingface_hub import HfApi
+from labelled_tasks import write_entities, write_tasks
 from pretrain_run import SMALL
 from published_run import TOKEN, connect
 from transformers import AutoModelForCausalLM
@@ -55,7 +56,7 @@ NOT_RUN = {
 # Added to a command where the page does not give the same argument.
 SMALLER = {
     "pretrain": SMALL
-    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10, "class_count": 8}
+    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10, "class_count": 8, "task_window": 32}
     | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 10),
     "evaluate": {"word_max_frequency": 1, "episode_window": 8},
     "prepare": {"held_out_fraction": 0.2},
@@ -67,6 +68,7 @@ REPLACED = {
     "--n_way 5 32 --k_shot 1 4": "--n_way 2 4 --k_shot 1",
     "--episodes 200": "--episodes 2",
     "--workers 4": "--workers 1",
+    "--held_out_tasks sentiment": "--held_out_tasks two",
     "--save_steps 50": "--save_steps 2",
     "--save_steps 150": "--save_steps 2",
     "checkpoint-300": "checkpoint-2",
@@ -110,6 +112,8 @@ def trained(text, tmp_path_factory) -> Path:
         Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
         Path("text.txt").write_text("Mara moved to Norburg .\n")
         Path("pairs.jsonl").write_text('{"good": "ab cd", "bad": "cd ab", "group": "order"}\n')
+        write_tasks(folder)
+        write_entities(folder)
         shutil.copytree(ROOT / "recipes" / "configs", "recipes/configs")
         run_command("pico-maml pretrain --config demo --output_dir runs/demo --dynamics_steps 2 --save_steps 4")
         run_command("pico-maml pretrain --config demo --output_dir runs/vanilla --hybrid_ratio 0 --save_steps 4")

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from ....trainers.corpus.documents import BUILT_IN
 from ....trainers.runs.json_files import read_json
 from ....trainers.runs.reader import RunData, load_run
+from ....trainers.tasks.hold_out import trained_classes
 from ....trainers.word_classes.class_config import WORDS
 from ..queue import WEIGHTS, Entry
 
@@ -44,6 +45,16 @@ class Facts:
     def has_word_classes(self) -> bool:
         """True when its episodes had classes of words for classes."""
         return self.has_episodes and (self.config["episode"].get("episode_classes", WORDS) != WORDS)
+
+    @property
+    def task_share(self) -> float:
+        """Share of its episodes that came from labelled tasks."""
+        return self.run.arguments.get("task_share", 0.0) if self.has_episodes else 0.0
+
+    @property
+    def task_names(self) -> list[str]:
+        """The labelled tasks that were in its training episodes."""
+        return sorted(trained_classes(self.config))
 
     @property
     def hub_dataset(self) -> str | None:

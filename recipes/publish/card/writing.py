@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -58,6 +59,12 @@ def shown_arguments(facts: Facts) -> dict[str, str]:
     shown = {}
     for name, value in sorted(facts.run.arguments.items()):
         if value is not None and not name.startswith(HIDDEN):
-            is_path = isinstance(value, str) and value.startswith(("/", "~"))
-            shown[name] = json.dumps(Path(value).name if is_path else value)
+            shown[name] = json.dumps(
+                [without_folder(each) for each in value] if isinstance(value, list) else without_folder(value)
+            )
     return shown
+
+
+def without_folder(value: Any) -> Any:
+    """The last part of an absolute path; any other value as it is."""
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value

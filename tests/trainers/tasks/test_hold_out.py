@@ -44,6 +44,7 @@ def test_what_is_held_out_does_not_depend_on_the_order_or_on_other_tasks():
         assert training_classes(COUNTS, wanted, 3) == training_classes(backwards, wanted, 3)
     more = training_classes(COUNTS | {"d": COUNTS["b"]}, config(classes=0.4), 3)
     assert more["b"] == training_classes(COUNTS, config(classes=0.4), 3)["b"]
+    assert more["b"] != more["d"], "other tasks hold out other classes, under the same names too"
 
 
 @pytest.mark.parametrize(

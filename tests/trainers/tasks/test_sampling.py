@@ -16,7 +16,8 @@ from pico_maml.trainers.tasks.table import TaskTable
 @pytest.fixture(scope="module")
 def table(tokenizer, tmp_path_factory) -> TaskTable:
     folder = tmp_path_factory.mktemp("tasks")
-    return TaskTable.from_rows(read_tasks([write_tasks(folder), write_entities(folder)]), tokenizer, 16)
+    found = read_tasks([write_tasks(folder), write_entities(folder)])
+    return TaskTable.from_rows([*found, *found], tokenizer, 16)  # every text twice
 
 
 @settings(max_examples=40)

@@ -17,7 +17,7 @@ from pico_maml.trainers.meta.episode_loss import InnerLoop, episode_loss
 from pico_maml.trainers.meta.inner_loop import MetaHead
 from pico_maml.trainers.tasks.adaptation import evaluate_tasks
 from pico_maml.trainers.tasks.files import read_tasks
-from pico_maml.trainers.tasks.sampling import TaskEpisode
+from pico_maml.trainers.tasks.sampling import TaskEpisode, sample_task_episode
 from pico_maml.trainers.tasks.table import TaskTable
 
 TASKS = {"task_share": 0.5, "task_window": 12, "hybrid_ratio": 1.0, "n_way": 5}
@@ -72,6 +72,16 @@ def test_a_resumed_run_is_bitwise_a_whole_one(changes, start, blocks, tokenizer,
     assert same(state(tmp_path / "run" / "checkpoint-4"), whole[0])
     assert logs(tmp_path / "run") == whole[1]
     assert 0 < logs(tmp_path / "run")[-2]["task_episodes"] < logs(tmp_path / "run")[-2]["episodes"]
+
+
+def test_the_model_uses_as_many_outputs_as_an_episode_has_classes(start, blocks, tokenizer, file, tmp_path):
+    run = trainer(start(), blocks, tokenizer, tmp_path, **TASKS, task_files=[file])
+    table = run.source.table.select({"two": ["c0", "c1"]})
+    episode = sample_task_episode(table, 5, 2, 1, torch.Generator().manual_seed(0))
+    run.model(episode=episode).loss.backward()
+    gradient = run.model.meta_head.layers[-1].weight.grad
+    assert gradient[:2].any()
+    assert not gradient[2:].any()
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "proto-maml", "protonet"])

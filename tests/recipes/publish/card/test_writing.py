@@ -45,12 +45,15 @@ def test_same_entry_gives_the_same_bytes(entry, tmp_path):
 
 
 def test_absolute_paths_are_shortened_to_their_last_part(run_folder, tmp_path):
-    (run_folder / "arguments.json").write_text(json.dumps({"dataset": "/home/ada/secret/books.txt", "seed": 1}))
+    (run_folder / "arguments.json").write_text(
+        json.dumps({"dataset": "/home/ada/secret/books.txt", "task_files": ["/home/ada/secret/tasks.jsonl"]})
+    )
     queue = PublishQueue(run_folder)
     queue.freeze(run_folder / "checkpoint-4", 4)
     write_card(tmp_path, queue.waiting()[0], settings())
     text = (tmp_path / "README.md").read_text()
     assert "books.txt" in text
+    assert '["tasks.jsonl"]' in text
     assert "secret" not in text
 
 
@@ -80,6 +83,23 @@ def test_card_of_a_model_of_class_episodes_says_what_they_were(algorithm, tagged
     assert "first-order MAML on subset-masked" not in text
     assert ("\n- maml\n" in text) == tagged
     assert (queue.waiting()[0].state / "run" / "word_classes.tsv").exists(), "it goes to the Hub"
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.3, "A share of 0.3"), (1.0, "All")])
+def test_card_of_a_model_that_saw_labelled_tasks_names_them(share, said, run_folder, tmp_path):
+    episode = {
+        "hybrid_ratio": 0.5,
+        "meta_algorithm": "maml",
+        "task_classes": {"topic": ["a", "b"], "mood": ["c", "d"]},
+    }
+    config = json.loads((run_folder / "config.json").read_text()) | {"episode": episode}
+    (run_folder / "config.json").write_text(json.dumps(config))
+    (run_folder / "arguments.json").write_text(json.dumps({"task_share": share}))
+    queue = PublishQueue(run_folder)
+    queue.freeze(run_folder, 4, final=True)
+    write_card(tmp_path, queue.waiting()[0], settings())
+    sentence = f"\n{said} of its episodes came from labelled tasks instead: mood, topic.\n"
+    assert sentence in (tmp_path / "README.md").read_text()
 
 
 def test_card_of_a_tagger_classifies_tokens(run_folder, tmp_path):
