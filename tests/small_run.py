@@ -23,6 +23,7 @@ from pico_maml.trainers.drawing import DrawsEpisodes
 from pico_maml.trainers.episodes import Examples
 from pico_maml.trainers.meta.adaptation import evaluate_adaptation
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.tasks.adaptation import evaluate_tasks
 from pico_maml.trainers.word_classes import WordClasses
 
 
@@ -105,6 +106,8 @@ def main(folder: Path, out: Path) -> None:
     for name, changes in settings["variants"].items():
         torch.manual_seed(0)
         model = PicoForCausalLM(PicoConfig.from_pretrained(folder / "config"))
+        if "task_files" in changes:
+            changes["task_files"] = [str(folder / path) for path in changes["task_files"]]
         args = arguments(out / name, **changes)
         assert args.world_size == settings["world_size"], args.world_size
         if settings["fsdp"]:
@@ -121,9 +124,11 @@ def main(folder: Path, out: Path) -> None:
         (out / name / f"episodes-{args.process_index}.json").write_text(json.dumps(run.source.seen))
         held_out = torch.as_tensor(blocks[-40:]["input_ids"])[:, :-1].long()
         shape = args.with_documents("different") if args.class_episodes else args
-        adaptation = evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, shape, 7, seed=1)
+        measured = [evaluate_adaptation(run.model, held_out, words, tokenizer.mask_token_id, shape, 7, seed=1)]
+        if args.task_files:
+            measured += evaluate_tasks(run.model, run.source.table, args, 13)
         if run.is_world_process_zero():
-            (out / name / "adaptation.json").write_text(json.dumps(adaptation.figures()))
+            (out / name / "adaptation.json").write_text(json.dumps([each.figures() for each in measured]))
             save_file({name: p.clone() for name, p in weights.items()}, out / name / "weights.safetensors")
     run.end()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from labelled_tasks import write_tasks
 from safetensors.torch import load_file
 
 from pico_maml.callbacks import load_dynamics
@@ -34,6 +35,9 @@ VARIANTS = {
         "head_layers": 1,
         "activation_checkpointing": True,
         "episode_documents": "any",
+        "task_files": ["tasks.jsonl"],
+        "task_share": 0.5,
+        "task_window": 12,
     },
     "stream": {
         "hybrid_mode": "add",
@@ -62,6 +66,7 @@ def folder(tmp_path_factory, blocks, tokenizer) -> Path:
     folder = tmp_path_factory.mktemp("distributed")
     blocks.save_to_disk(folder / "blocks")
     tokenizer.save_pretrained(folder / "tokenizer")
+    write_tasks(folder)
     return folder
 
 
@@ -116,16 +121,18 @@ def test_weights_and_episodes_do_not_depend_on_the_processes(folder, config, tmp
         assert 10 < len(episodes) < 40, "a mixed run"
         assert len(set(episodes)) >= 10
         for name, (same, same_episodes, same_logs, same_adaptation) in found.items():
-            for head in ("fresh",) if adaptation["trained"] is None else ("fresh", "trained"):
-                curve, other_curve = ([point["mean"] for point in a[head]] for a in (adaptation, same_adaptation))
-                # One of the 35 queries may fall the other way where two classes score the same to 1e-5.
-                assert other_curve == pytest.approx(curve, abs=0.03), (variant, name, head)
+            for measured, other in zip(adaptation, same_adaptation, strict=True):
+                for head in ("fresh",) if measured["trained"] is None else ("fresh", "trained"):
+                    curve, other_curve = ([point["mean"] for point in a[head]] for a in (measured, other))
+                    # One of the 35 queries may fall the other way where two classes score the same to 1e-5.
+                    assert other_curve == pytest.approx(curve, abs=0.03), (variant, name, head)
             assert same_episodes == episodes, (variant, name)
             for key, weight in weights.items():
                 where = (variant, name, key)
                 torch.testing.assert_close(same[key], weight, atol=1e-5, rtol=0, msg=lambda m, w=where: f"{w}: {m}")
             for entry, other in zip(logs, same_logs, strict=True):
-                for key in ("next_token_loss", "query_loss", "query_accuracy", "support_accuracy", "episodes"):
+                keys = ["next_token_loss", "query_loss", "query_accuracy", "support_accuracy", "episodes"]
+                for key in [*keys, "task_query_loss", "task_query_accuracy", "task_episodes"]:
                     assert entry.get(key) == pytest.approx(other.get(key), abs=1e-3), (variant, name, key)
 
     for name in runs:
