@@ -133,21 +133,21 @@ class MinimalPairs:
         sentences = self.good + self.bad
         sums = sentence_log_probabilities(model, sentences, first, batch_size).tolist()
         means = [value / len(sentence) for value, sentence in zip(sums, sentences, strict=True)]
+        groups = list(dict.fromkeys(pair.group for pair in self.pairs))
         rows = []
         for quantity, values in (("pair_accuracy", sums), ("pair_accuracy_per_token", means)):
-            right = [
-                good > bad for good, bad in zip(values[: len(self.pairs)], values[len(self.pairs) :], strict=True)
-            ]
+            both = zip(values[: len(self.good)], values[len(self.good) :], strict=True)
+            # A diverged model has no score, which is not the score 0.
+            right = [math.nan if math.isnan(good - bad) else float(good > bad) for good, bad in both]
             rows += share_rows(quantity, right, self.name)
-            groups = list(dict.fromkeys(pair.group for pair in self.pairs))
             for group in groups if len(groups) > 1 else ():
                 of_group = [hit for hit, pair in zip(right, self.pairs, strict=True) if pair.group == group]
                 rows += share_rows(quantity, of_group, f"{self.name}/{group}")
         return rows
 
 
-def share_rows(quantity: str, right: list[bool], source: str) -> list[Row]:
-    """The share that is right, and its standard error: the sample's deviation by sqrt(N), NaN of a single pair."""
+def share_rows(quantity: str, right: list[float], source: str) -> list[Row]:
+    """The share of ones, and its standard error: the sample's deviation by sqrt(N), NaN of a single value."""
     share = sum(right) / len(right)
     error = math.sqrt(share * (1 - share) / (len(right) - 1)) if len(right) > 1 else math.nan
     return [Row(quantity, share, source=source), Row(quantity + STANDARD_ERROR, error, source=source)]

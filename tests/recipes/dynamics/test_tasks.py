@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,6 +96,13 @@ def test_score_is_the_share_of_pairs_whose_good_sentence_is_likelier(scores, pre
             error = math.sqrt(share * (1 - share) / (n - 1))
             assert last[f"{quantity}_standard_error", source] == pytest.approx(error)
     assert "effective_rank" in set(frame.quantity)
+
+
+def test_diverged_model_has_no_scores(model, tokenizer, tmp_path):
+    pairs = MinimalPairs("pairs", Path(write_pairs(tmp_path / "pairs.jsonl")), tokenizer, None)
+    assert all(math.isfinite(row.value) for row in pairs.rows(model, 4))
+    model.get_input_embeddings().weight.data.fill_(math.nan)
+    assert all(math.isnan(row.value) for row in pairs.rows(model, 4))
 
 
 def test_scored_checkpoints_are_neither_scored_nor_measured_again(scores, measure, tmp_path, monkeypatch, capsys):
