@@ -21,8 +21,8 @@ class TaskArguments:
 
     tasks: list[str] = HfArg(
         default_factory=list,
-        help="Score the checkpoints: .jsonl files of minimal pairs, tasks of lm-evaluation-harness, or .yaml files of "
-        "such tasks.",
+        help="Score on minimal pairs (.jsonl) and tasks of lm-evaluation-harness. A task of it is given by its "
+        "name, or by its .yaml file.",
     )
     task_limit: int | None = HfArg(
         default=None, help="Examples of each task, or pairs of each group, at most (unset: all)."
