@@ -4,6 +4,7 @@ Imported first by `pico_maml`, for `python -m pico_maml.recipes.COMMAND`; the la
 """
 
 import gc
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -18,8 +19,10 @@ def begin(command: str, arguments: list[str]) -> None:
     time of importing them. `recipes.arguments.parser.run` switches it on again.
     """
     text = PACKAGE / "recipes" / "help" / f"{command}.txt"  # `make help` writes it
-    # --help_all lists the arguments of the installed transformers, which has to be imported for that.
-    if {"-h", "--help"} & set(arguments) and "--help_all" not in arguments and text.is_file():
+    # --help_all lists the arguments of the installed transformers, which has to be imported for that; `finetune` has
+    # other arguments for another task.
+    stored = text.is_file() and not any(re.match("--(help_all|task)(=|$)", argument) for argument in arguments)
+    if {"-h", "--help"} & set(arguments) and stored:
         runpy.run_path(str(PACKAGE / "trainers" / "runs" / "process_end.py"))["drop_unwritable_output"]()
         print(text.read_text(encoding="utf-8"), end="")
         sys.exit()

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -69,6 +70,15 @@ def parse(
         raise InputError(f"no argument takes {' '.join(stray)!r}: values follow their --name")
     check_places(parsed)
     return tuple(parsed)
+
+
+def peek(cls: type, argv: list[str] | None, types: Sequence[type]) -> Any:
+    """One dataclass, whose values decide which of `types` a command then parses; all else is left for `parse`."""
+    argv = sys.argv[1:] if argv is None else argv
+    names = {field.name for each in types for field in fields(each)}
+    rest = with_files(argv, names, mapping_names(types), ())
+    parser = Parser((cls,), allow_abbrev=False, add_help=False)
+    return parser.parse_args_into_dataclasses(rest, True, look_for_args_file=False)[0]
 
 
 def with_files(argv: Sequence[str], valid: set[str], mappings: set[str], as_text: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Fine-tune a checkpoint for named entity recognition and score it."""
+"""Fine-tune a checkpoint to recognise named entities or to classify texts, and score it."""

@@ -1,4 +1,4 @@
-"""The model that is fine-tuned: loaded with a new classifier, saved with its results."""
+"""The model that is fine-tuned: loaded with a new classifier, saved with its results; and how a curve is printed."""
 
 import shutil
 from pathlib import Path
@@ -46,3 +46,10 @@ def save(folder: Path, model: PicoClassifier, tokenizer: PreTrainedTokenizerBase
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     write_json(folder / RESULTS_FILE, results)
+
+
+def print_curve(curve: list[dict[str, Any]]) -> None:
+    """Print the rows of a few-shot curve."""
+    for row in curve:
+        interval = "" if row["draws"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}]"
+        print(f"{row['test']}, {row['method']}, K = {row['shots']}: {row['f1']:.3f}{interval}")

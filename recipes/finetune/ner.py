@@ -10,6 +10,7 @@ from transformers.hf_argparser import HfArg
 
 from ...callbacks import ProgressCallback
 from ...modeling_pico import PicoForTokenClassification
+from ...trainers.checks import check_choice
 from ...trainers.ner import FineTuned, NERConfig, fine_tune, label_names, load_treebank
 from ...trainers.ner.analysis.baselines import baseline_scores
 from ...trainers.ner.few_shot import few_shot
@@ -17,8 +18,8 @@ from ...trainers.ner.labels import tags_of
 from ...trainers.ner.treebank import describe, load_test_sets
 from ...trainers.tuning.few_shot_files import save_few_shot
 from ..arguments.entities import EntityArguments
-from .arguments import FinetuneArguments
-from .model import load_model, save
+from .arguments import NER, FinetuneArguments
+from .model import load_model, print_curve, save
 
 
 @dataclass(kw_only=True)
@@ -41,6 +42,7 @@ class NERArguments(EntityArguments, FinetuneArguments):
     def __post_init__(self) -> None:
         FinetuneArguments.__post_init__(self)
         EntityArguments.__post_init__(self)
+        check_choice("task", self.task, (NER,))
 
 
 TYPES = (NERArguments, NERConfig)
@@ -110,7 +112,5 @@ def score_few_shot(
     about = {"model": data_args.model, "few_shot_treebank": data_args.treebank, "features": args.features}
     results = save_few_shot(Path(args.output_dir), about, scores)
     print(f"F1 on sentences with K mentions of each class: mean over {data_args.draws} draws, 95 % t interval")
-    for row in results["curve"]:
-        interval = "" if row["draws"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}]"
-        print(f"{row['test']}, {row['method']}, K = {row['shots']}: {row['f1']:.3f}{interval}")
+    print_curve(results["curve"])
     return results

@@ -111,6 +111,8 @@ def trained(text, tmp_path_factory) -> Path:
         Path("books.jsonl").write_text("".join(json.dumps({"text": document}) + "\n" for document in text))
         Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
         Path("text.txt").write_text("Mara moved to Norburg .\n")
+        labelled = [{"text": f"{word} film {i % 5}", "label": word} for i in range(20) for word in ("good", "bad")]
+        Path("reviews.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
         Path("pairs.jsonl").write_text('{"good": "ab cd", "bad": "cd ab", "group": "order"}\n')
         write_tasks(folder)
         write_entities(folder)

@@ -32,6 +32,11 @@ class Facts:
         return self.run.ner.get("")
 
     @property
+    def classifier(self) -> dict[str, Any] | None:
+        """Results of fine-tuning to classify texts, where the model itself is the fine-tuned one."""
+        return self.run.results if self.run.results.get("task") == "text-classification" else None
+
+    @property
     def has_episodes(self) -> bool:
         """True when the model was trained with episodes."""
         return bool((self.config.get("episode") or {}).get("hybrid_ratio", 0) > 0)

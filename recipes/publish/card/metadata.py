@@ -14,11 +14,12 @@ UNER = "universalner/universal_ner"
 def metadata(facts: Facts, settings: Settings) -> ModelCardData:
     """Licence, tags, data set and results."""
     dataset = UNER if facts.tagger else facts.hub_dataset
-    results = [*held_out_results(facts), *episode_results(facts), *ner_results(facts)]
+    results = [*held_out_results(facts), *episode_results(facts), *ner_results(facts), *text_results(facts)]
+    tasks = {"token-classification": facts.tagger, "text-classification": facts.classifier}
     return ModelCardData(
         license=settings.publish_license,
         library_name="transformers",
-        pipeline_tag="token-classification" if facts.tagger else "text-generation",
+        pipeline_tag=next((task for task, results in tasks.items() if results), "text-generation"),
         tags=["pico", "pico-maml", *(["meta-learning", "maml"] * facts.meta_learned), "small-language-model"],
         datasets=[dataset] if dataset else None,
         model_name=settings.repository.split("/")[1],
@@ -81,3 +82,27 @@ def ner_results(facts: Facts) -> list[EvalResult]:
                 )
             )
     return results
+
+
+def text_results(facts: Facts) -> list[EvalResult]:
+    """Scores of a classifier of texts on every split it was evaluated on."""
+    if facts.classifier is None:
+        return []
+    metrics = (
+        ("f1", "f1", "Macro-F1"),
+        ("accuracy", "accuracy", "Accuracy"),
+        ("matthews", "matthews_correlation", "Matthews' correlation"),
+    )
+    return [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type="text",
+            dataset_name=facts.classifier["dataset"],
+            dataset_split=split,
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(scores[key], 4),
+        )
+        for split, scores in facts.classifier["scores"].items()
+        for key, kind, name in metrics
+    ]
