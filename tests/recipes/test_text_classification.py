@@ -143,10 +143,11 @@ def test_a_head_on_all_layers_of_a_frozen_decoder_from_a_class_label(base, tmp_p
     assert torch.equal(tuned.pico_decoder.layers[0].swiglu.w_0.weight, before.pico_decoder.layers[0].swiglu.w_0.weight)
 
 
-def test_few_shots_give_a_curve_and_the_model_is_not_changed(base, reviews, tmp_path, capsys):
+def test_few_shots_give_a_curve_over_draws(base, reviews, tmp_path, capsys):
     methods = ["--few_shot_methods", "linear", "prototypes", "full"]
     argv = [*TASK, "--model", str(base), "--dataset", str(reviews), "--output_dir", str(tmp_path / "few"), *TRAIN]
-    results = finetune.main([*argv, "--shots", "1", "5", "--draws", "2", *methods, "--pooling", "mean"])
+    options = ["--pooling", "mean", "--num_train_epochs", "1"]
+    results = finetune.main([*argv, "--shots", "1", "5", "--draws", "2", *methods, *options])
     assert results == json.loads((tmp_path / "few" / "results.json").read_text())
     assert {(row["method"], row["shots"], row["draws"]) for row in results["curve"]} == {
         (method, shots, 2) for method in ("linear", "prototypes", "full") for shots in (1, 5)
