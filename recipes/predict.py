@@ -30,6 +30,7 @@ from ..trainers.ner.iob2 import format_iob2
 from ..trainers.ner.labels import tags_of_model
 from ..trainers.ner.prediction import TaggedSentence, predict
 from ..trainers.runs.whole_file import write_whole
+from ..trainers.text_lines import read_lines
 from .arguments.parser import parse, run
 
 IOB2, JSON_LINES = ".iob2", ".jsonl"
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> list[TaggedSentence] | list[Classifie
     output = Path(args.output_file)
     if output.exists():
         raise InputError(f"{output} exists: choose another output_file")
-    lines = read_lines(Path(args.input_file))
+    lines = input_lines(Path(args.input_file))
     config = load_pretrained(AutoConfig, args.model, args.revision)
     if config.architectures == [PicoForSequenceClassification.__name__]:
         if output.suffix != JSON_LINES:
@@ -118,7 +119,7 @@ def write_entities(args: PredictArguments, lines: list[str], output: Path) -> li
     return list(tagged.values())
 
 
-def read_lines(path: Path) -> list[str]:
+def input_lines(path: Path) -> list[str]:
     """The lines of a text file.
 
     Raises:
@@ -126,13 +127,10 @@ def read_lines(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise InputError(f"no file {path}: check input_file")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
-    if not text.strip():
+    lines = read_lines(path)
+    if not any(map(str.strip, lines)):
         raise InputError(f"{path}: no text in it")
-    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    return lines[:-1] if not lines[-1] else lines
 
 
 def word_spans(line: str, pretokenized: bool) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ from ...trainers import InputError
 from ...trainers.corpus import check_vocabulary
 from ...trainers.corpus.tokenizer import text_ids
 from ...trainers.runs.learning_dynamics import STANDARD_ERROR
+from ...trainers.text_lines import read_lines
 
 EXPECTED = '{"good": "The dogs bark.", "bad": "The dogs barks.", "group": "agreement"}'
 FIELDS = {"good", "bad", "group"}
@@ -39,13 +40,8 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises:
         InputError: no file, a line that is no such object or has the same sentence twice, or no line at all.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
-    except OSError as error:
-        raise InputError(f"tasks: {path} cannot be read ({error.strerror}): name a file of minimal pairs") from error
-    pairs = [_pair(line, f"{path}, line {number}", number) for number, line in enumerate(lines, 1) if line.strip()]
+    lines = enumerate(read_lines(path), 1)
+    pairs = [_pair(line, f"{path}, line {number}", number) for number, line in lines if line.strip()]
     if not pairs:
         raise InputError(f"{path}: no pair in it, expected lines such as {EXPECTED}")
     grouped = bool(pairs[0].group)

@@ -74,7 +74,7 @@ def test_the_pipeline_finds_the_same_entity(tagger):
 
 def test_a_byte_order_mark_is_no_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfAnn lives\r\nhere\r\n")
-    assert predict.read_lines(tmp_path / "a.txt") == ["Ann lives", "here"]
+    assert predict.input_lines(tmp_path / "a.txt") == ["Ann lives", "here"]
 
 
 def test_wrong_inputs_are_errors(tagger, source):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from ..text_lines import read_lines
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 
@@ -57,8 +58,7 @@ def labelled(row: dict[str, Any], text_column: str, label_column: str, where: st
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    # Not splitlines(): JSON may hold U+2028 and other characters that end a line for it.
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
+from ..text_lines import read_lines
 
 LABELS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 CLASSES = ("PER", "ORG", "LOC")
@@ -47,15 +48,11 @@ def read_iob2(path: Path) -> list[Sentence]:
     """
     if not path.is_file():
         raise InputError(f"no file {path}: check the path")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
     sentences: list[Sentence] = []
     tokens: list[str] = []
     raw_tags: list[str] = []
     columns = None
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate([*read_lines(path), ""], 1):
         if not line.strip():
             if tokens:
                 sentences.append(Sentence(tokens, raw_tags))

@@ -10,6 +10,7 @@ from ..ner.iob2 import to_entities
 from ..ner.sources.data_format import DataFormat
 from ..ner.sources.own_files import COLUMNS, SPANS, read_file
 from ..ner.sources.spans import KEYS
+from ..text_lines import read_lines
 
 FIELDS = ("text", "label", "task")
 EXAMPLE = '{"text": "...", "label": "...", "task": "..."}'
@@ -61,12 +62,7 @@ def read_tasks(paths: Sequence[str]) -> list[Labelled]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield each line that is not empty, and where it is."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
-    # Not splitlines(): JSON may hold U+2028 and other characters that end a line for it.
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             yield line, f"{path}, line {number}"
 

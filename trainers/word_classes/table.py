@@ -17,6 +17,7 @@ from ..corpus.word_forms import casefolded, exact, held_out_places, word_number
 from ..errors import InputError
 from ..runs.files import CLASSES_FILE
 from ..runs.whole_file import write_whole
+from ..text_lines import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -163,10 +164,7 @@ class _Row(NamedTuple):
 
 def _read(path: Path) -> list[_Row]:
     """The rows of a file, with the count 0 where it is not given."""
-    try:
-        header, *lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read word classes from {path}: {error}") from error
+    header, *lines = read_lines(path)
     names = header.split("\t")
     if not {"word", "class"} <= set(names):
         raise InputError(f"{path} begins with {header[:80]!r}: its first line must name the columns word and class")

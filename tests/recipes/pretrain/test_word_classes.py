@@ -124,6 +124,6 @@ def test_a_model_of_class_episodes_is_evaluated_on_word_episodes(whole, language
 def test_too_few_words_are_one_error_before_anything_is_written(language_corpus, tmp_path):
     with pytest.raises(InputError, match="class_count is 500, but only 100 words"):
         pretrain.main(argv(tmp_path / "run", language_corpus, **CLUSTERS | {"class_count": 500}))
-    with pytest.raises(InputError, match="cannot read word classes from no"):
+    with pytest.raises(InputError, match=r"no.* cannot be read \(No such file"):
         pretrain.main(argv(tmp_path / "run", language_corpus, **CLUSTERS | {"episode_classes": "no.tsv"}))
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ...errors import InputError
+from ...text_lines import read_lines
 from ..iob2 import Sentence
 from .data_format import DataFormat
 from .tag_schemes import to_iob2_tags
@@ -20,14 +21,11 @@ def read_columns(path: Path, form: DataFormat) -> list[Sentence]:
         InputError: not UTF-8, a column that a line does not have, an unknown tag, or no sentence.
     """
     token_column, tag_column = form.token_column or 0, -1 if form.tag_column is None else form.tag_column
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
-    separator = "\t" if "\t" in text else None
+    lines = read_lines(path)
+    separator = "\t" if any("\t" in line for line in lines) else None
     sentences: list[Sentence] = []
     rows: list[tuple[str, str]] = []
-    for number, line in enumerate([*text.splitlines(), ""], 1):
+    for number, line in enumerate([*lines, ""], 1):
         if not line.strip() or line.startswith(DOCUMENT):
             if rows:
                 tokens, tags = map(list, zip(*rows, strict=True))

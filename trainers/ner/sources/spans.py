@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...text_lines import read_lines
 from ..iob2 import Entity, Sentence, to_iob2
 
 # A run of letters and digits, or a single other sign.
@@ -23,11 +24,7 @@ def read_spans(path: Path) -> list[Sentence]:
         InputError: a line that is no such object, a span outside of its text or without a word, or two that overlap.
     """
     sentences = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start + 1}: convert the file") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             sentences.append(_sentence(line, f"{path}, line {number}"))
     if not sentences:
