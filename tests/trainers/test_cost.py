@@ -15,6 +15,8 @@ from pico_maml.trainers.episodes.random_positions import sample_random_positions
 from pico_maml.trainers.meta.episode_loss import InnerLoop
 from pico_maml.trainers.meta.inner_loop import MetaHead
 from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
+from pico_maml.trainers.tasks.sampling import sample_task_episode
+from pico_maml.trainers.tasks.table import Task, TaskClass, TaskTable
 
 SHAPE = {name: ARGUMENTS[name] for name in ModelArguments.__dataclass_fields__ if name in ARGUMENTS}
 SETTINGS = {f.name: f.default for f in fields(MAMLConfig)} | ARGUMENTS
@@ -71,6 +73,19 @@ def test_an_episode_costs_what_torch_counts(config, meta_model, inner):
     counted = count(lambda: meta_model(episode=episode, inner=inner, dropout_seed=0).loss.backward())
     settings = SETTINGS | {"meta_algorithm": inner.algorithm, "first_order": inner.first_order}
     assert counted - measurements(WAYS * SHOTS, WAYS * QUERIES) == episode_flops(config, settings, 0)
+
+
+def test_an_episode_of_a_task_of_n_classes_costs_what_torch_counts(config, meta_model):
+    rows, windows = torch.arange(WAYS * 9), torch.randint(1, 100, (WAYS * 9, 20), dtype=torch.int32)
+    classes = tuple(TaskClass(str(n), n, rows[9 * n : 9 * n + 9]) for n in range(WAYS))
+    table = TaskTable(windows, torch.full_like(rows, 20), rows, (Task("t", classes),))
+    episode = sample_task_episode(table, WAYS, SHOTS, QUERIES, episode_generator(0, 0, 0))
+    counted = count(lambda: meta_model(episode=episode, inner=InnerLoop(steps=3), dropout_seed=0).loss.backward())
+    tasks = SETTINGS | {"task_share": 1.0, "task_window": 20, "episode_states": "stream"}
+    flops = episode_flops(config, tasks, 0)
+    assert counted - measurements(WAYS * SHOTS, WAYS * QUERIES) == flops
+    of_words = episode_flops(config, tasks | {"task_share": 0.0}, 0)
+    assert episode_flops(config, tasks | {"task_share": 0.25}, 0) == 0.75 * of_words + 0.25 * flops
 
 
 def test_an_episode_at_random_positions_costs_what_torch_counts(config, meta_model):
