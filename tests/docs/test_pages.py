@@ -46,6 +46,7 @@ NOT_RUN = {
     r"^llama-cli ": "needs llama.cpp; tests/recipes/export/test_gguf_file.py loads the file with its library",
     r"^lm_eval ": "the page's Python runs the same task",
     r"wandb": "starts wandb's service; tests/trainers/runs/safety/test_trackers.py covers it",
+    r"trackio": "needs trackio; tests/recipes/pretrain/test_trackio.py covers it",
     r"user/books|pico-lm/|davidafrica/|EleutherAI/": "needs the Hub; docs/publish.md runs against one in this process",
     r"da_ddt|en_ewt|uner-": "needs Universal NER; tests/recipes/sweep runs small sweeps",
     r"treebank my_data": "needs labelled files; tests/recipes/test_own_labels.py writes some",
