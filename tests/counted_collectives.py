@@ -1,7 +1,6 @@
 """One of two gloo processes: micro-batches under FSDP2 as accelerate sets it up, with every collective logged."""
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,7 +83,3 @@ def whole_parameters(model: Any) -> list[torch.Tensor]:
     """The parameters that FSDP2 gathers into; between micro-batches their gradients stay."""
     groups = [group for state in model._get_fsdp_state()._state_ctx.all_states for group in state._fsdp_param_groups]
     return [parameter._unsharded_param for group in groups for parameter in group.fsdp_params]
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

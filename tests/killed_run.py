@@ -1,18 +1,14 @@
 """Kills a pretraining run at random moments and resumes it until it is done."""
 
 import multiprocessing
-import os
 import random
 import shutil
-import signal
-import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import torch
+import forked
 from pretrain_run import argv
 
 from pico_maml.recipes.arguments.parser import run as command_line
@@ -20,9 +16,6 @@ from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers.runs.files import RESULTS_FILE, UNFINISHED
 from pico_maml.trainers.runs.json_files import read_json
 
-# Attempts are forked from a server that has imported the package, so that each takes no seconds to start.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pico_maml.recipes.pretrain.command"])
 PATIENCE = 120.0
 
 
@@ -37,37 +30,10 @@ class Tally:
     hangs: int = 0
 
 
-def attempt(arguments: list[str], rank: int, processes: int, port: int, log: Path) -> None:
-    """One process of a run; in a session of its own, so that its data workers can be killed with it."""
-    os.setsid()
+def attempt(arguments: list[str]) -> None:
+    """One process of a run."""
     multiprocessing.set_start_method("fork", force=True)  # for data workers, as in a process of the command line
-    torch.set_num_threads(1)
-    if processes > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
-        os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     command_line(lambda: pretrain.main(arguments))
-
-
-def start(arguments: list[str], processes: int, log: Path) -> list[BaseProcess]:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    children = [
-        CONTEXT.Process(target=attempt, args=(arguments, rank, processes, port, log)) for rank in range(processes)
-    ]
-    for child in children:
-        child.start()
-    return children
-
-
-def kill(child: BaseProcess) -> None:
-    """Kill a process and its data workers."""
-    for end in (os.killpg, os.kill):
-        with suppress(ProcessLookupError):
-            end(child.pid, signal.SIGKILL)
 
 
 def ended(children: list[BaseProcess]) -> bool:
@@ -77,19 +43,18 @@ def ended(children: list[BaseProcess]) -> bool:
         child.join(max(0.0, deadline - time.monotonic()))
     hung = [child for child in children if child.is_alive()]
     for child in hung:
-        kill(child)
+        forked.kill(child)
         child.join()
     return not hung
 
 
 def run_whole(folder: Path, corpus: str, processes: int, options: dict) -> float:
     """Train without a kill; returns the seconds it took."""
-    warm = CONTEXT.Process(target=int)
-    warm.start()
-    warm.join()
+    forked.run(int, log=folder.with_suffix(".log"))  # the server's imports do not count
     begin = time.monotonic()
     log = folder.with_suffix(".log")
-    assert ended(start(argv(folder, corpus, **options), processes, log)), log.read_text()
+    children = forked.start(attempt, argv(folder, corpus, **options), log=log, processes=processes)
+    assert ended(children), log.read_text()
     assert finished(folder), log.read_text()
     return time.monotonic() - begin
 
@@ -99,7 +64,8 @@ def run_killed(folder: Path, corpus: str, processes: int, options: dict, kills: 
     tally, moments, log = Tally(), random.Random(0), folder.with_suffix(".log")
     while not finished(folder):
         began = time.time_ns()
-        children = start(argv(folder, corpus, **options, resume=True), processes, log)
+        arguments = argv(folder, corpus, **options, resume=True)
+        children = forked.start(attempt, arguments, log=log, processes=processes)
         if tally.kills == kills:
             tally.hangs += not ended(children)
             assert finished(folder), log.read_text()[-6000:]
@@ -108,7 +74,7 @@ def run_killed(folder: Path, corpus: str, processes: int, options: dict, kills: 
         while_saving, first = saving_since(folder) > began, not any(folder.glob("checkpoint-*"))
         only_one = processes > 1 and moments.random() < 0.5
         for child in [moments.choice(children)] if only_one else children:
-            kill(child)  # if it was one of several, the others notice
+            forked.kill(child)  # if it was one of several, the others notice
         tally.hangs += not ended(children)
         if finished(folder):
             shutil.rmtree(folder)  # the kill came too late and does not count: once more from the start

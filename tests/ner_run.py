@@ -1,6 +1,5 @@
 """Fine-tuning runs, started by a test in this process and in several."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -35,10 +34,10 @@ def train(folder: Path, mode: str, out: Path, world_size: int = 1) -> dict[str, 
     return {"f1": f1, **{name: p.detach().clone() for name, p in model.named_parameters()}}
 
 
-if __name__ == "__main__":
-    base, result = Path(sys.argv[1]), Path(sys.argv[2])
-    for name in ("full", "head"):
-        weights = train(base, name, result, world_size=2)
+def train_both(folder: Path, out: Path) -> None:
+    """One of two processes: train in both modes, and save what each ends with."""
+    for mode in ("full", "head"):
+        weights = train(folder, mode, out, world_size=2)
         if torch.distributed.get_rank() == 0:
-            save_file(weights, result / f"{name}.safetensors")
+            save_file(weights, out / f"{mode}.safetensors")
     leave()

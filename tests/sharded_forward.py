@@ -1,6 +1,5 @@
 """One of two gloo processes: a forward pass sharded by FSDP2 or by tensor parallelism, against the plain one."""
 
-import sys
 from pathlib import Path
 
 import torch
@@ -41,7 +40,3 @@ def main(kind: str, folder: Path) -> None:
         torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
     dist.destroy_process_group()
     print("equal")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -26,6 +26,9 @@ from pico_maml.trainers.meta.meta_model import PicoForMetaCausalLM
 from pico_maml.trainers.tasks.adaptation import evaluate_tasks
 from pico_maml.trainers.word_classes import WordClasses
 
+# Name of the variant in which the second process kills itself.
+KILLED = "killed"
+
 
 def arguments(output_dir, **changes) -> MAMLConfig:
     """Arguments that fit the fixtures of conftest.py."""
@@ -74,7 +77,7 @@ class Recording:
 
     def draw(self, input_ids, generator):
         episode = self.source.draw(input_ids, generator)
-        if self.die and len(self.seen) == 4:
+        if self.die and len(self.seen) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         parts = [] if episode is None else tensors_of(episode)
         self.seen.append(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
@@ -115,8 +118,8 @@ def main(folder: Path, out: Path) -> None:
         run = MAMLTrainer(model, args, blocks, tokenizer, classes_of(args))
         if name in settings["watched"]:
             text = torch.as_tensor(blocks[-40:]["input_ids"]).long()
-            add_dynamics(run, DynamicsArguments(dynamics_steps=5, dynamics_ov_circuits=True), Source(text, 0), None)
-        run.source = Recording(run.source, die=settings["kill_rank"] == args.process_index)
+            add_dynamics(run, DynamicsArguments(dynamics_steps=4, dynamics_ov_circuits=True), Source(text, 0), None)
+        run.source = Recording(run.source, die=name == KILLED and args.process_index == 1)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}
         assert settings["fsdp"] == isinstance(weights["pico_decoder.layers.0.attention.q_proj.weight"], DTensor)

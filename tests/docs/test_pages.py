@@ -57,11 +57,11 @@ NOT_RUN = {
 # Added to a command where the page does not give the same argument.
 SMALLER = {
     "pretrain": SMALL
-    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 10, "class_count": 8, "task_window": 32}
-    | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 10),
+    | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 4, "class_count": 8, "task_window": 32}
+    | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 4),
     "evaluate": {"word_max_frequency": 1, "episode_window": 8},
     "prepare": {"held_out_fraction": 0.2},
-    "report": {"formats": "png"},
+    "report": {"formats": "none"},
     "finetune": {"num_train_epochs": 1, "use_cpu": True, "disable_tqdm": True},
 }
 # Replaced where the page's value does not fit the small corpus and the small model.
@@ -70,6 +70,8 @@ REPLACED = {
     "--episodes 200": "--episodes 2",
     "--workers 4": "--workers 1",
     "--held_out_tasks sentiment": "--held_out_tasks two",
+    "--max_steps 20": "--max_steps 4",
+    "--max_steps 40": "--max_steps 8",
     "--save_steps 50": "--save_steps 2",
     "--save_steps 150": "--save_steps 2",
     "checkpoint-300": "checkpoint-2",
@@ -154,7 +156,7 @@ def test_readme_pretrains_resumes_reports_tunes_and_predicts(names, capsys):
     run_page("README.md", names)
     assert "The function returns" in capsys.readouterr().out
     results = json.loads(Path("runs/mine/results.json").read_text())
-    assert results["steps"] == 40
+    assert results["steps"] == 8
     assert {path.name for path in Path("runs/report").iterdir()} >= {"index.html"}
     assert json.loads(Path("runs/entities.jsonl").read_text().splitlines()[0])["text"] == "Mara moved to Norburg ."
 

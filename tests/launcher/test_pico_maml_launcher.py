@@ -1,4 +1,4 @@
-"""The command `pico-maml`, each time in a process of its own."""
+"""The command `pico-maml`, in a process of its own."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
+import forked
 import pytest
 
 import pico_maml
@@ -86,32 +88,24 @@ def test_unknown_command_is_one_line_with_the_nearest_name_and_exit_code_2(name,
 
 
 @pytest.mark.parametrize("command", ["pretrain", "predict"])
-def test_runs_a_command_with_its_arguments_like_python_m(command):
+def test_runs_a_command_with_its_arguments_like_python_m(command, tmp_path):
     arguments = ["--n_wya", "3"]
-    process = pico_maml_command(command, *arguments)
-    module = subprocess.run(
-        [sys.executable, "-m", f"pico_maml.recipes.{command}", *arguments], capture_output=True, text=True, timeout=120
-    )
-    assert process.returncode == module.returncode == 2
-    assert process.stderr.partition("imported:")[0] == module.stderr
-    assert module.stderr.startswith("error: --n_wya is not an argument")
+    printed = forked.run(command_line.launcher, LAUNCHER, command, arguments, log=tmp_path / "launcher", exit_code=2)
+    assert printed == forked.run(command_line.module, command, arguments, log=tmp_path / "module", exit_code=2)
+    assert printed.startswith("error: --n_wya is not an argument")
 
 
-def test_bare_import_registers_the_model_with_the_auto_classes(model, tmp_path):
+def test_bare_import_registers_the_model_and_loads_neither_trainers_nor_what_they_need(model, tmp_path):
     model.save_pretrained(tmp_path)
     code = (
-        "import pico_maml; from transformers import AutoModelForCausalLM; "
+        "import sys, pico_maml; print(*sys.modules); from transformers import AutoModelForCausalLM; "
         f"print(type(AutoModelForCausalLM.from_pretrained({str(tmp_path)!r})).__module__)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert process.stdout.strip() == "pico_maml.modeling_pico.modeling_pico"
-
-
-def test_bare_import_loads_neither_trainers_nor_what_they_need():
-    code = "import sys, pico_maml; print(*sys.modules)"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    modules = set(process.stdout.split())
-    assert not modules & {"pico_maml.trainers", "pico_maml.callbacks", "pico_maml.recipes", "datasets", "pandas"}
+    modules, registered = process.stdout.splitlines()
+    assert registered == "pico_maml.modeling_pico.modeling_pico"
+    unwanted = {"pico_maml.trainers", "pico_maml.callbacks", "pico_maml.recipes", "datasets", "pandas"}
+    assert not set(modules.split()) & unwanted
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Features that users of a LLaMA expect of a Pico."""
 
+import functools
 import hashlib
 
 import pytest
@@ -8,6 +9,7 @@ from accelerate import init_empty_weights
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
+from transformers.integrations.flex_attention import WrappedFlexAttention
 
 from pico_maml import PicoConfig, PicoForCausalLM, PicoForTokenClassification, PicoModel
 
@@ -17,7 +19,20 @@ def ids(config):
     return torch.randint(3, config.vocab_size, (2, 16), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("implementation", ["eager", "flex_attention"])
+FLEX = ["flex_attention by eager", pytest.param("flex_attention by inductor", marks=pytest.mark.slow)]
+
+
+@pytest.fixture
+def implementation(request, monkeypatch) -> str:
+    """The name of an attention; behind `by`, what compiles it. Inductor writes C++, which takes a minute."""
+    name, _, backend = request.param.partition(" by ")
+    if backend:
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+        monkeypatch.setattr(WrappedFlexAttention, "_instance", None)  # compiled at its first call
+    return name
+
+
+@pytest.mark.parametrize("implementation", ["eager", *FLEX], indirect=True)
 @pytest.mark.parametrize("padded", [False, True])
 def test_attention_implementations_agree_with_sdpa(model, ids, implementation, padded):
     mask = torch.ones_like(ids)
@@ -42,7 +57,7 @@ def test_attentions_and_hidden_states_are_returned_on_request(model, ids):
     torch.testing.assert_close(model.de_embedding_proj(out.hidden_states[-1]), out.logits)
 
 
-@pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention"])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", *FLEX], indirect=True)
 def test_packed_sequences_do_not_see_each_other(model, ids, implementation):
     model.eval()
     positions = torch.cat([torch.arange(7), torch.arange(9)]).expand(2, -1)
@@ -130,11 +145,12 @@ def test_resizing_the_vocabulary_keeps_the_old_rows(model, ids):
     torch.testing.assert_close(model(ids).logits[..., :400], before)
 
 
-def test_compiles_into_one_graph(model, ids):
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiles_into_one_graph(model, ids, backend):
     model.eval()
     with torch.no_grad():
         expected = model(ids).logits
-        compiled = torch.compile(model, fullgraph=True)(ids).logits
+        compiled = torch.compile(model, fullgraph=True, backend=backend)(ids).logits
     torch.testing.assert_close(compiled, expected, atol=1e-5, rtol=1e-4)
 
 

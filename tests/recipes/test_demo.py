@@ -8,7 +8,8 @@ from pico_maml.recipes import demo
 
 def test_demo_pretrains_generates_fine_tunes_and_prints_results(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    demo.main(["--max_steps=2", "--eval_episodes=1", "--eval_blocks=64", "--n_way=8", "--disable_tqdm=true"])
+    small = ["--d_model=32", "--n_layers=2", "--activation_hidden_dim=64", "--disable_tqdm=true"]
+    demo.main(["--max_steps=2", "--eval_episodes=1", "--eval_blocks=64", "--n_way=8", *small])
     out = capsys.readouterr().out
     assert "Done in" in out
     assert "query accuracy" in out

@@ -97,7 +97,7 @@ def test_resume_restores_best_metric_and_patience_of_early_stopping(start, block
 
 def test_resume_drops_damaged_lines_of_the_log_with_a_warning(start, blocks, tokenizer, tmp_path, caplog):
     trainer(start(), blocks, tokenizer, tmp_path / "whole", **OPTIONS).train()
-    trainer(start(), blocks, tokenizer, tmp_path / "part", **OPTIONS).train()
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
     log = tmp_path / "part" / "metrics.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([*lines[:3], b"[1, 2]\n", *lines[3:-1], b"\xff\xfe\x00"]))

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -115,7 +116,7 @@ def test_resume_is_bitwise(changes, model, blocks, tokenizer, tmp_path):
     # With this seed the first micro-batch after the resume draws an episode from the saved pool.
     whole = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "whole", **options)
     whole.train()
-    trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "part", **options).train()
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
     again = trainer(copy.deepcopy(model), blocks, tokenizer, tmp_path / "part", **options)
     again.train(resume_from_checkpoint=str(tmp_path / "part" / "checkpoint-3"))
     assert all(torch.equal(p, weights(whole.model)[name]) for name, p in weights(again.model).items())

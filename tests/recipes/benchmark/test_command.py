@@ -11,6 +11,7 @@ SMALL = ["--vocab_size", "2000", "--episode_window", "8", "--rounds", "3"]
 
 
 def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(steps, "CUBE", 64)
     # Each model's peak is taken in a process of its own; one is enough here.
     monkeypatch.setattr(steps, "peak_memory", lambda name, *shape: peak_memory(name, *shape) if name == PICO else None)
     episode = main(["--output", str(tmp_path), *SMALL, "--parts", "episode", "--small_shape", "tiny:8x128"])

@@ -10,7 +10,7 @@ from pico_maml.recipes.compare.process import CommandFailed, run_command
 from pico_maml.trainers import InputError
 
 
-def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, capsys):
+def test_a_study_that_is_killed_goes_on_and_says_what_it_found_from_the_same_initial_weights(argv, commands, capsys):
     assert command.main([*argv, "--dry_run"])["left"] == 6
     said = capsys.readouterr().out
     assert "6 runs, equal flops" in said
@@ -53,15 +53,12 @@ def test_a_study_that_is_killed_goes_on_and_says_what_it_found(argv, commands, c
     with pytest.raises(InputError, match="other arguments: measures"):
         command.main([*argv, "--measures", '{"loss": 0.5}', "--primary", "same vs vanilla: loss"])
 
-
-def test_arms_of_a_seed_share_initial_weights(argv, commands):
-    command.main([*argv, "--seeds", "1"])
     losses = set()
     for arm in ("vanilla", "episodes"):
         first = json.loads(Path(f"out/runs/{arm}-1/metrics.jsonl").read_text().splitlines()[0])
         assert first["step"] == 0
         losses.add(first["eval_next_token_loss"])
-    assert len(losses) == 1
+    assert len(losses) == 1, "arms of a seed share initial weights"
 
 
 def test_an_arm_that_cannot_be_trained_is_an_error_before_anything_is_written(argv, commands):
@@ -83,7 +80,8 @@ def test_a_failed_run_is_named_and_stops_no_other(argv, commands, monkeypatch, c
 
     monkeypatch.setattr(worker, "run_command", fail)
     arms = '{"vanilla": {"arguments": {"hybrid_ratio": 0}}, "episodes": {"control": "vanilla"}}'
-    argv += ["--arms", arms, "--primary", "episodes vs vanilla: loss"]
+    argv += ["--arms", arms, "--primary", "episodes vs vanilla: loss", "--measures", '{"loss": 0.01}']
+    argv += ["--adaptation", "{}", "--ner", "{}", "--few_shot", "{}"]
     with pytest.raises(SystemExit) as end:
         command.main(argv)
     assert end.value.code == 1

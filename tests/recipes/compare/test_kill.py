@@ -2,12 +2,13 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
 import psutil
 import pytest
 
@@ -18,7 +19,7 @@ STUDY = [
     *("--seeds", "1"),
     *("--budget", "tokens"),
     *("--measures", '{"loss": 0.01}'),
-    *("--arguments", '{"max_steps": 200, "eval_steps": 100, "save_steps": 20, "dynamics_steps": 0}'),
+    *("--arguments", '{"max_steps": 120, "eval_steps": 60, "save_steps": 10, "dynamics_steps": 0}'),
     *("--arms", '{"episodes": {}, "vanilla": {"arguments": {"hybrid_ratio": 0}, "control": "episodes"}}'),
     *("--primary", "vanilla vs episodes: loss"),
     *("--adaptation", "{}"),
@@ -28,11 +29,11 @@ STUDY = [
 FOLDERS = ("killed", "out")
 
 
-def wait_for(path: Path, pattern: str, process: subprocess.Popen) -> None:
+def wait_for(path: Path, pattern: str, process: BaseProcess, log: Path) -> None:
     for _ in range(6000):
         if any(path.glob(pattern)):
             return
-        assert process.poll() is None, process.stdout.read()
+        assert process.is_alive(), log.read_text()
         time.sleep(0.1)
     raise AssertionError(f"no {pattern} in {path}")
 
@@ -46,13 +47,13 @@ def test_a_study_killed_in_the_middle_of_a_run_goes_on_to_the_same_results(argv,
     command.main([*study, "out", "--dry_run"])
     shutil.copytree("out", "killed")
 
-    line = [sys.executable, "-m", "pico_maml.recipes.compare", *study, "killed"]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = Path("killed.log")
+    (process,) = forked.start(command.main, [*study, "killed"], log=log)
     run = Path("killed/runs/episodes-1")
-    wait_for(run, "checkpoint-*", process)
+    wait_for(run, "checkpoint-*", process, log)
     host_and_pid = Path("killed/logs/episodes-1.process").read_text()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     before = first_logs(run)
     assert psutil.pid_exists(int(host_and_pid.split()[1])), "the run itself goes on"
     assert not list(Path("killed/results").glob("*"))
@@ -64,7 +65,7 @@ def test_a_study_killed_in_the_middle_of_a_run_goes_on_to_the_same_results(argv,
     for name in ("episodes-1", "vanilla-1"):
         with_kill, without = (json.loads(Path(folder, "results", f"{name}.json").read_text()) for folder in FOLDERS)
         assert with_kill["values"] == pytest.approx(without["values"], rel=1e-6)
-        assert with_kill["steps"] == without["steps"] == 200
+        assert with_kill["steps"] == without["steps"] == 120
 
 
 def test_a_later_process_with_the_number_of_an_orphan_lives_on(tmp_path):

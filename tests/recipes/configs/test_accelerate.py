@@ -1,8 +1,5 @@
-"""The shipped configurations of accelerate."""
+"""The shipped configurations of accelerate; `pretrain/test_command.py` launches one."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,17 +24,3 @@ def test_accelerate_loads_the_file_and_knows_every_key(path):
 def test_fsdp_wraps_the_layer_of_the_model():
     config = yaml.safe_load((FOLDER / "fsdp2.yaml").read_text())
     assert config["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"] in PicoForCausalLM._no_split_modules
-
-
-def test_ddp_configuration_starts_two_processes(tmp_path):
-    script = tmp_path / "world.py"
-    script.write_text(
-        "from pathlib import Path\nfrom transformers import TrainingArguments\n"
-        "args = TrainingArguments(use_cpu=True)\n"
-        f"Path({str(tmp_path)!r}, str(args.process_index)).write_text(str(args.world_size))\n"
-    )
-    launch = ["-m", "accelerate.commands.launch", "--config_file", str(FOLDER / "ddp.yaml"), "--num_processes=2"]
-    command = [sys.executable, *launch, "--mixed_precision=no", "--main_process_port=0", str(script)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, capture_output=True, timeout=120, env=environment)
-    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2", "2"]

@@ -1,11 +1,9 @@
 """Word classes: made once, kept, read again, and counted as compute."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
+import forked
 import pytest
 from pretrain_run import argv
 from word_language import CLASSES, vocabulary
@@ -97,14 +95,8 @@ def test_a_file_of_ones_own_is_used_and_copied(language_corpus, tmp_path):
 
 
 def test_two_processes_have_the_classes_that_one_makes(whole, language_corpus, tmp_path):
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--main_process_port=0"]
-    options = CLUSTERS | {"per_device_train_batch_size": 2}
-    run = ["-m", "pico_maml.recipes.pretrain", *argv(tmp_path / "out", language_corpus, **options)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launch, *run], timeout=300, capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    arguments = argv(tmp_path / "out", language_corpus, **CLUSTERS | {"per_device_train_batch_size": 2})
+    forked.run(pretrain.main, arguments, log=tmp_path / "log", processes=2)
     assert (tmp_path / "out" / "word_classes.tsv").read_bytes() == (whole / "word_classes.tsv").read_bytes()
     one, two = last_log(whole), last_log(tmp_path / "out")
     for name in ("query_loss", "next_token_loss", "largest_class_share"):

@@ -64,16 +64,13 @@ def test_report_holds_page_figures_and_tables(reported):
     assert "http://" not in page.split('<script type="application/json"')[0]
 
 
-def test_a_second_report_replaces_the_first_and_keeps_other_files(tmp_path, capsys):
-    folder = write_run(tmp_path / "run", finished=False)
-    arguments = [str(folder), "--output", str(tmp_path / "out"), "--formats", "png"]
-    report.main(arguments)
+def test_a_second_report_replaces_the_first_and_keeps_other_files(reported, tmp_path, capsys):
+    shutil.copytree(reported, tmp_path / "out")
     (tmp_path / "out" / "mine.txt").write_text("a note")
     stale = tmp_path / "out" / "figures" / "figure_09-query_accuracy.png"
     assert stale.exists()
-    shutil.rmtree(folder)
-    write_run(folder, episodes=False, steps=100, finished=False)
-    page = report.main(arguments)
+    folder = write_run(tmp_path / "run", episodes=False, steps=100, finished=False)
+    page = report.main([str(folder), "--output", str(tmp_path / "out"), "--formats", "png"])
     assert not stale.exists()
     assert (tmp_path / "out" / "mine.txt").read_text() == "a note"
     assert "step 100 of 300" in page.read_text()

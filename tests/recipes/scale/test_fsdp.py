@@ -1,14 +1,13 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import counted_collectives
+import forked
 import pytest
 
 from pico_maml import PicoConfig
 from pico_maml.recipes.scale.fsdp import Units
 
-SCRIPT = Path(__file__).parents[2] / "counted_collectives.py"
 CONFIGURATION = Path(__file__).parents[3] / "recipes" / "configs" / "accelerate" / "fsdp2.yaml"
 
 
@@ -21,10 +20,7 @@ def config():
 
 def test_fsdp2_gathers_and_scatters_what_the_formula_says(config, tmp_path):
     config.save_pretrained(tmp_path)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, str(SCRIPT), str(tmp_path), str(CONFIGURATION)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    forked.run(counted_collectives.main, tmp_path, CONFIGURATION, log=tmp_path / "log", processes=2)
     units = Units.of(config)
     encodings = {"next_token": 1, "episode": 2, "exact_episode": 1}
     log = json.loads((tmp_path / "collectives.json").read_text())

@@ -1,13 +1,11 @@
 import copy
-import subprocess
-import sys
-from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
-from ner_run import train
+from ner_run import train, train_both
 from safetensors.torch import load_file
 
 from pico_maml import PicoForTokenClassification
@@ -157,9 +155,7 @@ def test_two_processes_train_like_one(classifier, tokenizer, treebank, tmp_path)
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     treebank.save_to_disk(tmp_path / "treebank")
     out = tmp_path / "two"
-    script = str(Path(__file__).parents[2] / "ner_run.py")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run([sys.executable, *launch, script, tmp_path, out], check=True, timeout=180, capture_output=True)
+    forked.run(train_both, tmp_path, out, log=tmp_path / "log", processes=2)
     for mode in ("full", "head"):
         one = train(tmp_path, mode, tmp_path / "one")
         torch.testing.assert_close(one, load_file(out / f"{mode}.safetensors"), atol=1e-6, rtol=1e-5)
