@@ -9,7 +9,8 @@ WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
 
-test: lint types docs unit
+# With ARGS, such as ARGS="-k sampling" or ARGS="-m slow -n 2", the tests that they choose alone.
+test: $(if $(ARGS),unit,lint types docs unit)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -28,9 +29,11 @@ docs: .venv/installed-dev
 help: .venv/installed
 	$(BIN)/python docs/write_help.py
 
-# One test process more than cores, because some tests wait; one thread each.
+# One test process more than cores, because some tests wait; one thread each. Few tests that are chosen start sooner
+# in one process. Compiled files are kept, whatever the environment says: many processes import the package.
 unit: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
+		$(BIN)/pytest tests --numprocesses $(if $(ARGS),0,$(WORKERS)) --dist worksteal $(ARGS)
 
 # The lower bounds of setup.cfg, exactly, under the tests without their slow part.
 test-lowest: .venv-lowest/installed

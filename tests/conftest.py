@@ -1,5 +1,6 @@
 """Small things that many tests need; nothing is downloaded."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -14,12 +15,9 @@ if "START_METHOD" in os.environ:  # of data workers: `make test-spawn`
     multiprocessing.set_start_method(os.environ["START_METHOD"])
 
 import pytest
-import torch
-from datasets import Dataset
 from hypothesis import settings
 
-from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.trainers.corpus import WordTable, train_tokenizer
+# The fixtures import what they need, because the process that hands out the tests needs none of it.
 
 # A busy machine is no failure.
 settings.register_profile("without_deadline", deadline=None)
@@ -28,6 +26,14 @@ settings.load_profile("without_deadline")
 SHARED = Path(__file__).parents[2] / "shared"
 LETTERS = "abcdefghij"
 WORDS = [first + second for first in LETTERS for second in LETTERS]
+
+gc.disable()  # what modules define stays
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, and none of what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +53,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def text() -> list[str]:
     """Documents over 100 two-letter words, none more frequent than another."""
+    import torch
+
     generator = torch.Generator().manual_seed(0)
     draws = torch.randint(len(WORDS), (80, 150), generator=generator).tolist()
     return [" ".join(WORDS[i] for i in row) + " ." for row in draws]
@@ -54,24 +62,33 @@ def text() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tokenizer(text):
+    from pico_maml.trainers.corpus import train_tokenizer
+
     return train_tokenizer(text, 400)
 
 
 @pytest.fixture(scope="session")
-def words(tokenizer) -> WordTable:
+def words(tokenizer):
+    """The table of words of the tokenizer."""
+    from pico_maml.trainers.corpus import WordTable
+
     return WordTable.from_tokenizer(tokenizer, len(tokenizer))
 
 
 @pytest.fixture(scope="session")
-def blocks(tokenizer, text) -> Dataset:
+def blocks(tokenizer, text):
     """Blocks of 48 + 1 ids."""
+    from datasets import Dataset
+
     ids = [i for row in tokenizer(text)["input_ids"] for i in [*row, tokenizer.eos_token_id]]
     rows = [ids[start : start + 49] for start in range(0, len(ids) - 49, 48)]
     return Dataset.from_dict({"input_ids": rows}).with_format("numpy")
 
 
 @pytest.fixture
-def config(tokenizer) -> PicoConfig:
+def config(tokenizer):
+    from pico_maml import PicoConfig
+
     return PicoConfig(
         vocab_size=len(tokenizer),
         d_model=32,
@@ -84,6 +101,10 @@ def config(tokenizer) -> PicoConfig:
 
 
 @pytest.fixture
-def model(config) -> PicoForCausalLM:
+def model(config):
+    import torch
+
+    from pico_maml import PicoForCausalLM
+
     torch.manual_seed(0)
     return PicoForCausalLM(config)

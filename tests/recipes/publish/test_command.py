@@ -26,7 +26,7 @@ from pico_maml.recipes.publish.settings import PublishArguments, load_settings
 from pico_maml.trainers import InputError
 from pico_maml.trainers.runs.files import RESULTS_FILE
 
-STEPS = range(1, 11)
+STEPS = range(1, 7)
 FAULTS = (
     Fault("status", "POST .*/commit/", 500),
     Fault("status", "POST .*/branch/", 429, {"Retry-After": "1"}),
@@ -35,7 +35,7 @@ FAULTS = (
     Fault("lost", "POST .*/commit/main"),
     Fault("lost", "POST .*/branch/state"),
     Fault("cut", "PUT /upload", times=2),
-    Fault("slow", "POST .*/commit/step-7", seconds=0.5),
+    Fault("slow", "POST .*/commit/step-5", seconds=0.5),
 )
 
 
@@ -49,7 +49,7 @@ def in_another_process(code: str, *arguments: str, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def published(corpus, tmp_path_factory):
-    """Ten checkpoints with their training states, through a server that fails and restarts at random."""
+    """Six checkpoints with their training states, through a server that fails and restarts at random."""
     work = tmp_path_factory.mktemp("published")
     hub = HubServer(work / "hub", {TOKEN: Account("ada")}).start()
     faults = copy.deepcopy(FAULTS)
@@ -57,7 +57,7 @@ def published(corpus, tmp_path_factory):
     draw = random.Random(0)
 
     def restart():
-        for upload in (6, 30, 60):
+        for upload in (6, 18, 36):
             while sum(request.startswith("POST") for request in hub.requests) < upload:
                 time.sleep(0.02)
             time.sleep(draw.uniform(0, 0.1))
@@ -66,7 +66,7 @@ def published(corpus, tmp_path_factory):
             hub.start()
 
     threading.Thread(target=restart, daemon=True).start()
-    options = {"max_steps": 10, "save_steps": 1, "logging_steps": 1}
+    options = {"max_steps": 6, "save_steps": 1, "logging_steps": 1}
     arguments = argv(work / "run", corpus, publish_to=REPOSITORY, publish_state=True, publish_retry=0.1, **options)
     quiet = argv(work / "quiet", corpus, **options)
     with pytest.MonkeyPatch.context() as patch:
@@ -98,9 +98,9 @@ def test_every_checkpoint_is_uploaded_once_with_the_same_bytes_despite_faults(pu
         assert titles(hub, f"step-{step}") == [f"Step {step}", "initial commit"]
         assert titles(hub, f"state-step-{step}") == [f"Step {step}, training state", "initial commit"]
     last = [f"Step {step}" for step in reversed(STEPS)]
-    assert titles(hub, "main") == ["The finished run, step 10", *last, "initial commit"]
+    assert titles(hub, "main") == ["The finished run, step 6", *last, "initial commit"]
     kept = {path.name for path in published.run.glob("checkpoint-*")}
-    assert kept == {"checkpoint-9", "checkpoint-10"}, "checkpoints rotate while their links wait"
+    assert kept == {"checkpoint-5", "checkpoint-6"}, "checkpoints rotate while their links wait"
     weights = (published.run / "model.safetensors").read_bytes()
     assert weights == (published.quiet / "model.safetensors").read_bytes()
     assert not list((published.run / ".publish" / "waiting").iterdir())
@@ -125,7 +125,7 @@ exec(code)
 assert card.data.eval_results[0].metric_type == "perplexity"
 from transformers import AutoModelForCausalLM
 ids, last = torch.arange(3, 19)[None], {{}}
-for step in range(1, 11):
+for step in range(1, 7):
     model = AutoModelForCausalLM.from_pretrained("{repository}", revision=f"step-{{step}}", trust_remote_code=True)
     assert "pico_maml" not in type(model).__module__
     last[step] = model.eval()(ids).logits[0, -1, :8].tolist()
@@ -146,7 +146,7 @@ WITH_PACKAGE = """
 import sys, torch
 from transformers import AutoModelForCausalLM
 from pico_maml import PicoForCausalLM
-for step in range(1, 11):
+for step in range(1, 7):
     model = AutoModelForCausalLM.from_pretrained("{repository}", revision=f"step-{{step}}")
     assert isinstance(model, PicoForCausalLM)
     local = PicoForCausalLM.from_pretrained(sys.argv[1] + f"/checkpoint-{{step}}").state_dict()
@@ -165,7 +165,7 @@ def test_every_revision_loads_with_the_package_without_remote_code(published):
 def test_resume_from_the_hub_gives_same_weights_as_the_uninterrupted_run(published, corpus):
     away = published.work / "away"
     pretrain.main([*argv(away, corpus, **published.options), f"--resume_from={REPOSITORY}@state-step-4"])
-    for name in ("model.safetensors", "checkpoint-10/optimizer.pt", "checkpoint-10/maml_state.safetensors"):
+    for name in ("model.safetensors", "checkpoint-6/optimizer.pt", "checkpoint-6/maml_state.safetensors"):
         assert (away / name).read_bytes() == (published.quiet / name).read_bytes()
     logs = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (away, published.quiet)]
     assert len(logs[0]) == len(logs[1])
@@ -180,13 +180,13 @@ def test_resume_goes_on_with_a_state_that_was_fetched_before(published, corpus, 
     assert f"{away}: goes on from checkpoint-4" in caplog.messages
     (away / "results.json").unlink()
     pretrain.main(line)
-    assert f"{away}: goes on from checkpoint-10" in caplog.messages
+    assert f"{away}: goes on from checkpoint-6" in caplog.messages
     assert (away / "model.safetensors").read_bytes() == (published.quiet / "model.safetensors").read_bytes()
 
 
 def test_fetch_state_takes_the_newest_and_names_what_is_missing(published, tmp_path):
     run_id = fetch_state("hub", REPOSITORY, tmp_path / "run")
-    assert (tmp_path / "run" / "checkpoint-10" / "COMPLETE").exists()
+    assert (tmp_path / "run" / "checkpoint-6" / "COMPLETE").exists()
     assert run_id == load_settings(published.run).run_id, "it goes on as the same run"
     for source, to, message in (
         (
@@ -221,10 +221,10 @@ served = evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=Tr
 assert not list(scan_cache_dir().repos), "downloads are deleted"
 local = evaluate.main(["--model", sys.argv[2], *corpus])
 assert served["next_token_loss"] == local["next_token_loss"]
-kept = evaluate.main(["--model", "{repository}", "--revision=step-10", *corpus])
+kept = evaluate.main(["--model", "{repository}", "--revision=step-6", *corpus])
 evaluate.main(["--model", "{repository}@step-3", "--delete_downloads=True", *corpus])
 (repository,) = scan_cache_dir().repos
-assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "the earlier one stays"
+assert [sorted(revision.refs) for revision in repository.revisions] == [["step-6"]], "the earlier one stays"
 finetune.main(["--model", "{repository}@step-3", "--treebank=sample", "--mode=head", "--max_steps=1",
                "--output_dir=tagger", "--disable_tqdm=True"])
 publish.main(["tagger", "--publish_to=ada/tagger"])
@@ -238,7 +238,7 @@ for name in ("{repository}", "{repository}@step-3", "{repository}@state-step-3")
         assert "eval_fraction is 0.2, but the run held out 0.1" in str(error), error
     else:
         raise AssertionError(name)
-assert [sorted(revision.refs) for revision in repository.revisions] == [["step-10"]], "records are not kept either"
+assert [sorted(revision.refs) for revision in repository.revisions] == [["step-6"]], "records are not kept either"
 for name, message in (("{repository}@step-99", "step-99"), ("{repository}@", "user/name[@revision]")):
     try:
         evaluate.main(["--model", name, *corpus])
