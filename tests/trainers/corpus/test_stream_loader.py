@@ -1,48 +1,18 @@
 """Several processes get the rows that one process reads."""
 
 import json
-import os
-import socket
 from itertools import islice
-from pathlib import Path
 
+import forked
 import torch
-from accelerate import PartialState
-from datasets import Dataset
+from stream_batches import BATCHES, loader, save_batches
 
-from pico_maml.trainers.corpus import BlockStream, load_documents, make_blocks, split_held_out
+from pico_maml.trainers.corpus import load_documents, make_blocks, split_held_out
 from pico_maml.trainers.corpus.stream_loader import StreamLoader
-from pico_maml.trainers.process_group import leave
-
-BATCHES = 12
-
-
-def loader(batch_size: int) -> StreamLoader:
-    rows = [{"input_ids": [*range(100 * n, 100 * n + n % 13), 0]} for n in range(1, 40)]
-    stream = BlockStream(Dataset.from_list(rows).to_iterable_dataset(3), 5, end_of_text=0)
-    return StreamLoader(stream, batch_size, torch.device("cpu"), num_workers=0)
-
-
-def save_batches(rank: int, port: int, folder: Path) -> None:
-    """One of two processes: read, and resume in the middle."""
-    world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in world.items()} | {"ACCELERATE_USE_CPU": "true"}
-    PartialState(cpu=True)
-    first = loader(2)
-    batches = list(islice(first, BATCHES // 2))
-    again = loader(2)
-    if rank == 0:
-        again.load_state_dict(first.state_dict())
-    batches += islice(again, BATCHES // 2)
-    torch.save(batches, folder / f"{rank}.pt")
-    leave()
 
 
 def test_two_processes_share_ids_and_documents_of_each_batch_also_after_a_resume(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(save_batches, (port, tmp_path), nprocs=2)
+    forked.run(save_batches, tmp_path, log=tmp_path / "log", processes=2)
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for i, batch in enumerate(islice(loader(4), BATCHES)):
         assert batch["document"].shape == batch["input_ids"].shape == (4, 5)

@@ -1,9 +1,11 @@
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 
 import fake_slurm
+import forked
 import psutil
 import pytest
 import torch
@@ -26,6 +28,13 @@ def test_one_process_is_the_current_one(code, tmp_path):
     assert (file.name, file.read_text()) == (str(os.getpid()), str(torch.get_num_threads()))
 
 
+@pytest.fixture
+def forking(monkeypatch):
+    """Workers without the seconds that a spawned one imports for; `recipes/sweep` has a test with spawned ones."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: forked.CONTEXT)
+
+
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize(("launcher", "slurm"), [("process", None), ("submitit-local", {"timeout_min": 5})])
 def test_two_workers_share_the_threads_and_have_ended_afterwards(launcher, slurm, code, tmp_path, capsys):
     if launcher == "submitit-local":
@@ -38,6 +47,7 @@ def test_two_workers_share_the_threads_and_have_ended_afterwards(launcher, slurm
     assert ("submitted" in capsys.readouterr().out) == (launcher == "submitit-local") == (tmp_path / "logs").exists()
 
 
+@pytest.mark.usefixtures("forking")
 def test_workers_that_die_are_counted(tmp_path):
     assert launch(exec, ("import os; os._exit(9)",), 2, "process", tmp_path / "logs") == 2
 

@@ -1,0 +1,36 @@
+"""Batches of a stream, read by one process or by two."""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+
+from pico_maml.trainers.corpus import BlockStream
+from pico_maml.trainers.corpus.stream_loader import StreamLoader
+from pico_maml.trainers.process_group import leave
+
+BATCHES = 12
+
+
+def loader(batch_size: int) -> StreamLoader:
+    """A loader of blocks of five ids."""
+    rows = [{"input_ids": [*range(100 * n, 100 * n + n % 13), 0]} for n in range(1, 40)]
+    stream = BlockStream(Dataset.from_list(rows).to_iterable_dataset(3), 5, end_of_text=0)
+    return StreamLoader(stream, batch_size, torch.device("cpu"), num_workers=0)
+
+
+def save_batches(folder: Path) -> None:
+    """One of two processes: read, and resume in the middle."""
+    os.environ["ACCELERATE_USE_CPU"] = "true"
+    rank = PartialState(cpu=True).process_index
+    first = loader(2)
+    batches = list(islice(first, BATCHES // 2))
+    again = loader(2)
+    if rank == 0:
+        again.load_state_dict(first.state_dict())
+    batches += islice(again, BATCHES // 2)
+    torch.save(batches, folder / f"{rank}.pt")
+    leave()
