@@ -6,7 +6,7 @@ from class_run import HEADS, WORDS, class_trainer, word_classes
 
 from pico_maml.trainers.class_episodes.adaptation import class_accuracies, class_table
 
-LEARNING = {"max_steps": 60, "logging_steps": 60, "learning_rate": 3e-3, "query_loss_weight": 0.2}
+LEARNING = {"max_steps": 30, "logging_steps": 30, "learning_rate": 1e-2, "query_loss_weight": 0.2}
 
 
 @pytest.fixture(params=HEADS)
