@@ -1,4 +1,4 @@
-"""Batches of a stream, read by one process or by two."""
+"""What other processes read of a stream. A spawned one finds no function of a test file."""
 
 import os
 from itertools import islice
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 from pico_maml.trainers.corpus import BlockStream
 from pico_maml.trainers.corpus.stream_loader import StreamLoader
@@ -20,6 +20,11 @@ def loader(batch_size: int) -> StreamLoader:
     rows = [{"input_ids": [*range(100 * n, 100 * n + n % 13), 0]} for n in range(1, 40)]
     stream = BlockStream(Dataset.from_list(rows).to_iterable_dataset(3), 5, end_of_text=0)
     return StreamLoader(stream, batch_size, torch.device("cpu"), num_workers=0)
+
+
+def first_texts(documents: IterableDataset, count: int) -> list[str]:
+    """The texts of the first rows."""
+    return [row["text"] for row in islice(documents, count)]
 
 
 def save_batches(folder: Path) -> None:

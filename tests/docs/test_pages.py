@@ -59,7 +59,7 @@ SMALLER = {
     "pretrain": SMALL
     | {"max_seq_len": 128, "dataset": "books.jsonl", "dynamics_steps": 4, "class_count": 8, "task_window": 32}
     | dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 4),
-    "evaluate": {"word_max_frequency": 1, "episode_window": 8},
+    "evaluate": {"word_max_frequency": 1, "episode_window": 8, "episodes": 4},
     "prepare": {"held_out_fraction": 0.2},
     "report": {"formats": "none"},
     "finetune": {"num_train_epochs": 1, "use_cpu": True, "disable_tqdm": True},

@@ -169,7 +169,7 @@ def test_number_of_a_document_is_that_of_every_pass_place_and_way_of_reading(tmp
 @pytest.mark.parametrize("options", [{}, {"shuffle_blocks": 7}])
 def test_resuming_within_a_document_goes_on_with_its_number(options):
     expected = pairs(islice(stream(**options), 500))
-    for given in range(0, 450, 7):
+    for given in range(0, 450, 13):
         blocks = iter(stream(**options))
         list(islice(blocks, given))
         again = iter(stream(**options))
@@ -179,7 +179,7 @@ def test_resuming_within_a_document_goes_on_with_its_number(options):
 
 def test_state_of_an_earlier_version_resumes_and_only_the_open_document_has_another_number():
     expected = pairs(islice(stream(), 500))
-    for given in range(0, 450, 7):
+    for given in range(0, 450, 13):
         blocks = iter(stream())
         list(islice(blocks, given))
         state = as_json(blocks.state_dict())

@@ -2,11 +2,11 @@ import json
 import multiprocessing
 import pickle
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, IterableDataset
+from stream_batches import first_texts
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.corpus import load_documents, split_held_out
@@ -149,14 +149,10 @@ def test_splitting_a_row_without_text_is_an_error(by):
         split_held_out(Dataset.from_dict({"text": ["x", None]}), 0.0001, by)
 
 
-def first_texts_of(documents, count: int) -> list[str]:
-    return texts_of(islice(documents, count))
-
-
 def test_both_sides_of_a_stream_can_be_sent_to_a_spawned_process(tmp_path):
     files(tmp_path, 10)
     sides = split_held_out(load_documents(str(tmp_path), streaming=True), 0.3)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         for side in sides:
             assert pickle.loads(pickle.dumps(side))
-            assert pool.apply(first_texts_of, (side, 5)) == first_texts_of(side, 5)
+            assert pool.apply(first_texts, (side, 5)) == first_texts(side, 5)
