@@ -10,6 +10,7 @@ SMALLER = {
     " --eval_blocks 128 --eval_episodes 20 --n_way 8": " --eval_blocks 64 --eval_episodes 2 --n_way 8"
     " --d_model 32 --n_layers 2 --activation_hidden_dim 64 --head_hidden_dim 16",
     "--num_train_epochs 3": "--num_train_epochs 1",
+    '"--formats", "png"': '"--formats", "none"',
 }
 
 

@@ -54,7 +54,7 @@ def published(corpus, tmp_path_factory):
     hub = HubServer(work / "hub", {TOKEN: Account("ada")}).start()
     faults = copy.deepcopy(FAULTS)
     hub.faults.add(*faults)
-    draw = random.Random(0)
+    draw, restarts = random.Random(0), []
 
     def restart():
         for upload in (6, 18, 36):
@@ -64,6 +64,7 @@ def published(corpus, tmp_path_factory):
             hub.stop()
             time.sleep(draw.uniform(0.1, 0.4))
             hub.start()
+            restarts.append(upload)
 
     threading.Thread(target=restart, daemon=True).start()
     options = {"max_steps": 6, "save_steps": 1, "logging_steps": 1}
@@ -74,7 +75,13 @@ def published(corpus, tmp_path_factory):
         pretrain.main([*arguments, "--save_total_limit=2"])
         pretrain.main(quiet)  # the same without a Hub, which keeps all its checkpoints
         yield SimpleNamespace(
-            hub=hub, work=work, run=work / "run", quiet=work / "quiet", options=options, faults=faults
+            hub=hub,
+            work=work,
+            run=work / "run",
+            quiet=work / "quiet",
+            options=options,
+            faults=faults,
+            restarts=restarts,
         )
     hub.stop()
 
@@ -87,6 +94,7 @@ def titles(hub, revision):
 def test_every_checkpoint_is_uploaded_once_with_the_same_bytes_despite_faults(published):
     hub = published.hub
     assert all(fault.met == fault.times for fault in published.faults), "every fault was met"
+    assert len(published.restarts) == 3
     for step in STEPS:
         local = published.quiet / f"checkpoint-{step}"
         step_files = hub.storage.read("models", REPOSITORY, f"step-{step}")

@@ -15,9 +15,15 @@ from pico_maml.trainers.tuning.few_shot_files import save_few_shot
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory) -> Path:
-    """A report of a run with episodes and a vanilla run."""
+    """A report of a run with episodes, learning dynamics and few-shot results, and of a vanilla run."""
     root = tmp_path_factory.mktemp("report")
     runs = [write_run(root / "demo", dynamics=True), write_run(root / "vanilla", episodes=False, seed=1)]
+    scores = [
+        FewShotScore("linear", shots, draw, 9, "test", 0.1 * shots + 0.01 * draw)
+        for shots in (1, 5)
+        for draw in range(3)
+    ]
+    save_few_shot(runs[0] / "few", {"few_shot_treebank": "da_ddt"}, scores)
     report.main([*map(str, runs), "--output", str(root / "out"), "--formats", "png"])
     return root / "out"
 
@@ -90,22 +96,14 @@ def test_report_of_a_run_without_curves(tmp_path, content):
     assert "no learning dynamics were measured" in page.read_text()
 
 
-def test_few_shot_results_of_a_run_are_a_curve_and_a_table(tmp_path):
-    run = write_run(tmp_path / "demo")
-    scores = [
-        FewShotScore("linear", shots, draw, 9, "test", 0.1 * shots + 0.01 * draw)
-        for shots in (1, 5)
-        for draw in range(3)
-    ]
-    save_few_shot(run / "few", {"few_shot_treebank": "da_ddt"}, scores)
-    report.main([str(run), "--output", str(tmp_path / "out"), "--formats", "png"])
-    table = pd.read_csv(tmp_path / "out" / "tables" / "few_shot.csv")
+def test_few_shot_results_of_a_run_are_a_curve_and_a_table(reported):
+    table = pd.read_csv(reported / "tables" / "few_shot.csv")
     assert list(table["f1"].round(3)) == [0.11, 0.51]
     assert (table["draws_low"] < table["f1"]).all()
-    page = (tmp_path / "out" / "index.html").read_text()
+    page = (reported / "index.html").read_text()
     assert "Few labelled sentences" in page
     assert 'class="paper"><svg' in page
-    assert (tmp_path / "out" / "figures" / "few_shot.png").exists()
+    assert (reported / "figures" / "few_shot.png").exists()
 
 
 def test_report_of_ner_sweeps(tmp_path, monkeypatch):
