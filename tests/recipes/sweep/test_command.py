@@ -123,7 +123,8 @@ def test_killed_sweep_of_two_workers_resumes_under_submitit(inputs, capfd):
     claimed = {path.name for path in Path("out/claims").iterdir()}
     assert claimed, "the workers died with claims in their hands"
     # What is left is done by two workers of submitit, each run once.
-    counts = sweep.main([*slow, "--workers", "2", "--launcher", "submitit-local"])
+    patient = ["--slurm", '{"timeout_min": 60}']  # on a busy machine
+    counts = sweep.main([*slow, "--workers", "2", "--launcher", "submitit-local", *patient])
     assert counts == {"finished": 8, "failed": 0, "left": 0}
     logs = "".join(path.read_text() for path in Path("out/logs").rglob("*_log.out"))
     for name in results():
