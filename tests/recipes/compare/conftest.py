@@ -65,7 +65,7 @@ def commands(monkeypatch):
             if len(self) == self.kill_at:
                 raise Killed
             self.append((name, argv))
-            module = {"pretrain": "pretrain.command", "sweep": "sweep.command"}.get(name, name)
+            module = name if name == "evaluate" else f"{name}.command"
             try:
                 importlib.import_module(f"pico_maml.recipes.{module}").main(argv)
             except InputError as error:
