@@ -4,9 +4,13 @@ import gc
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
+# `python -m pytest` puts the repository on the path, where a spawned worker would take our `trainers` for the tests'.
+if (root := str(Path(__file__).parents[1])) in sys.path:
+    sys.path.remove(root)
 # Before transformers and datasets are imported: no network, and no traces in the user's cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="pico-maml-datasets-")
