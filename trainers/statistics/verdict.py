@@ -22,7 +22,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def verdict(comparison: Comparison, p: float, margin: float, lower_is_better: bool, level: float = 0.05) -> str:
+def verdict(
+    comparison: Comparison, p: float, margin: float, lower_is_better: bool, tests: int = 1, level: float = 0.05
+) -> str:
     """Say what a comparison shows.
 
     Args:
@@ -30,7 +32,8 @@ def verdict(comparison: Comparison, p: float, margin: float, lower_is_better: bo
         p: of the difference, adjusted for the family of tests it belongs to.
         margin: the smallest difference that matters, fixed before the runs.
         lower_is_better: as for a loss.
-        level: of every test.
+        tests: in that family, for which the number of seeds is corrected (Bonferroni, which Holm begins with).
+        level: of the family.
 
     Returns:
         `identical`, `better`, `better, but below the margin`, `worse`, `worse, but below the margin`,
@@ -46,12 +49,15 @@ def verdict(comparison: Comparison, p: float, margin: float, lower_is_better: bo
         return "equivalent within the margin"
     if len(comparison.differences) == 1:
         return "undecided: one seed compares two checkpoints, not two methods"
-    spread, fixed = float(np.std(comparison.differences, ddof=1)), comparison.other_variance
-    needed = seeds_needed(spread, margin, other_variance=fixed)
-    if needed > MOST_SEEDS and fixed and seeds_needed(spread, margin) <= MOST_SEEDS:
-        return f"undecided: no number of seeds, only a larger test set would show a difference of {margin:g}"
-    more = f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else f"about {needed}"
-    return f"undecided: {more} seeds would show a difference of {margin:g}"
+    seeds, spread = len(comparison.differences), float(np.std(comparison.differences, ddof=1))
+    # A difference that looks larger than the margin needs fewer seeds than the margin does.
+    difference = max(margin, abs(comparison.mean))
+    what = f"a difference of {margin:g}" if difference == margin else f"one as large as it looks, {difference:.3g}"
+    needed = seeds_needed(spread, difference, level=level / tests, other_variance=comparison.other_variance)
+    if needed > MOST_SEEDS and seeds_needed(spread, difference, level=level / tests) <= MOST_SEEDS:
+        return f"undecided: no number of seeds, only a larger test set would show {what}"
+    more = f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else f"about {max(needed, seeds + 1)}"
+    return f"undecided: {more} seeds would show {what}"
 
 
 def seeds_needed(

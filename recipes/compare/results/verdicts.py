@@ -37,8 +37,9 @@ def verdicts(study: Study, results: Iterable[dict[str, Any]], counts: Counts | N
     for primary in (True, False):
         family = rows["primary"] == primary
         rows.loc[family, "p_adjusted"] = holm(rows.loc[family, "p"].tolist())
+        rows.loc[family, "tests"] = family.sum()
     rows["verdict"] = [_verdict(row) for _, row in rows.iterrows()]
-    return rows.drop(columns="comparison")
+    return rows.drop(columns=["comparison", "tests"])
 
 
 def _row(
@@ -91,4 +92,5 @@ def _compare(
 def _verdict(row: pd.Series) -> str:
     if row["comparison"] is None:
         return "no pair of runs yet"
-    return verdict(row["comparison"], row["p_adjusted"], row["margin"], lower_is_better(row["measure"]))
+    lower = lower_is_better(row["measure"])
+    return verdict(row["comparison"], row["p_adjusted"], row["margin"], lower, int(row["tests"]))

@@ -83,6 +83,15 @@ def test_no_number_of_seeds_finds_what_the_test_set_is_too_small_for():
     assert seeds_needed(0.02, 0.05, other_variance=0.01**2) > seeds_needed(0.02, 0.05)
 
 
+def test_an_undecided_large_difference_needs_the_seeds_that_show_it_at_the_corrected_level():
+    comparison = compare_pairs([0.38, 0.44, 0.5], np.zeros(3))
+    (adjusted, *_) = holm([comparison.p, *[0.5] * 79])
+    shown = verdict(comparison, adjusted, 0.02, lower_is_better=True, tests=80)
+    assert shown == "undecided: about 5 seeds would show one as large as it looks, 0.44"
+    assert stats.nct.sf(stats.t.isf(0.05 / 160, 4), 4, 0.44 / 0.06 * 5**0.5) >= 0.8
+    assert stats.nct.sf(stats.t.isf(0.05 / 160, 3), 3, 0.44 / 0.06 * 4**0.5) < 0.8
+
+
 def test_holm_steps_down_and_keeps_what_is_unknown():
     assert holm([0.01, 0.04, np.nan, 0.03])[:2] == pytest.approx([0.03, 0.06])
     assert np.isnan(holm([0.01, np.nan])[1])
