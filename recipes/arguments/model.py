@@ -79,8 +79,8 @@ class ModelArguments:
         described = ["model_size", *self.shape()]
         if given := [name for name in described if asdict(self)[name] != usual[name]]:
             raise InputError(
-                f"{', '.join(given)} describe a new Pico, but init_from {self.init_from!r} is a {config.model_type}: "
-                "leave them out, also those of a recipe"
+                f"the shape of a new Pico ({', '.join(given)}) has no effect on init_from {self.init_from!r}, a "
+                f"{config.model_type}: leave it out, also that of a recipe"
             )
         return config
 

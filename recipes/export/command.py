@@ -85,7 +85,9 @@ def main(argv: list[str] | None = None) -> None:
     model = load_pretrained(auto_class, args.model, args.revision, dtype="auto")
     tokenizer = model_tokenizer(args.model, args.revision, args.tokenizer)
     if not isinstance(model, PicoForCausalLM | PicoClassifier):
-        raise InputError(f"{args.model!r} is a {type(model).__name__}, not a Pico model")
+        raise InputError(
+            f"{args.model!r} is a {type(model).__name__}, not a Pico model: its folder is already in its own format"
+        )
     check_vocabulary(tokenizer, model.config.vocab_size)
     if args.format == "gguf":
         write_gguf(model, tokenizer, output_dir)

@@ -3,7 +3,10 @@
 import shutil
 from pathlib import Path
 
+from ...modeling_pico import PicoConfig
 from ...modeling_pico.remote_code import add_remote_code
+from ...trainers.runs.files import HEAD_FILE
+from ...trainers.runs.json_files import read_json
 from .card.writing import write_card
 from .queue import WEIGHTS, Entry, link_files
 from .settings import Settings
@@ -12,6 +15,7 @@ from .settings import Settings
 MODEL_FILES = (
     "generation_config.json",
     WEIGHTS,
+    HEAD_FILE,
     "model.safetensors.index.json",
     "tokenizer*",
     "special_tokens_map.json",
@@ -26,14 +30,18 @@ MODEL_FILES = (
 def revision_folder(entry: Entry, settings: Settings, weights_step: int | None = None) -> Path:
     """The entry's `revision/`, built at the first call, so that a retry uploads the same bytes.
 
-    It has the model, the run's own files, the card with its figures, the modelling code, and a configuration that
-    names it. With `weights_step` it has no model, and the card describes the weights of that step.
+    It has the model, the run's own files, the card with its figures, and of a Pico the modelling code, and a
+    configuration that names it. With `weights_step` it has no model, and the card describes the weights of that step.
     """
     folder = entry.path / "revision"
     if not folder.exists():
         unfinished = entry.path / ".revision"
         shutil.rmtree(unfinished, ignore_errors=True)
-        add_remote_code(unfinished, entry.state / "config.json")
+        config = entry.state / "config.json"
+        if read_json(config)["model_type"] == PicoConfig.model_type:
+            add_remote_code(unfinished, config)
+        else:
+            link_files(entry.state, unfinished, config.name)
         for pattern in MODEL_FILES if weights_step is None else ():
             link_files(entry.state, unfinished, pattern)
         link_files(entry.state / "run", unfinished, "*")

@@ -8,7 +8,9 @@ from typing import Any
 
 from safetensors import safe_open
 
+from ....modeling_pico import PicoConfig
 from ....trainers.corpus.documents import BUILT_IN
+from ....trainers.model_name import ModelName
 from ....trainers.runs.json_files import read_json
 from ....trainers.runs.reader import RunData, load_run
 from ....trainers.tasks.hold_out import trained_classes
@@ -25,6 +27,20 @@ class Facts:
     parameters: int  #: size of the weights, without the head of the episodes
     step: int  #: of the weights
     final: bool  #: True for the weights of a finished run
+
+    @property
+    def other_class(self) -> str | None:
+        """Name of the model's class in transformers, None for a Pico."""
+        return None if self.config["model_type"] == PicoConfig.model_type else self.config["architectures"][0]
+
+    @property
+    def base_model(self) -> str | None:
+        """Hub name of the model that is no Pico whose weights the run started from; None for a folder."""
+        name = self.run.arguments.get("init_from")
+        if self.other_class is None or name is None or Path(name).exists():
+            return None
+        path = ModelName.parse(name).path
+        return path if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) else None
 
     @property
     def tagger(self) -> dict[str, Any] | None:

@@ -5,6 +5,8 @@ from published_run import settings
 
 from pico_maml.recipes.publish.card.writing import write_card
 from pico_maml.recipes.publish.queue import PublishQueue
+from pico_maml.recipes.publish.revision import revision_folder
+from pico_maml.trainers.runs.json_files import read_json
 
 
 def test_card_states_size_results_arguments_and_licence(entry, tmp_path):
@@ -34,6 +36,24 @@ def test_card_of_a_run_that_went_on_from_another_says_who_held_out_the_text(init
     card = (tmp_path / "README.md").read_text()
     assert "Held-out text, step 4: perplexity" in card
     assert ("This run held it out; the run started from trained weights." in card) is (init_from is not None)
+
+
+def test_card_of_another_class_names_it_and_its_base_and_needs_no_remote_code(run_folder, tmp_path):
+    checkpoint = run_folder / "checkpoint-4"
+    config = read_json(checkpoint / "config.json") | {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "meta_head.safetensors").touch()
+    (run_folder / "arguments.json").write_text(json.dumps({"dataset": "lab/books", "init_from": "lab/gpt2@v1"}))
+    queue = PublishQueue(run_folder)
+    queue.freeze(checkpoint, 4)
+    folder = revision_folder(queue.waiting()[0], settings())
+    text = (folder / "README.md").read_text()
+    assert "A `GPT2LMHeadModel` of 4,096 parameters, whose weights come from [lab/gpt2]" in text
+    assert "base_model: lab/gpt2" in text
+    assert "trust_remote_code" not in text
+    assert read_json(folder / "config.json") == config
+    assert (folder / "meta_head.safetensors").exists()
+    assert not list(folder.glob("*.py"))
 
 
 def test_same_entry_gives_the_same_bytes(entry, tmp_path):
