@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from any_model import any_model
 from datasets import load_from_disk
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
@@ -107,10 +108,14 @@ def main(folder: Path, out: Path) -> None:
     words = WordTable.from_tokenizer(tokenizer, len(tokenizer))
     blocks = load_from_disk(str(folder / "blocks")).with_format("numpy")
     for name, changes in settings["variants"].items():
+        if (kind := changes.pop("kind", None)) and settings["fsdp"]:
+            continue  # it trains Picos only
         torch.manual_seed(0)
         model = PicoForCausalLM(PicoConfig.from_pretrained(folder / "config"))
         if "task_files" in changes:
             changes["task_files"] = [str(folder / path) for path in changes["task_files"]]
+        if kind:
+            model = any_model(kind, len(tokenizer))
         args = arguments(out / name, **changes)
         assert args.world_size == settings["world_size"], args.world_size
         if settings["fsdp"]:
@@ -122,7 +127,7 @@ def main(folder: Path, out: Path) -> None:
         run.source = Recording(run.source, die=name == KILLED and args.process_index == 1)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}
-        assert settings["fsdp"] == isinstance(weights["pico_decoder.layers.0.attention.q_proj.weight"], DTensor)
+        assert settings["fsdp"] == any(isinstance(p, DTensor) for p in weights.values())
         weights = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in weights.items()}
         (out / name / f"episodes-{args.process_index}.json").write_text(json.dumps(run.source.seen))
         held_out = torch.as_tensor(blocks[-40:]["input_ids"])[:, :-1].long()

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import cached_file
 
 from ..modeling_pico import PicoConfig, PicoForCausalLM
@@ -139,6 +145,8 @@ def other_config(name: str) -> PreTrainedConfig | None:
     config = load_pretrained(AutoConfig, name, None)
     if isinstance(config, PicoConfig):
         return None
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise InputError(f"{name!r} is a {config.model_type}, of which transformers has no causal language model")
     check_config(config, repr(name))
     return config
 

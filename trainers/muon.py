@@ -1,5 +1,6 @@
 """Muon for the matrices of the decoder's layers, AdamW for everything else, as one optimizer."""
 
+import re
 from typing import Any
 
 import torch
@@ -64,7 +65,8 @@ def muon_groups(model: nn.Module, decay: set[str], weight_decay: float) -> list[
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (parameter.ndim == 2 and ".layers." in f".{name}" and "meta_head" not in name, name in decay)
+            of_layer = re.search(r"\.\d+\.", name) is not None and "meta_head" not in name
+            key = (parameter.ndim == 2 and of_layer, name in decay)
             groups.setdefault(key, []).append(parameter)
     return [
         {"params": parameters, USE_MUON: use_muon, "weight_decay": weight_decay if decayed else 0.0}

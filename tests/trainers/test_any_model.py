@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from any_model import SHAPES, any_model
+from labelled_tasks import write_tasks
 from safetensors.torch import load_file
 from same_run import logs, same, state
 from small_run import arguments, classes_of, trainer
@@ -26,11 +27,11 @@ CLASSES = {
 }
 # Each architecture with another kind of episodes; gradient checkpointing and bf16 with one.
 VARIANTS = {
-    "gpt2": {"hybrid_ratio": 0.7},
+    "gpt2": {"hybrid_mode": "add", "hybrid_ratio": 1.0, "matrix_optimizer": "muon"},
     "llama": STREAM | {"hybrid_ratio": 1.0},
     "qwen2": CLASSES | {"hybrid_ratio": 0.7},
     "gpt_neox": {"meta_algorithm": "proto-maml", "activation_checkpointing": True},
-    "olmo2": {"hybrid_mode": "add", "episode_gradient_share": 0.3, "bf16": True, "matrix_optimizer": "muon"},
+    "olmo2": {"hybrid_mode": "add", "episode_gradient_share": 0.3, "bf16": True},
 }
 
 
@@ -38,9 +39,10 @@ VARIANTS = {
 def run(request, tokenizer, blocks, tmp_path_factory):
     """A finished run of 4 steps with a checkpoint after step 2."""
     folder, kind = tmp_path_factory.mktemp(request.param), request.param
+    tasks = {"task_files": [write_tasks(folder)], "task_share": 0.31, "task_window": 8} if kind == "gpt2" else {}
 
     def new() -> MAMLTrainer:
-        args = arguments(folder / "run", **OPTIONS, **VARIANTS[kind])
+        args = arguments(folder / "run", **OPTIONS, **VARIANTS[kind], **tasks)
         return MAMLTrainer(any_model(kind, len(tokenizer) + 8), args, blocks, tokenizer, classes_of(args))
 
     whole = new()
@@ -52,6 +54,9 @@ def run(request, tokenizer, blocks, tmp_path_factory):
 
 def test_decoder_and_head_are_trained(run):
     kind, folder, _, whole, before = run
+    if kind == "gpt2":
+        assert 0 < whole.counts["task_episodes"] < whole.counts["episodes"]
+        assert [group["use_muon"] for group in whole.optimizer.param_groups] == [True, False, False]
     logged = {name for entry in logs(folder / "run") for name in entry}
     assert {
         "next_token_loss",

@@ -58,6 +58,8 @@ VARIANTS |= {
     "class-batch": {**CLASSES, "meta_algorithm": "protonet", "class_layer": 1},
     "class-maml": {**CLASSES, "inner_steps": 3, "class_identity": "permuted"},
 }
+# Models of other classes, which FSDP2 does not train.
+VARIANTS |= {"llama": {"kind": "llama", "hybrid_mode": "add"}}
 # Variants with learning dynamics; the first one also runs without.
 WATCHED = ["paper", "second-order"]
 # Those that accelerate launches: two processes do what three do, which have uneven shares.

@@ -136,8 +136,10 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
 
-def add_head(model: PreTrainedModel, seed: int, **head: Any) -> EpisodeModel:
+def add_head(model: PreTrainedModel | MetaCausalLM, seed: int, **head: Any) -> EpisodeModel:
     """Return a model with a new head of these arguments of `MetaHead`; its weights are shared, not copied."""
+    if isinstance(model, MetaCausalLM):
+        model = model.causal_lm
     meta_class = PicoForMetaCausalLM if isinstance(model, PicoForCausalLM) else MetaCausalLM
     return meta_class.from_causal_lm(model, seed, **head)
 

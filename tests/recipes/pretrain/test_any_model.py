@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from any_model import any_model
 from pretrain_run import SMALL, argv
+from safetensors.torch import load_file
 from same_run import logs, same, state
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, Qwen2ForCausalLM, T5Config
 
 from pico_maml.recipes import evaluate
 from pico_maml.recipes.dynamics import command as dynamics
@@ -38,6 +40,14 @@ def gpt2(tokenizer, tmp_path_factory):
     for file in folder.glob("*.json"):
         file.write_text(file.read_text().replace('"mask_token"', '"unknown"').replace("[MASK]", "[OTHER]"))
     any_model("gpt2", len(tokenizer)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory) -> Path:
+    """The configuration of a model that is no causal one."""
+    folder = tmp_path_factory.mktemp("base") / "t5"
+    T5Config(num_layers=1).save_pretrained(folder)
     return folder
 
 
@@ -92,6 +102,13 @@ def test_evaluate_dynamics_replay_and_report_read_the_run(run, tmp_path, capsys)
     assert "FLOPs unknown: the formula counts Pico models, not gpt2" in data.notes
 
 
+def test_a_run_that_starts_from_another_has_its_head(run, corpus, tmp_path):
+    options = {"dynamics_steps": 0, "max_steps": 1, "hybrid_ratio": 0, "learning_rate": 0, "eval_steps": 1}
+    pretrain.main(arguments(tmp_path / "run", corpus, run, **options))
+    heads = [load_file(folder / "meta_head.safetensors") for folder in (run, tmp_path / "run")]
+    assert same(*heads)
+
+
 def test_class_episodes_train_a_model_with_room_for_a_mask_token(tokenizer, corpus, tmp_path):
     tokenizer.save_pretrained(tmp_path / "qwen")
     any_model("qwen2", len(tokenizer) + 8).save_pretrained(tmp_path / "qwen")
@@ -113,9 +130,11 @@ def test_class_episodes_train_a_model_with_room_for_a_mask_token(tokenizer, corp
             "the matrices of this model are attn.c_attn, .* --dynamics_steps 0",
         ),
         ({"init_from": "missing/model"}, "cannot load a model from 'missing/model'"),
+        ({"init_from": "t5"}, "is a t5, of which transformers has no causal language model"),
     ],
 )
-def test_wrong_input_is_one_line_and_leaves_nothing(gpt2, corpus, tmp_path, changes, message):
+def test_wrong_input_is_one_line_and_leaves_nothing(gpt2, t5, corpus, tmp_path, changes, message):
+    changes = changes | ({"init_from": t5} if changes.get("init_from") == "t5" else {})
     modules = [] if "dynamics_modules" in changes else MODULES
     with pytest.raises(InputError, match=message):
         pretrain.main(arguments(tmp_path / "run", corpus, gpt2, *modules, **changes))
