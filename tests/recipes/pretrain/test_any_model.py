@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from same_run import logs, same, state
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, Qwen2ForCausalLM, T5Config
 
+from pico_maml.callbacks import load_dynamics
 from pico_maml.recipes import evaluate
 from pico_maml.recipes.dynamics import command as dynamics
 from pico_maml.recipes.pretrain import command as pretrain
@@ -95,7 +96,7 @@ def test_evaluate_dynamics_replay_and_report_read_the_run(run, tmp_path, capsys)
     replay.main([f"--run={run}", "--steps", "1", "2"])
     assert "query, document" in capsys.readouterr().out
     dynamics.main([f"--model={run}", f"--output_dir={tmp_path / 'series'}", *MODULES])
-    quantities = {json.loads(line)["quantity"] for line in (run / "learning_dynamics.jsonl").read_text().splitlines()}
+    quantities = set(load_dynamics(run)["quantity"])
     assert {"effective_rank", "attention_entropy", "gradient_cosine", "head_weight_norm"} <= quantities
     data = load_run(run, "run")
     assert data.cost is None
