@@ -108,13 +108,11 @@ def main(folder: Path, out: Path) -> None:
     words = WordTable.from_tokenizer(tokenizer, len(tokenizer))
     blocks = load_from_disk(str(folder / "blocks")).with_format("numpy")
     for name, changes in settings["variants"].items():
-        if (kind := changes.pop("kind", None)) and settings["fsdp"]:
-            continue  # it trains Picos only
         torch.manual_seed(0)
         model = PicoForCausalLM(PicoConfig.from_pretrained(folder / "config"))
         if "task_files" in changes:
             changes["task_files"] = [str(folder / path) for path in changes["task_files"]]
-        if kind:
+        if kind := changes.pop("kind", None):
             model = any_model(kind, len(tokenizer))
         args = arguments(out / name, **changes)
         assert args.world_size == settings["world_size"], args.world_size
