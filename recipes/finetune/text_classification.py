@@ -18,7 +18,7 @@ from ...trainers.classification.few_shot import few_shot
 from ...trainers.classification.texts import classes_of, describe
 from ...trainers.ner import label_names
 from ...trainers.tuning.few_shot_files import save_few_shot
-from .arguments import TEXT_CLASSIFICATION, FinetuneArguments
+from .arguments import NER, TEXT_CLASSIFICATION, FinetuneArguments
 from .model import load_model, print_curve, save
 
 
@@ -26,6 +26,7 @@ from .model import load_model, print_curve, save
 class TextArguments(FinetuneArguments):
     """Model and labelled texts."""
 
+    task: str = HfArg(default=TEXT_CLASSIFICATION, help=f"{NER}, which has other arguments, or {TEXT_CLASSIFICATION}.")
     dataset: str = HfArg(
         help="Labelled texts: .jsonl, .csv or .tsv, a folder, or user/name on the Hub. A file is split in three; a "
         "folder holds such files whose names end with train, dev and test, or what `datasets` saved."

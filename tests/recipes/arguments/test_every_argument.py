@@ -15,6 +15,7 @@ from pico_maml.recipes.compare.arguments import CompareArguments
 from pico_maml.recipes.dynamics.command import TYPES as DYNAMICS
 from pico_maml.recipes.export.command import ExportArguments
 from pico_maml.recipes.finetune.ner import TYPES as FINETUNE
+from pico_maml.recipes.finetune.text_classification import TYPES as CLASSIFY
 from pico_maml.recipes.prepare.arguments import PrepareArguments
 from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
 from pico_maml.recipes.publish.command import TYPES as PUBLISH
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
     "export": (ExportArguments,),
     "finetune": FINETUNE,
+    "finetune --task text-classification": CLASSIFY,
     "ner_results": (ner_results.NERResultsArguments, Comparison),
     "predict": (predict.PredictArguments,),
     "prepare": (PrepareArguments,),
