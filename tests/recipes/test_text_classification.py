@@ -15,6 +15,7 @@ from pico_maml import PicoConfig, PicoForCausalLM, PicoForSequenceClassification
 from pico_maml.recipes import predict
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.finetune import command as finetune
+from pico_maml.recipes.finetune.text_classification import print_scores
 from pico_maml.recipes.publish.queue import PublishQueue
 from pico_maml.recipes.publish.revision import revision_folder
 from pico_maml.trainers import InputError
@@ -75,8 +76,12 @@ def classifier(base, reviews) -> Path:
     return folder
 
 
-def test_a_separable_set_is_learnt(classifier):
+def test_a_separable_set_is_learnt(classifier, capsys):
     results = json.loads((classifier / "results.json").read_text())
+    print_scores(results)
+    printed = capsys.readouterr().out
+    assert "test: macro-F1 1.000, accuracy 1.000, Matthews 1.000 (12 texts)" in printed
+    assert "test: 12 of 12 texts are in train too" in printed
     test = results["scores"]["test"]
     assert (test["f1"], test["accuracy"], test["matthews"], test["support"]) == (1.0, 1.0, 1.0, 12)
     assert set(test["classes"]) == {"good", "bad", "odd"}
