@@ -15,15 +15,9 @@ from pico_maml.trainers.tuning.few_shot_files import save_few_shot
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory) -> Path:
-    """A report of a run with episodes, learning dynamics and few-shot results, and of a vanilla run."""
+    """A report of a run with episodes and a vanilla run."""
     root = tmp_path_factory.mktemp("report")
     runs = [write_run(root / "demo", dynamics=True), write_run(root / "vanilla", episodes=False, seed=1)]
-    scores = [
-        FewShotScore("linear", shots, draw, 9, "test", 0.1 * shots + 0.01 * draw)
-        for shots in (1, 5)
-        for draw in range(3)
-    ]
-    save_few_shot(runs[0] / "few", {"few_shot_treebank": "da_ddt"}, scores)
     report.main([*map(str, runs), "--output", str(root / "out"), "--formats", "png"])
     return root / "out"
 
@@ -70,17 +64,30 @@ def test_report_holds_page_figures_and_tables(reported):
     assert "http://" not in page.split('<script type="application/json"')[0]
 
 
-def test_a_second_report_replaces_the_first_and_keeps_other_files(reported, tmp_path, capsys):
+def test_a_second_report_replaces_the_first_keeps_other_files_and_draws_few_shot_results(reported, tmp_path, capsys):
     shutil.copytree(reported, tmp_path / "out")
     (tmp_path / "out" / "mine.txt").write_text("a note")
     stale = tmp_path / "out" / "figures" / "figure_09-query_accuracy.png"
     assert stale.exists()
     folder = write_run(tmp_path / "run", episodes=False, steps=100, finished=False)
+    scores = [
+        FewShotScore("linear", shots, draw, 9, "test", 0.1 * shots + 0.01 * draw)
+        for shots in (1, 5)
+        for draw in range(3)
+    ]
+    save_few_shot(folder / "few", {"few_shot_treebank": "da_ddt"}, scores)
     page = report.main([str(folder), "--output", str(tmp_path / "out"), "--formats", "png"])
     assert not stale.exists()
     assert (tmp_path / "out" / "mine.txt").read_text() == "a note"
     assert "step 100 of 300" in page.read_text()
     assert str(page) in capsys.readouterr().out
+
+    table = pd.read_csv(tmp_path / "out" / "tables" / "few_shot.csv")
+    assert list(table["f1"].round(3)) == [0.11, 0.51]
+    assert (table["draws_low"] < table["f1"]).all()
+    assert "Few labelled sentences" in page.read_text()
+    assert 'class="paper"><svg' in page.read_text()
+    assert (tmp_path / "out" / "figures" / "few_shot.png").exists()
 
 
 def test_report_of_a_pretrained_run(pretrained, tmp_path):
@@ -94,16 +101,6 @@ def test_report_of_a_run_without_curves(tmp_path, content):
     (tmp_path / "run" / "metrics.jsonl").write_text(content)
     page = report.main([str(tmp_path / "run"), "--output", str(tmp_path / "out"), "--formats", "none"])
     assert "no learning dynamics were measured" in page.read_text()
-
-
-def test_few_shot_results_of_a_run_are_a_curve_and_a_table(reported):
-    table = pd.read_csv(reported / "tables" / "few_shot.csv")
-    assert list(table["f1"].round(3)) == [0.11, 0.51]
-    assert (table["draws_low"] < table["f1"]).all()
-    page = (reported / "index.html").read_text()
-    assert "Few labelled sentences" in page
-    assert 'class="paper"><svg' in page
-    assert (reported / "figures" / "few_shot.png").exists()
 
 
 def test_report_of_ner_sweeps(tmp_path, monkeypatch):
