@@ -50,6 +50,17 @@ class Source(NamedTuple):
         decoded = tokenizer.batch_decode(blocks[:, 1:].tolist(), skip_special_tokens=True)
         return cls(blocks, sum(len(text.encode(errors="replace")) for text in decoded), texts, documents)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Source"]) -> "Source":
+        """The texts of several sources as one."""
+        documents = [part.documents for part in parts if part.documents is not None]
+        return cls(
+            torch.cat([part.blocks for part in parts]),
+            sum(part.text_bytes for part in parts),
+            [text for part in parts for text in part.texts],
+            torch.cat(documents) if len(documents) == len(parts) else None,
+        )
+
     def for_episodes(self) -> tuple[Tensor, Tensor | None]:
         """The (R, T) token ids that a model reads, and the document of each."""
         return self.blocks[:, :-1], None if self.documents is None else self.documents[:, :-1]
@@ -168,6 +179,7 @@ class PerplexityCallback(TrainerCallback):
         self.log = log
         self.sources = sources or {}
         self.dynamics = dynamics
+        self._evaluated: int | None = None  # the last step
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluate the untrained model, unless the run is resumed."""
@@ -179,7 +191,13 @@ class PerplexityCallback(TrainerCallback):
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
             self._evaluate(kwargs["model"], state, control)
 
+    def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Evaluate where a stream ended, after which the last step is known."""
+        if state.global_step == state.max_steps != self._evaluated:
+            self._evaluate(kwargs["model"], state, control)
+
     def _evaluate(self, model: PreTrainedModel, state: TrainerState, control: TrainerControl) -> None:
+        self._evaluated = state.global_step
         measured = measure_source(model, self.held_out, self.batch_size)
         metrics = {f"eval_{name}": value for name, value in measured.items()}
         rows = perplexity_rows(measured)

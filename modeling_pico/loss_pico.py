@@ -16,28 +16,36 @@ HALF_CHUNK = 512
 CPU_SOFTMAX_ROWS = 16
 
 
-class HalfPrecisionLoss(torch.autograd.Function):
-    """Summed cross-entropy with matrix products in half precision and softmax in fp32.
+class ChunkedLoss(torch.autograd.Function):
+    """Summed cross-entropy, and that of each row, with matrix products in a given dtype and softmax in fp32.
 
-    `F.linear_cross_entropy` returns the loss in the dtype of its input, three digits in bf16, and takes twice as long
-    on a CPU when it accumulates in fp32.
+    `F.linear_cross_entropy` returns the loss in the dtype of its input, three digits in bf16, takes twice as long on a
+    CPU when it accumulates in fp32, and sums over rows.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the sum in nats over rows (N, D), given weight (V, D) and targets (N,); a target of -100 is none."""
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the sum in nats over rows (N, D), and the nats of each (N,), which have no gradient.
+
+        Given weight (V, D) and targets (N,); a target of -100 is none.
+        """
         total = torch.zeros((), dtype=torch.float32, device=rows.device)
+        nats = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
         weight_half, rows_half = weight.to(dtype), rows.to(dtype)
         d_rows, d_weight = torch.empty_like(rows), torch.zeros(weight.shape, dtype=torch.float32, device=rows.device)
         for start in range(0, len(rows), HALF_CHUNK):
             x, target = rows_half[start : start + HALF_CHUNK], targets[start : start + HALF_CHUNK]
+            own = nats[start : start + HALF_CHUNK]
             counted = target.ne(-100)
             picked = target.clamp(min=0)[:, None]
             logits = x @ weight_half.T
             block = CPU_SOFTMAX_ROWS if logits.device.type == "cpu" else HALF_CHUNK
-            for part, index, count in zip(*(t.split(block) for t in (logits, picked, counted)), strict=True):
+            pieces = (t.split(block) for t in (logits, picked, counted, own))
+            for part, index, count, each in zip(*pieces, strict=True):
                 log_softmax = part.float().log_softmax(1)
-                total -= (log_softmax.gather(1, index)[:, 0] * count).sum()
+                likelihood = log_softmax.gather(1, index)[:, 0] * count
+                total -= likelihood.sum()
+                each.copy_(-likelihood)
                 part.copy_(log_softmax.exp_())
             # The gradient of the logits: softmax minus one-hot, zero in rows without a target.
             logits.scatter_add_(1, picked, logits.new_full((1, 1), -1).expand_as(picked))
@@ -45,7 +53,8 @@ class HalfPrecisionLoss(torch.autograd.Function):
             d_rows[start : start + HALF_CHUNK] = logits @ weight_half
             d_weight += logits.T @ x
         ctx.save_for_backward(d_rows, d_weight.to(weight.dtype))
-        return total
+        ctx.mark_non_differentiable(nats)
+        return total, nats
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -79,11 +88,30 @@ def next_token_loss(
         summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
     elif dtype in (torch.bfloat16, torch.float16):
         with torch.autocast(device, enabled=False):
-            summed = HalfPrecisionLoss.apply(rows, head.weight, targets, dtype)
+            summed, _ = ChunkedLoss.apply(rows, head.weight, targets, dtype)
     else:
         options = nn.LinearCrossEntropyOptions(batch_chunk_size=chunk_rows(rows.shape[1]), chunking_method=None)
         summed = F.linear_cross_entropy(rows.to(dtype), head.weight, targets, reduction="sum", options=options)
     return summed / count_labels(targets, num_items_in_batch)
+
+
+def next_token_loss_by_row(hidden: Tensor, head: nn.Linear, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the cross-entropy of `head(hidden)`, and that of each row of a batch, without the logits (B, T, V).
+
+    Args:
+        hidden: (B, T, D) last hidden states.
+        head: the LM head, weight (V, D), no bias.
+        targets: (B, T) the token that follows each position, each one a target.
+
+    Returns:
+        A scalar in nats a token as that of `next_token_loss`, up to rounding, and (B,) the mean of each row, detached.
+    """
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    with torch.autocast(device, enabled=False):
+        summed, nats = ChunkedLoss.apply(rows, head.weight, targets.reshape(-1).to(hidden.device), dtype)
+    return summed / targets.numel(), nats.view(targets.shape).mean(1)
 
 
 def chunk_rows(width: int) -> int:

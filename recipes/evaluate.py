@@ -123,7 +123,7 @@ def evaluate(args: EvaluateArguments, corpus: CorpusArguments) -> dict[str, Any]
     documents = held_out_documents(corpus)
     held_out = corpus.held_out(documents, tokenizer, TEXTS)
     blocks = held_out.blocks
-    sources = corpus.sources(tokenizer, TEXTS)
+    sources = corpus.sources(tokenizer, documents, TEXTS)
     for source in (held_out, *sources.values()):
         check_fits(config, source.blocks, "the model")
     every = not 0 < corpus.eval_blocks <= len(blocks)

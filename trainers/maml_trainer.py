@@ -23,7 +23,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
-from .corpus import check_vocabulary, collate_blocks, first_blocks, load_words, mask_id
+from .corpus import MixedBlocks, MixedStream, check_vocabulary, collate_blocks, first_blocks, load_words, mask_id
 from .corpus.word_count import WordStartCounter
 from .drawing import DrawsEpisodes
 from .episode_source import EpisodeSource
@@ -39,6 +39,7 @@ from .muon import MuonWithAdamW, muon_groups
 from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .scheduled_saves import ScheduledSaves
+from .source_metrics import SourceMetrics
 from .tasks.hold_out import TRAINED, merged, trained_classes
 from .tasks.sampling import TaskEpisode
 from .tasks.source import TaskEpisodeSource
@@ -53,6 +54,7 @@ class MAMLTrainer(ModelFiles):
     - means over the micro-batches since the last log: `next_token_loss` (nats a token) and the metrics of episodes,
       which `EpisodeOutput` defines, with `episode_gradient_share` also the `query_loss_weight` it led to; those of
       episodes from `task_files` start with `task_`, and `task_chance` is the mean of 1 / N;
+    - of a mixture of corpora the running count `tokens_seen/NAME` and the mean `next_token_loss/NAME` of each source;
     - running counts: `episodes` (of these `task_episodes` from `task_files`), `episodes_skipped` (too few words in
       the pool), `updates_skipped` (see `SafeTrainer`), `tokens_seen` (read from the corpus), `next_token_tokens` (of
       these, for next-token prediction);
@@ -68,7 +70,7 @@ class MAMLTrainer(ModelFiles):
             that is no Pico is `model.causal_lm` of the trainer, and saved as its own class (see `MetaCausalLM`).
         args: the arguments.
         train_dataset: rows of `input_ids`, blocks of T + 1 token ids, and of `document`, the document of each (see
-            `trainers.corpus.make_blocks`).
+            `trainers.corpus.make_blocks`), or a mixture of such rows (see `trainers.corpus.mix_blocks`).
         processing_class: the tokenizer, which tells words and the mask token.
         word_classes: the classes of words that class episodes have; None for word episodes.
         kwargs: arguments of `transformers.Trainer`.
@@ -126,6 +128,8 @@ class MAMLTrainer(ModelFiles):
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
+        names = train_dataset.names if isinstance(train_dataset, MixedBlocks | MixedStream) else []
+        self.mixture = SourceMetrics(names, args.device)
         self.gradient_share = GradientShare(args.episode_gradient_share) if args.episode_gradient_share else None
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
@@ -158,6 +162,9 @@ class MAMLTrainer(ModelFiles):
         self.guard.see(input_ids)
         if self.word_counter is not None:
             self._new_words = self._new_words + self.word_counter.count(input_ids)
+        if (sources := inputs.pop("source", None)) is not None:
+            self.mixture.see(sources, input_ids.shape[1])
+            inputs["by_row"] = True
         self.source.before(input_ids, inputs.get("document"))
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
@@ -219,6 +226,8 @@ class MAMLTrainer(ModelFiles):
                     metrics = episode.metrics(metrics)
                 for name, (total, count) in metrics.items():
                     self.meter.add(name, total, count)
+                if outputs.row_losses is not None:
+                    self.mixture.record(outputs.row_losses, self.meter)
                 self.source.after(inputs.get("input_ids"), outputs)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
@@ -261,7 +270,8 @@ class MAMLTrainer(ModelFiles):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the recorded metrics to a training log, in place of the Trainer's mean over both objectives."""
         if logs.pop("loss", None) is not None:
-            logs.update(self.meter.pop(self.accelerator) | self.counts | self._throughput() | self.clock.totals())
+            counts = self.counts | self.mixture.total()
+            logs.update(self.meter.pop(self.accelerator) | counts | self._throughput() | self.clock.totals())
         logs.pop("train_loss", None)
         super().log(logs, start_time)
 
@@ -273,7 +283,8 @@ class MAMLTrainer(ModelFiles):
     def tensors_to_save(self) -> dict[str, Tensor]:
         """Return the pool, the counts, the lengths of gradients, and the metrics since the last log."""
         sums = self.meter.sums(self.accelerator)
-        tensors = {name: torch.tensor(count) for name, count in self.counts.items()}
+        counts = self.counts | self.mixture.total()
+        tensors = {name: torch.tensor(count) for name, count in counts.items()}
         if self.gradient_share is not None:
             tensors |= self.gradient_share.state()
         return tensors | {f"meter.{name}": pair.clone() for name, pair in sums.items()} | self.source.state()
@@ -281,6 +292,7 @@ class MAMLTrainer(ModelFiles):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `tensors_to_save` returned."""
         self.source.load(tensors)
+        self.mixture.load(tensors)
         if self.gradient_share is not None:
             self.gradient_share.load(tensors)
         # A branch may count what the run before it did not.
@@ -311,10 +323,9 @@ class MAMLTrainer(ModelFiles):
         super().end()
 
     def _set_signature_columns_if_needed(self) -> None:
-        """Keep the column `document`, although the model's forward does not take it."""
+        """Keep the columns `document` and `source`, although the model's forward does not take them."""
         super()._set_signature_columns_if_needed()
-        if "document" not in self._signature_columns:
-            self._signature_columns.append("document")
+        self._signature_columns += [name for name in ("document", "source") if name not in self._signature_columns]
 
     def _check_corpus(self, dataset: Any, vocab_size: int) -> None:
         """Raise InputError unless the start of the corpus fits the model and has words for an episode."""

@@ -2,10 +2,10 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from datasets import Dataset
 from huggingface_hub import snapshot_download
@@ -16,12 +16,26 @@ from transformers.hf_argparser import HfArg
 from ...callbacks import Source
 from ...trainers import InputError
 from ...trainers.checks import check_at_least
-from ...trainers.corpus import BlockStream, first_blocks, first_texts, load_documents, make_blocks, split_held_out
+from ...trainers.corpus import (
+    BlockStream,
+    MixedBlocks,
+    MixedStream,
+    first_blocks,
+    first_texts,
+    load_documents,
+    make_blocks,
+    mix_blocks,
+    split_held_out,
+)
 from ...trainers.corpus.content_hash import content_hash
 from ...trainers.corpus.documents import Documents
+from ...trainers.corpus.mixture import ALL
 from ...trainers.loading import most_tokens
+from .mixture import MixtureArguments, of_source, source_name
 
 MAX_SOURCES = 200
+# A corpus, or the sources of a mixture by name.
+Corpora: TypeAlias = Documents | dict[str, Documents]
 
 
 @dataclass
@@ -54,7 +68,7 @@ class SourceArguments:
 
 
 @dataclass
-class CorpusArguments(SourceArguments):
+class CorpusArguments(MixtureArguments, SourceArguments):
     """Arguments of the corpus."""
 
     skip_bad_files: bool = HfArg(default=False, help="Skip files that cannot be read. Each is read once to check.")
@@ -81,6 +95,9 @@ class CorpusArguments(SourceArguments):
     num_workers: int | None = HfArg(default=None, help="Processes that tokenize (unset: one).")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixture is not None and self.streaming and self.weights is None:
+            raise InputError("a streamed corpus has no known size: give every source of the mixture a weight")
         if not 0 < self.eval_fraction < 1:
             raise InputError(f"eval_fraction must be between 0 and 1, got {self.eval_fraction}")
         check_at_least(2, block_size=self.block_size)
@@ -100,14 +117,38 @@ class CorpusArguments(SourceArguments):
                 "remove it, or set --streaming"
             )
 
-    def documents(self, vocab_size: int | None = None) -> tuple:
+    def parts(self) -> dict[str, "CorpusArguments"]:
+        """The arguments of each source of a mixture by its name; else these themselves under an empty name."""
+        if self.mixture is None:
+            return {"": self}
+        own: dict[str, Any] = {"mixture": None, "mixture_temperature": None, "mixture_stop": ALL}
+        own |= {"dataset_config": None, "dataset_split": "train", "dataset_revision": None}
+        return {
+            name: replace(self, **own | {key: value for key, value in entry.items() if key != "weight"})
+            for name, entry in self.entries.items()
+        }
+
+    def documents(self, vocab_size: int | None = None) -> tuple[Corpora, Corpora]:
         """Training and held-out documents, whose token ids must be below `vocab_size`."""
+        if self.mixture is not None:
+            return self._documents_by_source(vocab_size)
         documents = self.load(self.skip_bad_files, vocab_size)
         if self.eval_dataset is None:
             return split_held_out(documents, self.eval_fraction, self.split_by)
         return documents, self.held_out_documents(vocab_size)
 
-    def held_out_documents(self, vocab_size: int | None = None) -> Documents:
+    def _documents_by_source(self, vocab_size: int | None) -> tuple[Corpora, Corpora]:
+        train: dict[str, Documents] = {}
+        held_out: dict[str, Documents] = {}
+        for name, part in self.parts().items():
+            with of_source(name):
+                rows = part.load(self.skip_bad_files, vocab_size)
+                if self.eval_dataset is None:
+                    rows, held_out[name] = split_held_out(rows, self.eval_fraction, self.split_by)
+                train[name] = rows
+        return train, held_out or self.held_out_documents(vocab_size)
+
+    def held_out_documents(self, vocab_size: int | None = None) -> Corpora:
         """The held-out documents alone, without the training corpus where `eval_dataset` is set."""
         if self.eval_dataset is None:
             return self.documents(vocab_size)[1]
@@ -125,12 +166,13 @@ class CorpusArguments(SourceArguments):
         )
 
     def content_hashes(self) -> dict[str, str | None]:
-        """A hash of the files of `dataset` and of `eval_dataset` (see `content_hash`)."""
-        return {
-            name: content_hash(path)
-            for name, path in (("dataset", self.dataset), ("eval_dataset", self.eval_dataset))
-            if path is not None
-        }
+        """A hash of the files of each text in `paths` (see `content_hash`)."""
+        return {name: content_hash(path) for name, path in self.paths().items()}
+
+    def paths(self) -> dict[str, str]:
+        """`dataset`, or the sources of the mixture as `source NAME`, and `eval_dataset`."""
+        paths = {f"source {name}" if name else "dataset": part.dataset for name, part in self.parts().items()}
+        return paths | ({} if self.eval_dataset is None else {"eval_dataset": self.eval_dataset})
 
     def own_tokenizer(self) -> str:
         """Folder of the tokenizer in a corpus that the command `prepare` wrote; raise InputError if it has none."""
@@ -146,12 +188,19 @@ class CorpusArguments(SourceArguments):
         raise InputError(f"{self.dataset} holds token ids but no tokenizer: name its tokenizer with --tokenizer")
 
     def train_blocks(
-        self, documents: Dataset, tokenizer: PreTrainedTokenizerBase, seed: int, vocab_size: int | None = None
-    ) -> Dataset | BlockStream:
-        """Blocks to train on; the seed decides the order of a shuffled stream."""
-        return make_blocks(
-            documents, tokenizer, self.block_size, self.num_workers, True, self.shuffle_blocks, seed, vocab_size
-        )
+        self, documents: Corpora, tokenizer: PreTrainedTokenizerBase, seed: int, vocab_size: int | None = None
+    ) -> Dataset | BlockStream | MixedBlocks | MixedStream:
+        """Blocks to train on; the seed decides the order of a shuffled stream, and a streamed mixture's draws."""
+        repeat = self.mixture_stop == ALL
+        options = (tokenizer, self.block_size, self.num_workers, repeat, self.shuffle_blocks, seed, vocab_size)
+        if not isinstance(documents, dict):
+            return make_blocks(documents, *options)
+        blocks = {}
+        for name, rows in documents.items():
+            with of_source(name):
+                blocks[name] = make_blocks(rows, *options)
+        weights = None if self.weights is None else list(self.weights.values())
+        return mix_blocks(blocks, weights, self.mixture_temperature or 1.0, self.mixture_stop, seed)
 
     def held_out_blocks(self, documents: Dataset, tokenizer: PreTrainedTokenizerBase) -> tuple[Tensor, Tensor]:
         """Up to `eval_blocks` blocks of held-out text (0: all), and the document of each id; both (R, T + 1) int64.
@@ -167,23 +216,44 @@ class CorpusArguments(SourceArguments):
             raise InputError(f"eval_fraction {self.eval_fraction} holds out no document: raise it or add documents")
         return first_blocks(rows, len(rows))
 
-    def held_out(self, documents: Documents, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> Source:
-        """Up to `eval_blocks` blocks of held-out documents, and up to `eval_texts` of them (unset: `texts`)."""
+    def held_out(self, documents: Corpora, tokenizer: PreTrainedTokenizerBase, texts: int = 0) -> Source:
+        """Up to `eval_blocks` blocks of held-out documents, and up to `eval_texts` of them (unset: `texts`).
+
+        The sources of a mixture share the blocks by their weights, or equally where none are given.
+        """
+        if isinstance(documents, dict):
+            return self._held_out_of_mixture(documents, tokenizer, texts)
         count = texts if self.eval_texts is None else self.eval_texts
         blocks, numbers = self.held_out_blocks(documents, tokenizer)
         first = first_texts(documents, tokenizer, count, self.block_size) if count else []
         return Source.from_blocks(blocks, tokenizer, first, numbers)
 
+    def _held_out_of_mixture(
+        self, documents: dict[str, Documents], tokenizer: PreTrainedTokenizerBase, texts: int
+    ) -> Source:
+        weights = self.weights or dict.fromkeys(documents, 1 / len(documents))
+        held_out = []
+        for name, rows in documents.items():
+            # Two is the least number that the argument takes, and 0 is all.
+            blocks = max(round(self.eval_blocks * weights[name]), 2) if self.eval_blocks else 0
+            with of_source(name):
+                held_out.append(replace(self, eval_blocks=blocks).held_out(rows, tokenizer, texts))
+        return Source.joined(held_out)
+
     def sources(
-        self, tokenizer: PreTrainedTokenizerBase, texts: int = 0, vocab_size: int | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        held_out: Corpora,
+        texts: int = 0,
+        vocab_size: int | None = None,
     ) -> dict[str, Source]:
-        """Each source whose perplexity is measured by itself, by its name (see `held_out`).
+        """Each source whose perplexity is measured by itself, by its name: those of a mixture, and `eval_sources`.
 
         Raises InputError if two sources have the same name, or one fills no block.
         """
-        documents: dict[str, Any] = {}
+        documents: dict[str, Any] = dict(held_out) if isinstance(held_out, dict) else {}
         if self.eval_source_column is not None:
-            documents = self._rows_by_source(self.eval_source_column, self.eval_texts or texts)
+            documents |= self._rows_by_source(self.eval_source_column, self.eval_texts or texts)
         for path in self.eval_sources:
             name = source_name(path)
             if name in documents:
@@ -191,10 +261,8 @@ class CorpusArguments(SourceArguments):
             documents[name] = self._streamed(path, vocab_size=vocab_size)
         sources = {}
         for name, rows in documents.items():
-            try:
+            with of_source(name):
                 sources[name] = self.held_out(rows, tokenizer, texts)
-            except InputError as error:
-                raise InputError(f"source {name!r}: {error}") from error
         return sources
 
     def _rows_by_source(self, column: str, texts: int) -> dict[str, Dataset]:
@@ -215,11 +283,6 @@ class CorpusArguments(SourceArguments):
                     f"eval_source_column {column!r} has more than {MAX_SOURCES} values: name a column of sources"
                 )
         return {source: Dataset.from_list(by_source[source]) for source in sorted(by_source)}
-
-
-def source_name(path: str) -> str:
-    """Name of a source: of a file or folder without its ending, of a Hub data set its whole name."""
-    return Path(path).stem if Path(path).exists() else path
 
 
 def check_fits(config: PretrainedConfig, blocks: Tensor, name: str) -> None:

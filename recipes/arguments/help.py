@@ -40,6 +40,8 @@ RARE = {
     "episode_gradient_share",
     "episode_labels",
     "lr_decay_steps",
+    "mixture_stop",
+    "mixture_temperature",
     "matrix_optimizer",
     "save_schedule",
     "init_embeddings",

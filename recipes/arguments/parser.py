@@ -21,7 +21,7 @@ from ...trainers.setup_checks import SETUP_ERRORS
 from .failures import MENDABLE, message_of
 from .help import help_text
 from .places import check_places, expand_home
-from .yaml_file import read_yaml, typed
+from .yaml_file import flow_mapping, read_yaml, typed
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -43,11 +43,12 @@ def parse(
 ) -> tuple[Any, ...]:
     """Fill dataclasses from `--config FILE [FILE ...]` and the command line; returns one instance of each type.
 
-    Later files override earlier ones, and the command line overrides them all. `--help` and `--help_all` print the
-    arguments of the command `prog` and exit. `defaults` returns values of arguments that are not given, from the names
-    that are given and all values. In a file, mappings hold values, but those named in `as_text` hold text, because
-    they are arguments of another command. A path that starts with `~` lies in the home folder. Raises InputError for
-    an unknown argument, a wrong value, no such file, or a place that cannot be written to.
+    Later files override earlier ones, and the command line overrides them all. Mappings are YAML or JSON. `--help`
+    and `--help_all` print the arguments of the command `prog` and exit. `defaults` returns values of arguments that
+    are not given, from the names that are given and all values. In a file, mappings hold values, but those named in
+    `as_text` hold text, because they are arguments of another command. A path that starts with `~` lies in the home
+    folder. Raises InputError for an unknown argument, a wrong value, no such file, or a place that cannot be written
+    to.
     """
     argv = sys.argv[1:] if argv is None else argv
     if {"-h", "--help", "--help_all"} & set(argv):
@@ -56,6 +57,7 @@ def parse(
     parser = Parser(types, allow_abbrev=False, add_help=False)
     mappings = mapping_names(types)
     rest = with_files(argv, {action.dest for action in parser._actions}, mappings, as_text)
+    rest = with_json(rest, mappings)
     given = check_given(rest, parser, mappings)
     try:
         if defaults is not None:
@@ -91,6 +93,19 @@ def with_files(argv: Sequence[str], valid: set[str], mappings: set[str], as_text
     named, rest = config.parse_known_args(argv)
     files = [yaml_arguments(config_path(expand_home(name)), valid, mappings, as_text) for name in named.config]
     return [expand_home(argument) for argument in (*chain.from_iterable(files), *rest)]
+
+
+def with_json(rest: Sequence[str], mappings: set[str]) -> list[str]:
+    """The arguments with JSON in place of mappings in YAML, because transformers reads JSON."""
+    converted, name = [], ""
+    for argument in rest:
+        option, value = "", argument
+        if argument.startswith("--"):
+            option, equals, value = argument.partition("=")
+            name, option = option.removeprefix("--").replace("-", "_"), option + equals
+        mapping = flow_mapping(value) if name in mappings else None
+        converted.append(argument if mapping is None else option + json.dumps(mapping))
+    return converted
 
 
 def check_given(rest: Sequence[str], parser: Parser, mappings: set[str]) -> set[str]:

@@ -2,12 +2,14 @@
 
 from argparse import Namespace
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ...trainers import InputError
-from ...trainers.corpus.documents import BUILT_IN, Documents
-from .corpus import CorpusArguments, source_name
+from ...trainers.corpus.documents import BUILT_IN
+from .corpus import Corpora, CorpusArguments
+from .mixture import source_name
 from .run_record import find_record, training_runs
 
 # What is known of a text that a model is measured on.
@@ -81,8 +83,9 @@ def arguments_of_run(
     recorded = {name: value for name, value in asdict(run).items() if name not in NOT_OF_RUN}
     if "eval_dataset" in given:
         other = run.eval_dataset is None or not same_name(values.eval_dataset, run.eval_dataset)
-    elif "dataset" in given:
-        other = not same_name(values.dataset, run.dataset)
+    elif given & {"dataset", "mixture"}:
+        mixed = run.mixture is not None or "mixture" in given
+        other = mixed or not same_name(values.dataset, run.dataset)
     if other:
         return {name: recorded[name] for name in OF_ANY_TEXT}
     if given & OF_DATASET and "eval_dataset" not in given:
@@ -120,14 +123,19 @@ def measured_text(
     sources = [
         path
         for path in corpus.eval_sources
-        if any(Text.named(path, None, "train").overlaps(Text.trained_on(run.corpus)) for run in runs)
+        if any(
+            Text.named(path, None, "train").overlaps(Text.trained_on(part))
+            for run in runs
+            for part in run.corpus.parts().values()
+        )
     ]
-    name = corpus.eval_dataset or f"{100 * corpus.eval_fraction:g} % of {corpus.dataset}"
+    held_out = f"{100 * corpus.eval_fraction:g} % of {', '.join(part.dataset for part in corpus.parts().values())}"
+    name = corpus.eval_dataset or held_out
     relation = min(relations, key=RELATIONS.index) if complete else UNKNOWN
     return MeasuredText(name, relation, [source_name(path) for path in sources])
 
 
-def held_out_documents(corpus: CorpusArguments) -> Documents:
+def held_out_documents(corpus: CorpusArguments) -> Corpora:
     """The documents to measure on; raise InputError with a remedy if they are not where the run read them."""
     try:
         return corpus.held_out_documents()
@@ -144,13 +152,30 @@ def check_goes_on(corpus: CorpusArguments, argument: str, base: str) -> None:
             raise InputError(f"{argument} {base!r}: {error}") from error
 
 
+def check_sources(corpus: CorpusArguments) -> None:
+    """Raise InputError if two sources of a mixture have text in common, which both would train on or hold out."""
+    for (one, first), (two, second) in combinations(corpus.parts().items(), 2):
+        if Text.trained_on(first).overlaps(Text.trained_on(second)):
+            raise InputError(f"the sources {one!r} and {two!r} of mixture have text in common: name it once")
+
+
 def relation_to_run(
     corpus: CorpusArguments, run: CorpusArguments, remedy: str = "name no text, to read what the run held out"
 ) -> str:
     """HELD_OUT if the text to measure on lies in the held-out part of a run, else EVALUATION or OTHER.
 
+    Of a mixture, the weakest statement that holds for all its sources.
     Raises InputError if it is of the run's corpus, but outside of the held-out part; `remedy` ends the message.
     """
+    strongest = [
+        min((_relation(part, source, remedy) for source in run.parts().values()), key=RELATIONS.index)
+        for part in corpus.parts().values()
+    ]
+    return max(strongest, key=RELATIONS.index)
+
+
+def _relation(corpus: CorpusArguments, run: CorpusArguments, remedy: str) -> str:
+    """The relation between one corpus and one source of a run."""
     text, trained = Text.evaluated_on(corpus), Text.trained_on(run)
     if run.eval_dataset is not None and text == Text.evaluated_on(run) and text != trained:
         return EVALUATION

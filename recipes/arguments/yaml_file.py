@@ -49,6 +49,20 @@ def typed(value: Any) -> Any:
     return yaml.load(value, Values) if isinstance(value, str) and NO_TEXT.fullmatch(value) else value
 
 
+def flow_mapping(text: str) -> dict[str, Any] | None:
+    """The mapping that a text in braces is, in YAML or JSON; None if it is another text.
+
+    Raises InputError if it cannot be read, or gives a key twice.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        texts, values = yaml.load(text, Texts), yaml.load(text, Values)  # the first finds keys that are given twice
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{text!r} is no mapping in YAML or JSON: {' '.join(str(error).split())}") from error
+    return {str(key): value for key, value in values.items()} if isinstance(texts, dict) else None
+
+
 def read_yaml(path: Path, as_text: Container[str] = ()) -> dict[str, Any]:
     """The `key: value` lines of a file: scalars as the text that they are on a command line, mappings as values.
 

@@ -86,7 +86,7 @@ def measure_series(
     tokenizer = model_tokenizer(own.path, own.revision, args.tokenizer)
     tasks = task_args.load(tokenizer)
     documents = held_out_documents(corpus)
-    texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer)}
+    texts = {"": corpus.held_out(documents, tokenizer), **corpus.sources(tokenizer, documents)}
 
     print(f"text: {text}", flush=True)
     series = Series(output, measures, texts, output_args.batch_size, tokenizer)

@@ -15,6 +15,7 @@ from ..arguments.corpus import CorpusArguments
 from ..arguments.dynamics import DynamicsArguments
 from ..arguments.model import ModelArguments
 from ..arguments.run import RunArguments
+from ..arguments.training_text import check_sources
 from ..publish.settings import PublishArguments
 
 TASKS = "task_files"
@@ -56,6 +57,7 @@ class PretrainArguments:
         if other is not None:
             with torch.device("meta"):
                 self.dynamics.check(AutoModelForCausalLM.from_config(other))
+        check_sources(self.corpus)
         if self.corpus.streaming and training.max_steps < 1:
             raise InputError("a streamed corpus has no known length: set max_steps")
         if training.eval_steps is not None and (training.eval_steps < 1 or training.eval_steps % 1):

@@ -40,7 +40,8 @@ def branch_point(args: PretrainArguments, saved: dict[str, Any], hashes: bool) -
     step, last = step_of(checkpoint), args.training.max_steps
     if 0 < last <= step:
         raise InputError(f"max_steps is {last}, but {checkpoint} is of step {step}: raise max_steps")
-    parent, own = EARLIER | read_json(checkpoint.parent / ARGUMENTS_FILE), json.loads(json.dumps(saved))
+    parent = {"mixture": None} | EARLIER | read_json(checkpoint.parent / ARGUMENTS_FILE)
+    own = json.loads(json.dumps(saved))
     changed = {
         name: [parent[name], own[name]]
         for name in sorted((parent.keys() & own.keys()) - (FREE_ON_RESUME - {"max_steps"}) - {"branch_from"})

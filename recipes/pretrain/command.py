@@ -25,6 +25,7 @@ from ..arguments.parser import parse
 from .arguments import TYPES, PretrainArguments
 from .branching import is_start, reads_other_text
 from .corpus import Corpus, load_corpus
+from .mixture import end_with_first_source
 from .new_model import new_model
 from .results import evaluate
 from .start import find_start, undone_before_first_step
@@ -49,6 +50,7 @@ def pretrain(args: PretrainArguments, claim: Claim | None) -> dict[str, Any]:
     saved = args.saved()  # here, because the trainer changes its arguments
     checkpoint, publishing = find_start(args, saved)
     corpus = load_corpus(args, checkpoint)
+    end_with_first_source(args.training, corpus.blocks)
     trainer = new_trainer(args, corpus, checkpoint)
     watch(trainer, args, corpus, checkpoint)
     if claim is not None:

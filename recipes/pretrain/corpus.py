@@ -10,6 +10,8 @@ from ...callbacks import Source
 from ...trainers import InputError
 from ...trainers.corpus import (
     BlockStream,
+    MixedBlocks,
+    MixedStream,
     Words,
     check_vocabulary,
     load_tokenizer,
@@ -18,7 +20,9 @@ from ...trainers.corpus import (
     train_tokenizer,
 )
 from ...trainers.corpus.documents import column_names
+from ..arguments.corpus import Corpora
 from .arguments import PretrainArguments
+from .mixture import mixture_tokenizer
 from .new_model import EmbeddingStart, load_start
 from .word_classes import RunClasses, load_classes
 
@@ -28,12 +32,17 @@ class Corpus:
     """Text of a run, in blocks of T + 1 token ids."""
 
     tokenizer: PreTrainedTokenizerBase
-    blocks: Dataset | BlockStream
+    blocks: Dataset | BlockStream | MixedBlocks | MixedStream
     held_out: Source
     sources: dict[str, Source]  #: held-out text of which perplexity is measured separately, by name
     words: Words  #: the classes of evaluation episodes: held-out words, or all where none are held out
     classes: RunClasses | None = None  #: classes of words that training episodes have
     start: EmbeddingStart | None = None  #: what the embedding starts from
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the sources of a mixture, by their numbers; empty for one corpus."""
+        return self.blocks.names if isinstance(self.blocks, MixedBlocks | MixedStream) else []
 
 
 def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
@@ -48,7 +57,7 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
         check_vocabulary(tokenizer, vocab_size, with_mask=training.needs_mask)
         blocks = args.corpus.train_blocks(documents, tokenizer, training.seed, vocab_size)
         held_out = args.corpus.held_out(held_out_documents, tokenizer)
-        sources = args.corpus.sources(tokenizer, vocab_size=vocab_size)
+        sources = args.corpus.sources(tokenizer, held_out_documents, vocab_size=vocab_size)
     words = load_words(tokenizer, vocab_size, training.held_out_rule)
     if training.held_out_words:
         _, words = words.split(training.held_out_words)
@@ -63,11 +72,13 @@ def load_corpus(args: PretrainArguments, checkpoint: Path | None) -> Corpus:
     return Corpus(tokenizer, blocks, held_out, sources, words, *made)
 
 
-def make_tokenizer(args: PretrainArguments, documents: Dataset) -> PreTrainedTokenizerBase:
+def make_tokenizer(args: PretrainArguments, documents: Corpora) -> PreTrainedTokenizerBase:
     """The named tokenizer, that of `init_from` or of a prepared corpus, or one trained on the training documents."""
     name, rows = args.model.tokenizer or args.model.init_from, args.model.config().vocab_size
     if name is not None:
         return load_tokenizer(name, rows=rows)
+    if isinstance(documents, dict):
+        return mixture_tokenizer(args.corpus, documents, rows)
     if "text" not in column_names(documents):
         return load_tokenizer(args.corpus.own_tokenizer(), rows=rows)
     return train_tokenizer((row["text"] for row in documents), rows)

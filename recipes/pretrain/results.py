@@ -24,6 +24,7 @@ def evaluate(trainer: MAMLTrainer, args: PretrainArguments, corpus: Corpus) -> d
     return {
         "steps": trainer.state.global_step,
         **trainer.counts,
+        **trainer.mixture.total(),
         "held_out": [entry for entry in trainer.state.log_history if "eval_perplexity" in entry],
         "adaptation_before_training": before,
         "adaptation": after,

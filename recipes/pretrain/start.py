@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +93,8 @@ def check_same_corpus(output_dir: Path, args: PretrainArguments) -> None:
     before = read_json(output_dir / ARGUMENTS_FILE).get(CORPUS_HASH, {})
     now = args.content_hashes()
     if changed := [name for name in before if before[name] != now.get(name)]:
-        values = asdict(args.corpus) | {TASKS: " ".join(args.training.task_files)}
-        paths = " and ".join(f"{name} {values[name]!r}" for name in changed)
+        values = {"dataset": args.corpus.dataset} | args.corpus.paths() | {TASKS: " ".join(args.training.task_files)}
+        paths = " and ".join(f"{name} {values.get(name, 'of the mixture')!r}" for name in changed)
         raise InputError(
             f"{paths} changed since the run in {output_dir} began: restore the files, or resume with --other_corpus "
             "to go on with those that are there"

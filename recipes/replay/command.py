@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     read: list[MicroBatch] = []
     corpus = run_again(Path(args.run), args.steps, read.append)
     classes = None if corpus.classes is None else corpus.classes.classes
-    described = [as_json(batch, corpus.tokenizer, classes) for batch in read]
+    described = [as_json(batch, corpus.tokenizer, classes, corpus.names) for batch in read]
     if args.output_file is None:
         sys.stdout.write("".join(map(as_text, described)))
     else:

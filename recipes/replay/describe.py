@@ -1,6 +1,7 @@
 """What a run read, as JSON and as text."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,12 +14,20 @@ from ...trainers.word_classes import WordClasses
 from .run_again import MicroBatch
 
 
-def as_json(batch: MicroBatch, tokenizer: PreTrainedTokenizerBase, classes: WordClasses | None) -> dict[str, Any]:
-    """Describe a micro-batch: its rows with their token ids, text and documents, and its episode."""
+def as_json(
+    batch: MicroBatch, tokenizer: PreTrainedTokenizerBase, classes: WordClasses | None, names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Describe a micro-batch: its rows with their token ids, text, documents and source, and its episode.
+
+    `names` are those of the sources of a mixture.
+    """
     rows = [
         {"input_ids": ids.tolist(), "text": tokenizer.decode(ids), "documents": ids_of(numbers)}
         for ids, numbers in zip(batch.input_ids, batch.documents, strict=True)
     ]
+    if batch.sources is not None:
+        for row, source in zip(rows, batch.sources.tolist(), strict=True):
+            row["source"] = names[source]
     found: dict[str, Any] = {"step": batch.step, "micro_batch": batch.number, "next_token": batch.next_token}
     found |= {"episode": None, "episode_skipped": batch.drawn and batch.episode is None, "rows": rows}
     if isinstance(batch.episode, ClassEpisode):
@@ -74,7 +83,8 @@ def as_text(batch: dict[str, Any]) -> str:
     what = "next-token prediction" if batch["next_token"] else "no next-token prediction"
     lines = [f"step {batch['step']}, micro-batch {batch['micro_batch']}: {what}"]
     for i, row in enumerate(batch["rows"]):
-        lines.append(f"  row {i}, documents {' '.join(map(str, row['documents']))}: {row['text']!r}")
+        place = f"row {i}, source {row['source']}" if "source" in row else f"row {i}"
+        lines.append(f"  {place}, documents {' '.join(map(str, row['documents']))}: {row['text']!r}")
     if batch["episode_skipped"]:
         lines.append("  an episode was skipped: too few words")
     for each in batch["episode"] or []:

@@ -43,6 +43,7 @@ class MicroBatch:
         number: of the micro-batch within the step, from 0.
         input_ids: (B, T) of all processes.
         documents: (B, T) document of each token.
+        sources: (B,) number of the source of each row in a mixture; None for one corpus.
         next_token: the next-token loss was trained on it.
         drawn: an episode was to be added; `episode` is None if there were too few words.
         episode: an `Episode`, a `TaskEpisode` or a `ClassEpisode`.
@@ -52,6 +53,7 @@ class MicroBatch:
     number: int
     input_ids: Tensor
     documents: Tensor
+    sources: Tensor | None
     next_token: bool
     drawn: bool
     episode: Any
@@ -81,7 +83,8 @@ class Replay(MAMLTrainer):
             self.source.after(input_ids, EpisodeOutput(states=torch.zeros(*input_ids.shape, 1)))
         if step + 1 in self.wanted:
             next_token = episode is None or self.args.hybrid_mode == "add"
-            self.found(MicroBatch(step + 1, number, input_ids, documents, next_token, drawn, episode))
+            sources = inputs.get("source")
+            self.found(MicroBatch(step + 1, number, input_ids, documents, sources, next_token, drawn, episode))
         loss = torch.zeros(())
         self.guard.add(loss)
         return loss

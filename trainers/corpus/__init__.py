@@ -4,6 +4,7 @@ from .blocks import make_blocks
 from .documents import load_documents
 from .form_table import FormTable, Words, load_words
 from .held_out import split_held_out
+from .mixture import MixedBlocks, MixedStream, mix_blocks
 from .packing import collate_blocks, first_blocks, pack_blocks
 from .stream import BlockStream
 from .texts import first_texts
@@ -13,6 +14,8 @@ from .words import WordTable
 __all__ = [
     "BlockStream",
     "FormTable",
+    "MixedBlocks",
+    "MixedStream",
     "WordTable",
     "Words",
     "check_vocabulary",
@@ -24,6 +27,7 @@ __all__ = [
     "load_words",
     "make_blocks",
     "mask_id",
+    "mix_blocks",
     "model_tokenizer",
     "pack_blocks",
     "split_held_out",

@@ -76,7 +76,8 @@ def pack_blocks(rows: Iterable[Tokens], block_size: int) -> Iterator[Tokens]:
 def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:
     """Stack blocks of T + 1 ids into the model's `input_ids` and `shift_labels`, both (B, T) int64.
 
-    If the rows have it, `document` is the document of each of `input_ids`, (B, T) int64.
+    If the rows have it, `document` is the document of each of `input_ids`, (B, T) int64, and `source` the source of
+    each row of a mixture, (B,) int64.
     """
     blocks = [np.asarray(row["input_ids"]) for row in rows]
     lengths = sorted({len(block) for block in blocks})
@@ -87,6 +88,8 @@ def collate_blocks(rows: list[dict]) -> dict[str, Tensor]:
     if "document" in rows[0]:
         documents = torch.as_tensor(np.stack([np.asarray(row["document"]) for row in rows]), dtype=torch.long)
         batch["document"] = documents[:, :-1]
+    if "source" in rows[0]:
+        batch["source"] = torch.tensor([row["source"] for row in rows])
     return batch
 
 

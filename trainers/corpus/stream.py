@@ -53,6 +53,10 @@ class BlockStream(torch.utils.data.IterableDataset):
     def __iter__(self) -> "BlockIterator":
         return BlockIterator(self)
 
+    def once(self) -> "BlockStream":
+        """The same text in its order, once."""
+        return BlockStream(self.documents, self.block_size, self.packed, False, end_of_text=self.end_of_text)
+
 
 class BlockIterator:
     """Iterates over a `BlockStream`; resuming from its `state_dict` reads at most one window and one shard again.
@@ -136,7 +140,7 @@ class BlockIterator:
 
     def _read(self) -> Iterator[Tokens]:
         """Yield blocks from the current position on."""
-        while True:
+        while self.stream.repeat or not self.passes:
             yield from self.packer.blocks()
             for row in self.documents:
                 self.reading = True
@@ -159,5 +163,3 @@ class BlockIterator:
             self._open(self.passes + 1, Packer(self.stream.block_size), None)
             if rest is not None:
                 yield rest
-            if not self.stream.repeat:
-                return

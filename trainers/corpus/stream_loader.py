@@ -11,6 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ..errors import InputError
 from ..process_group import rank, world_size
+from .mixture import MixedStream
 from .packing import collate_blocks
 from .stream import BlockStream
 
@@ -19,17 +20,25 @@ class StreamLoader:
     """Process 0 reads the stream and sends every process its rows: the same batches for any number of processes.
 
     Args:
-        stream: a stream that repeats.
+        stream: a stream that repeats, or a mixture.
         batch_size: B, blocks of a micro-batch on one process.
         device: of the batches.
         options: of the `DataLoader`: `num_workers`, `prefetch_factor` and so on.
     """
 
-    def __init__(self, stream: BlockStream, batch_size: int, device: torch.device, **options: Any) -> None:
+    def __init__(
+        self, stream: BlockStream | MixedStream, batch_size: int, device: torch.device, **options: Any
+    ) -> None:
         self.batch_size = batch_size
         self.block_size = stream.block_size
         self.device = device
         self.workers = options["num_workers"]
+        self.columns = ["input_ids", "shift_labels", "document"]
+        self.may_end, self.ended = False, False
+        if isinstance(stream, MixedStream):
+            stream.check_workers(self.workers)
+            self.columns.append("source")
+            self.may_end = stream.ends
         # Its own generator, so that the global one is in the same state after a resume.
         self.loader = StatefulDataLoader(
             stream,
@@ -43,7 +52,8 @@ class StreamLoader:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = iter(self.loader) if rank() == 0 else None
         while True:
-            tokens = torch.empty(3, self.batch_size * world_size(), self.block_size, dtype=torch.long)
+            shape = len(self.columns), self.batch_size * world_size(), self.block_size
+            tokens = torch.empty(*shape, dtype=torch.long)
             if batches is not None:
                 try:
                     batch = next(batches, None)
@@ -52,12 +62,23 @@ class StreamLoader:
                 except (OSError, ValueError, DatasetGenerationError) as error:
                     reason = str(error).strip().splitlines()[-1]
                     raise InputError(f"cannot read on in the corpus ({reason}): repair or remove the file") from error
-                if batch is None:
+                if batch is not None:
+                    if "source" in batch:  # of a row, sent like those of a token
+                        batch["source"] = batch["source"][:, None].expand_as(batch["input_ids"])
+                    tokens = torch.stack([batch[name] for name in self.columns])
+                elif self.may_end:
+                    tokens.fill_(-1)  # tells every process
+                else:
                     raise InputError("the streamed corpus has ended: make it repeat")
-                tokens = torch.stack([batch["input_ids"], batch["shift_labels"], batch["document"]])
+            tokens = broadcast(tokens.to(self.device))
+            if self.may_end and tokens[0, 0, 0] < 0:
+                self.ended = True
+                return
             first = rank() * self.batch_size
-            ids, labels, documents = broadcast(tokens.to(self.device))[:, first : first + self.batch_size]
-            yield {"input_ids": ids, "shift_labels": labels, "document": documents}
+            rows = dict(zip(self.columns, tokens[:, first : first + self.batch_size], strict=True))
+            if "source" in rows:
+                rows["source"] = rows["source"][:, 0]
+            yield rows
 
     def state_dict(self) -> dict[str, Any]:
         """The position of process 0 after the last batch, which can be written as JSON."""

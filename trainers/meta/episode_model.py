@@ -25,6 +25,7 @@ class Encoded(NamedTuple):
     last: Tensor  #: (B, T, D) last hidden states, with the decoder's last norm
     layers: tuple[Tensor, ...] | None  #: of these the hidden states (B, T, D): embedding, layer 1, ...
     loss: Tensor | None  #: mean cross-entropy in nats a token
+    row_losses: Tensor | None = None  #: (B,) that of each row, detached
 
 
 @dataclass
@@ -44,6 +45,7 @@ class EpisodeOutput(ModelOutput):
             `largest_class_share` (share of the queries' most frequent class, the score of always answering it),
             and with an inner loop `query_accuracy_before`, `adaptation_gain` and `head_weight_norm_adapted`.
         memory: (2, C, W) sums of the memory after a class episode, or None.
+        row_losses: (B,) next-token loss of each of this rank's rows, detached, or None.
     """
 
     loss: Tensor | None = None
@@ -51,6 +53,7 @@ class EpisodeOutput(ModelOutput):
     states: Tensor | None = None
     metrics: Metrics | None = None
     memory: Tensor | None = None
+    row_losses: Tensor | None = None
 
 
 class EpisodeModel(nn.Module):
@@ -81,10 +84,11 @@ class EpisodeModel(nn.Module):
         position_ids: Tensor | None,
         shift_labels: Tensor | None,
         every_layer: bool,
+        by_row: bool,
     ) -> Encoded:
         """Encode (B, T) token ids, on request with the states of every layer.
 
-        With `shift_labels`, the (B, T) tokens that follow, also compute the next-token loss.
+        With `shift_labels`, the (B, T) tokens that follow, also compute the next-token loss, on request also by row.
         """
         raise NotImplementedError
 
@@ -107,6 +111,7 @@ class EpisodeModel(nn.Module):
         dropout_seed: int | None = None,
         support_features: Tensor | None = None,
         keep_states: bool = False,
+        by_row: bool = False,
         class_layer: int = 0,
         memory: Memory | None = None,
         **kwargs: Any,
@@ -125,22 +130,24 @@ class EpisodeModel(nn.Module):
             support_features: (M, D) states of the support examples from earlier passes. The query examples then lie
                 in the rows of all ranks' `input_ids`, rank after rank, and are read from the states of this pass.
             keep_states: return the states of `input_ids`.
+            by_row: return the next-token loss of each row; `shift_labels` then has a target everywhere.
             class_layer: whose states a class episode reads, from 1; 0 is the last one with its norm.
             memory: that of class episodes whose support comes from one.
 
         Returns:
-            An `EpisodeOutput` with `episode` or `keep_states`, else the output of `next_token`.
+            An `EpisodeOutput` with `episode`, `keep_states` or `by_row`, else the output of `next_token`.
         """
-        if episode is None and not keep_states:
+        if episode is None and not keep_states and not by_row:
             return self.next_token(input_ids, attention_mask, position_ids, shift_labels=shift_labels, **kwargs)
         output, losses, encoded = EpisodeOutput(), [], None
         if input_ids is not None:
             middle = isinstance(episode, ClassEpisode) and class_layer > 0
-            encoded = self.encode_text(input_ids, attention_mask, position_ids, shift_labels, middle)
+            encoded = self.encode_text(input_ids, attention_mask, position_ids, shift_labels, middle, by_row)
             output.states = encoded.last.detach() if keep_states else None
             if encoded.loss is not None:
                 losses.append(encoded.loss)
                 output.next_token_loss = encoded.loss.detach()
+                output.row_losses = encoded.row_losses
         if isinstance(episode, ClassEpisode):
             features = self.class_features(episode, encoded, class_layer)
             query_loss, output.metrics, output.memory = self.class_loss(episode, features, inner, memory)

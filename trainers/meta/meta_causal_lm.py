@@ -84,6 +84,7 @@ class MetaCausalLM(EpisodeModel):
         position_ids: Tensor | None,
         shift_labels: Tensor | None,
         every_layer: bool,
+        by_row: bool,
     ) -> Encoded:
         """Encode as `EpisodeModel` says; without labels the LM head does not run."""
         where: dict[str, Any] = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}
@@ -91,7 +92,13 @@ class MetaCausalLM(EpisodeModel):
             encoded = self.backbone(input_ids, output_hidden_states=every_layer, **where)
             return Encoded(encoded.last_hidden_state, encoded.hidden_states, None)
         output = self.next_token(input_ids, shift_labels=shift_labels, output_hidden_states=True, **where)
-        return Encoded(output.hidden_states[-1], output.hidden_states, output.loss)
+        row_losses = None
+        if by_row:
+            nats = F.cross_entropy(
+                output.logits.detach().float().flatten(0, 1), shift_labels.flatten(), reduction="none"
+            )
+            row_losses = nats.view(shift_labels.shape).mean(1)
+        return Encoded(output.hidden_states[-1], output.hidden_states, output.loss, row_losses)
 
     def save_pretrained(self, save_directory: str | Path, is_main_process: bool = True, **kwargs: Any) -> None:
         """Save the language model as its own class, and the head beside it."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ...modeling_pico import PicoConfig, PicoForCausalLM
-from ...modeling_pico.loss_pico import next_token_loss
+from ...modeling_pico.loss_pico import next_token_loss, next_token_loss_by_row
 from .episode_model import Encoded, EpisodeModel
 from .inner_loop import MetaHead, draw_part
 
@@ -71,15 +71,18 @@ class PicoForMetaCausalLM(EpisodeModel, PicoForCausalLM):
         position_ids: Tensor | None,
         shift_labels: Tensor | None,
         every_layer: bool,
+        by_row: bool,
     ) -> Encoded:
         """Encode as `EpisodeModel` says, with a loss that never holds the logits of all tokens."""
         encoded = self.pico_decoder(
             input_ids, attention_mask, position_ids, use_cache=False, output_hidden_states=every_layer
         )
-        loss = None
-        if shift_labels is not None:
-            loss = next_token_loss(encoded.last_hidden_state, self.de_embedding_proj, shift_labels)
-        return Encoded(encoded.last_hidden_state, encoded.hidden_states, loss)
+        last, loss, row_losses = encoded.last_hidden_state, None, None
+        if shift_labels is not None and by_row:
+            loss, row_losses = next_token_loss_by_row(last, self.de_embedding_proj, shift_labels)
+        elif shift_labels is not None:
+            loss = next_token_loss(last, self.de_embedding_proj, shift_labels)
+        return Encoded(last, encoded.hidden_states, loss, row_losses)
 
 
 def save_config(config: PreTrainedConfig, folder: str | Path, architecture: str) -> None:

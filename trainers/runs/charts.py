@@ -1,10 +1,11 @@
 """The catalogue of charts: what the report's page, its figures, a model card and the trackers draw of a run.
 
-`CHARTS` draw metrics of metrics.jsonl, `QUANTITIES` are the rows of learning_dynamics.jsonl. A metric or quantity
-that is to be seen anywhere is added here, and only here.
+`CHARTS` draw metrics of metrics.jsonl, `BY_SOURCE` those of each source of the text, and `QUANTITIES` are the rows of
+learning_dynamics.jsonl. A metric or quantity that is to be seen anywhere is added here, and only here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 
 from ..word_classes.class_config import WORDS
 from .reader import RunData
@@ -157,6 +158,37 @@ CHARTS = (
         "Above 0 a small step against one gradient lowers the other loss too, below 0 it raises it; at 0 neither.",
     ),
 )
+
+
+# Metrics that are logged of each source of a mixture as METRIC/NAME, and of each of eval_sources.
+BY_SOURCE = (
+    Chart(
+        "next_token_loss",
+        "Next-token loss by source",
+        "nats a token",
+        "Cross-entropy of the next token in training, on the text of each source of the mixture.",
+    ),
+    Chart(
+        "eval_perplexity",
+        "Held-out perplexity by source",
+        "perplexity",
+        "exp of the next-token loss on the held-out text of each source, on a logarithmic axis.",
+        log=True,
+    ),
+    Chart("tokens_seen", "Tokens by source", "tokens", "Tokens that were read of each source of the mixture."),
+)
+
+
+def charts_of(runs: list[RunData]) -> list[Chart]:
+    """The charts for which any of the runs logged a metric, with those of their sources."""
+    logged = sorted({metric for run in runs for metric in run.metrics})
+    by_source = []
+    for chart in BY_SOURCE:
+        names = [metric.removeprefix(f"{chart.key}/") for metric in logged if metric.startswith(f"{chart.key}/")]
+        styles = zip(names, cycle(("solid", "dash", "dot")), strict=False)
+        series = tuple(Series(f"{chart.key}/{name}", name, style) for name, style in styles)
+        by_source += [replace(chart, key=f"{chart.key}_by_source", series=series)] if series else []
+    return [*(chart for chart in CHARTS if chart.has_data(runs)), *by_source]
 
 
 @dataclass(frozen=True)

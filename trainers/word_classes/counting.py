@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..corpus.form_table import FormTable
+from ..corpus.mixture import MixedStream
 from ..corpus.packing import first_blocks
 from ..corpus.stream import BlockStream
 from ..corpus.word_forms import exact
@@ -170,9 +171,8 @@ def _spell(
 
 def chunks(blocks: Blocks, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Ids and documents of the blocks that hold the first `tokens` tokens (0: all), about 2^20 tokens at a time."""
-    if isinstance(blocks, BlockStream):  # in the order of the text, once
-        blocks = BlockStream(blocks.documents, blocks.block_size, blocks.packed, False, end_of_text=blocks.end_of_text)
-    rows, left = iter(blocks), tokens
+    text: Blocks = blocks.once() if isinstance(blocks, BlockStream | MixedStream) else blocks
+    rows, left = iter(text), tokens
     for first in rows:
         length = len(first["input_ids"]) - 1
         size = max(CHUNK_TOKENS // length, 1)

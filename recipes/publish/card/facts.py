@@ -80,22 +80,48 @@ class Facts:
     @property
     def hub_dataset(self) -> str | None:
         """user/name of the corpus, None where it is not from the Hub."""
-        dataset = str(self.run.arguments.get("dataset", ""))
-        is_file = re.search(r"\.(txt|jsonl?|parquet|arrow)$", dataset)
-        return dataset if re.fullmatch(r"[\w.-]+/[\w.-]+", dataset) and not is_file else None
+        return None if self.mixture else hub_name(str(self.run.arguments.get("dataset", "")))
+
+    @property
+    def mixture(self) -> dict[str, dict[str, Any]]:
+        """The sources of a mixture by name, with their `dataset` and `weight`; empty for one corpus."""
+        return self.run.arguments.get("mixture") or {}
+
+    @property
+    def hub_datasets(self) -> list[str]:
+        """All data sets of the Hub that the model was trained on."""
+        names = [hub_name(source["dataset"]) for source in self.mixture.values()] or [self.hub_dataset]
+        return [name for name in names if name is not None]
 
     @property
     def corpus(self) -> str:
         """Name of the corpus for readers; of a local path only the last part."""
-        dataset = str(self.run.arguments.get("dataset", "its corpus"))
-        if dataset == BUILT_IN:
-            return "the documentation inside Python"
-        return self.hub_dataset or dataset.rstrip("/").split("/")[-1]
+        if not self.mixture:
+            return corpus_name(str(self.run.arguments.get("dataset", "its corpus")))
+        total = sum(source.get("weight", 0) for source in self.mixture.values())
+        names = [
+            corpus_name(source["dataset"]) + (f" ({source['weight'] / total:.0%})" if total else "")
+            for source in self.mixture.values()
+        ]
+        return f"a mixture of {', '.join(names[:-1])} and {names[-1]}"
 
     def newest(self, metric: str) -> float | None:
         """The last value of a metric up to the step of the weights, None where there is none."""
         value = self.run.last(metric, until=self.step)
         return None if isnan(value) else value
+
+
+def hub_name(dataset: str) -> str | None:
+    """user/name of a data set of the Hub; None for another corpus."""
+    is_file = re.search(r"\.(txt|jsonl?|parquet|arrow)$", dataset)
+    return dataset if re.fullmatch(r"[\w.-]+/[\w.-]+", dataset) and not is_file else None
+
+
+def corpus_name(dataset: str) -> str:
+    """Name of a corpus for readers; of a local path only the last part."""
+    if dataset == BUILT_IN:
+        return "the documentation inside Python"
+    return hub_name(dataset) or dataset.rstrip("/").split("/")[-1]
 
 
 def read_facts(entry: Entry, weights_step: int | None = None) -> Facts:

@@ -13,7 +13,7 @@ UNER = "universalner/universal_ner"
 
 def metadata(facts: Facts, settings: Settings) -> ModelCardData:
     """Licence, tags, data set and results."""
-    dataset = UNER if facts.tagger else facts.hub_dataset
+    datasets = [UNER] if facts.tagger else facts.hub_datasets
     results = [*held_out_results(facts), *episode_results(facts), *ner_results(facts), *text_results(facts)]
     tasks = {"token-classification": facts.tagger, "text-classification": facts.classifier}
     return ModelCardData(
@@ -27,7 +27,7 @@ def metadata(facts: Facts, settings: Settings) -> ModelCardData:
             *(["meta-learning", "maml"] * facts.meta_learned),
             *(["small-language-model"] * (facts.other_class is None)),
         ],
-        datasets=[dataset] if dataset else None,
+        datasets=datasets or None,
         model_name=settings.repository.split("/")[1],
         eval_results=results or None,
     )

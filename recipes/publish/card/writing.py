@@ -59,12 +59,14 @@ def shown_arguments(facts: Facts) -> dict[str, str]:
     shown = {}
     for name, value in sorted(facts.run.arguments.items()):
         if value is not None and not name.startswith(HIDDEN):
-            shown[name] = json.dumps(
-                [without_folder(each) for each in value] if isinstance(value, list) else without_folder(value)
-            )
+            shown[name] = json.dumps(without_folders(value))
     return shown
 
 
-def without_folder(value: Any) -> Any:
-    """The last part of an absolute path; any other value as it is."""
+def without_folders(value: Any) -> Any:
+    """The value with the last part of each absolute path, also in lists and mappings."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
     return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ....callbacks.phases.across_runs import Relation, relate
 from ....callbacks.phases.departure_test import ALPHA
-from ....trainers.runs.charts import CHARTS, RANKED
+from ....trainers.runs.charts import RANKED, charts_of
 from ....trainers.runs.reader import AXES, RunData
 from ..dynamics import ALL_MODULES
 from ..formats import interval
@@ -143,7 +143,7 @@ def relation_table(related: Relations) -> pd.DataFrame:
 
 def curve_table(runs: list[RunData]) -> pd.DataFrame:
     """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, `compute_unit` and `value`."""
-    metrics = [series.metric for chart in CHARTS for series in chart.lines]
+    metrics = [series.metric for chart in charts_of(runs) for series in chart.lines]
     parts = [_named(run, run.curve(metric)).assign(metric=metric) for run in runs for metric in metrics]
     columns = ["run", "metric", *AXES, "compute_unit", "value"]
     return pd.concat([pd.DataFrame(columns=columns), *(part[columns] for part in parts if len(part))])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ....callbacks.phases.curve import ChangePoint
-from ....trainers.runs.charts import CHARTS, Chart, chance_level
+from ....trainers.runs.charts import Chart, chance_level, charts_of
 from ....trainers.runs.reader import AXES, RunData
 from ..analysis.phases import AnalysedCurve
 from ..dynamics import Kind, curves, kinds
@@ -25,7 +25,7 @@ def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, A
         "runs": [{"label": run.label, "axes": _axes(run)} for run in runs],
         "colours": {"light": LIGHT, "dark": DARK},
         "axes": axis_names(runs),
-        "charts": [_chart(chart, runs) for chart in CHARTS if chart.has_data(runs)],
+        "charts": [_chart(chart, runs) for chart in charts_of(runs)],
         "dynamics": [_kind(kind, runs) for kind in kinds(runs)],
         "phases": [_phases(curve, places[curve.run]) for curve in analysed],
     }

@@ -11,7 +11,7 @@ from ...._version import __version__
 from ....callbacks.phases import curve as phases
 from ....callbacks.phases import departure_test, turns
 from ....trainers.cost import FORMULA
-from ....trainers.runs.charts import CHARTS
+from ....trainers.runs.charts import charts_of
 from ....trainers.runs.learning_dynamics import STANDARD_ERROR
 from ....trainers.runs.reader import RunData
 from ..analysis.findings import Findings
@@ -44,7 +44,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, few_shot: pd.D
         findings=findings,
         axes=offered_axes(runs),
         axes_note=axes_note(runs),
-        charts=[chart_part(chart, runs) for chart in CHARTS if chart.has_data(runs)],
+        charts=[chart_part(chart, runs) for chart in charts_of(runs)],
         dynamics_table=dynamics_table(runs),
         has_scores=any(name.endswith(STANDARD_ERROR) for run in runs for name in run.dynamics["quantity"].unique()),
         phase_table=html_table(phase_table(whole)),

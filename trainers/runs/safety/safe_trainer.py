@@ -14,9 +14,9 @@ from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerState
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import SaveStrategy, TrainOutput
 
-from ...corpus import BlockStream
+from ...corpus import BlockStream, MixedStream
 from ...corpus.stream_loader import StreamLoader
 from ...errors import InputError
 from ...process_group import sums
@@ -51,7 +51,7 @@ class SafeTrainer(Trainer):
     def __init__(self, model: nn.Module, args: SafetyConfig, train_dataset: Any, **kwargs: Any) -> None:
         self.stream: StreamLoader | None = None
         self.stream_begins = False  # the corpus is another than a checkpoint's, whose place in it means nothing
-        if isinstance(train_dataset, BlockStream):
+        if isinstance(train_dataset, BlockStream | MixedStream):
             self.stream = StreamLoader(
                 train_dataset,
                 args.per_device_train_batch_size,
@@ -70,6 +70,7 @@ class SafeTrainer(Trainer):
         # Called on every process with the folder of a checkpoint before it is sealed.
         self.checkpoint_writers: list[Callable[[Path], None]] = []
         self._saving_to: Path | None = None
+        self._saved_at = -1  # the step of the last checkpoint
         super().__init__(model, args, train_dataset=train_dataset, **kwargs)
         handler, trackers = self.callback_handler, tuple(INTEGRATION_TO_CALLBACK.values())
         handler.callbacks = [TolerantTracker(c) if isinstance(c, trackers) else c for c in handler.callbacks]
@@ -131,6 +132,19 @@ class SafeTrainer(Trainer):
     def get_train_dataloader(self) -> Any:
         """The batches of this process."""
         return super().get_train_dataloader() if self.stream is None else self.stream
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """Fetch the batches of an optimizer step; where a stream has ended before them, end training."""
+        samples = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.stream is None or not self.stream.ended:
+            return samples
+        if self.state.global_step == 0:
+            raise InputError("a source of the mixture ended before the first step: add text, or lower the batch size")
+        saved = self._saved_at == self.state.global_step
+        self.control.should_save = self.args.save_strategy != SaveStrategy.NO and not saved
+        self.control.should_log = self.control.should_training_stop = True
+        self.state.max_steps = self.state.global_step
+        return [], None
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and append the log to metrics.jsonl."""
@@ -197,6 +211,7 @@ class SafeTrainer(Trainer):
                 self.state.best_model_checkpoint = str(best)
                 if self.args.should_save:
                     self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+        self._saved_at = step
         self._rotate()
         if self.args.push_to_hub:
             super()._push_from_checkpoint(str(run / folder.name))
@@ -246,6 +261,7 @@ class SafeTrainer(Trainer):
                 "what needs it (budgets of words in save_schedule), or start a new run"
             )
         self.counts = {name: int(tensors[name]) for name in self.counts}
+        self._saved_at = -1 if seal["step"] is None else seal["step"]
         self.guard.load(tensors)
         self.load_tensors(tensors)
         if main:
