@@ -112,6 +112,7 @@ def trained(text, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("books.jsonl").write_text("".join(json.dumps({"text": document}) + "\n" for document in text))
+        Path("papers.jsonl").write_text("".join(json.dumps({"text": document}) + "\n" for document in text[40:]))
         Path("held_out.jsonl").write_text(json.dumps({"text": text[0]}) + "\n")
         Path("text.txt").write_text("Mara moved to Norburg .\n")
         labelled = [{"text": f"{word} film {i % 5}", "label": word} for i in range(20) for word in ("good", "bad")]

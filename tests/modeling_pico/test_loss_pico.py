@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pico_maml.modeling_pico.loss_pico import HALF_CHUNK, next_token_loss
+from pico_maml.modeling_pico.loss_pico import HALF_CHUNK, next_token_loss, next_token_loss_by_row
 
 ROWS, WIDTH, VOCABULARY = HALF_CHUNK + 70, 24, 900
 
@@ -58,6 +58,22 @@ def test_the_number_of_items_divides_the_sum(case):
     mean = next_token_loss(hidden, head, targets)
     assert next_token_loss(hidden, head, targets, 2 * count).item() == pytest.approx(mean.item() / 2)
     assert next_token_loss(hidden, head, targets, torch.tensor(count)).item() == pytest.approx(mean.item())
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=["fp32", "bf16 autocast"])
+def test_loss_by_row_is_the_same_loss_and_gradient_with_the_mean_of_each_row(case, dtype):
+    hidden, head, targets = case
+    hidden, targets = hidden.requires_grad_(), targets.clamp(min=0)
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+        loss, rows = next_token_loss_by_row(hidden, head, targets)
+        expected = next_token_loss(hidden, head, targets)
+        alone = [next_token_loss(hidden[i : i + 1], head, targets[i : i + 1]).item() for i in range(2)]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert rows.tolist() == pytest.approx(alone, rel=1e-3 if dtype else 1e-6)
+    assert alone[0] != pytest.approx(alone[1], rel=1e-3)
+    assert not rows.requires_grad
+    for got, reference in zip(*(gradients(it, hidden, head.weight) for it in (loss, expected)), strict=True):
+        torch.testing.assert_close(got, reference, atol=1e-6, rtol=1e-4)
 
 
 def test_half_precision_loss_compiles_into_one_graph(case):

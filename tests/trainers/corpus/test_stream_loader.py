@@ -1,11 +1,11 @@
-"""Several processes get the rows that one process reads."""
+"""Several processes get the rows that one process reads, of one corpus and of a mixture."""
 
 import json
 from itertools import islice
 
 import forked
 import torch
-from stream_batches import BATCHES, loader, save_batches
+from stream_batches import BATCHES, loader, mixed_loader, save_batches
 
 from pico_maml.trainers.corpus import load_documents, make_blocks, split_held_out
 from pico_maml.trainers.corpus.stream_loader import StreamLoader
@@ -14,10 +14,15 @@ from pico_maml.trainers.corpus.stream_loader import StreamLoader
 def test_two_processes_share_ids_and_documents_of_each_batch_also_after_a_resume(tmp_path):
     forked.run(save_batches, tmp_path, log=tmp_path / "log", processes=2)
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    for i, batch in enumerate(islice(loader(4), BATCHES)):
+    mixed = list(mixed_loader(4))
+    batches = [*islice(loader(4), BATCHES), *mixed]
+    assert len(shares[0]) == len(shares[1]) == len(batches) > BATCHES
+    for batch in mixed:
+        assert torch.equal(batch["source"], (batch["input_ids"].amax(1) >= 9000).long())
+    for i, batch in enumerate(batches):
         assert batch["document"].shape == batch["input_ids"].shape == (4, 5)
         assert batch["document"].unique().numel() > 1
-        for name in ("input_ids", "shift_labels", "document"):
+        for name in batch:
             assert torch.equal(torch.cat([share[i][name] for share in shares]), batch[name]), (i, name)
 
 
