@@ -56,7 +56,7 @@ class StreamLoader:
             tokens = torch.empty(*shape, dtype=torch.long)
             if batches is not None:
                 try:
-                    batch = next(batches, None)
+                    batch = None if self.ended else next(batches, None)
                 except InputError:
                     raise
                 except (OSError, ValueError, DatasetGenerationError) as error:
@@ -82,7 +82,9 @@ class StreamLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """The position of process 0 after the last batch, which can be written as JSON."""
-        return {"workers": self.workers, "loader": self.loader.state_dict()}
+        state = {"workers": self.workers, "loader": self.loader.state_dict()}
+        # A loader that has ended would begin again.
+        return state | {"ended": True} if self.ended else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a position; InputError if it was saved with another number of workers."""
@@ -91,4 +93,5 @@ class StreamLoader:
                 f"dataloader_num_workers was {state['workers']} and is {self.workers}: resume with the same "
                 "number, because each worker has its own position in a streamed corpus"
             )
+        self.ended = state.get("ended", False)
         self.loader.load_state_dict(state["loader"])

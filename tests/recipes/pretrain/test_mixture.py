@@ -141,7 +141,7 @@ def test_a_streamed_run_branches_into_a_mixture(sources, tmp_path):
         ({"mixture": "{one.jsonl: 0.5, two.jsonl: -1}"}, "weight of 'two.jsonl' must be a number above 0, got -1"),
         ({"mixture": "{one.jsonl: 0, two.jsonl: 1}"}, "weight of 'one.jsonl' must be a number above 0, got 0"),
         ({"mixture": "{one.jsonl: much, two.jsonl: 1}"}, "must be a number above 0, got 'much'"),
-        ({"mixture": "{one.jsonl: .nan, two.jsonl: 1}"}, "must be a number above 0, got nan"),
+        ({"mixture": "{one.jsonl: .nan, two.jsonl: 1}"}, "must be a number above 0, got 'NaN'"),
         ({"mixture": "{one.jsonl: 1, two.jsonl: {wieght: 1}}"}, "has the key 'wieght': did you mean weight?"),
         ({"mixture": "{one.jsonl: 1, one.jsonl: 2}"}, "the key 'one.jsonl' is given twice"),
         (
@@ -186,10 +186,13 @@ def test_a_file_may_hold_the_mixture_and_sizes_its_shares(sources, tokenizer, tm
         "one": {"dataset": str(sources["one"])},
         "two": {"dataset": str(sources["two"]), "text_column": "story"},
     }
-    for temperature, share in ((None, 0.7), (5, 1 / (1 + (3 / 7) ** 0.2))):
+    for temperature in (1, 0.2):
         corpus = CorpusArguments(mixture=str(path), mixture_temperature=temperature, block_size=48)
         blocks = corpus.train_blocks(corpus.documents()[0], tokenizer, 0)
-        assert sum(row["source"] == 0 for row in blocks) / len(blocks) == pytest.approx(share, abs=0.03)
+        one, two = (len(source) ** (1 / temperature) for source in blocks.sources)
+        assert abs(one / (one + two) - 0.5) > 0.03
+        share = sum(row["source"] == 0 for row in blocks) / len(blocks)
+        assert share == pytest.approx(one / (one + two), abs=0.01)
 
 
 def test_the_tokenizer_reads_texts_in_their_shares():
