@@ -95,7 +95,7 @@ def test_replay_names_the_source_of_each_row_and_nothing_held_out_is_read(run, s
 @pytest.mark.parametrize("streaming", [False, True], ids=["mapped", "streamed"])
 def test_the_run_ends_with_its_first_source_if_told_to(streaming, sources, tmp_path, capsys):
     out = tmp_path / "run"
-    options = {"mixture": mixture(sources), "mixture_stop": "first_exhausted", "max_steps": 90, "save_steps": 2}
+    options = {"mixture": mixture(sources), "mixture_stop": "first_exhausted", "max_steps": 90, "save_steps": 50}
     options |= {"streaming": streaming, "gradient_accumulation_steps": 4, "per_device_train_batch_size": 8}
     arguments = argv(out, "python-prose", **OPTIONS | options | {"hybrid_ratio": 0})
     results = pretrain.main(arguments)
