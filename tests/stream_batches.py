@@ -52,5 +52,9 @@ def save_batches(folder: Path) -> None:
     mixture = mixed_loader(2)
     batches += list(mixture)
     assert mixture.ended, "on every process"
+    again = mixed_loader(2)
+    if rank == 0:
+        again.load_state_dict(mixture.state_dict())
+    assert list(again) == [], "the end is a place too"
     torch.save(batches, folder / f"{rank}.pt")
     leave()
