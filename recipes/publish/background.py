@@ -48,6 +48,7 @@ class BackgroundPublisher:
         while not self.queue.empty() and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(POLL)
         self.process.kill()  # what it does is whole or absent at any moment
+        self.process.wait()  # only then is the queue free for another process
         if missing := [entry.name for entry in self.queue.waiting()]:
             reason = self.queue.trouble or f"not done after {self.settings.publish_wait:.0f} s"
             raise PublishError(
