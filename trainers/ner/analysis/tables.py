@@ -15,24 +15,33 @@ MINIMUM_BASELINE = 0.01
 SIZES = ("tiny", "small", "medium", "large")
 RUN = ["size", "pretraining", "pretraining_seed", "mode", "train_on", "seed"]
 CELL = ["size", "pretraining", "mode", "train_on", "test"]
+# Begins the columns of classes, whose names are the user's.
+F1_OF = "F1 of "
 
 
 def scores_of(results: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row for each run and test set: the columns of `RUN`, `test`, overall scores, and F1 by class."""
+    """A row for each run and test set: the columns of `RUN`, `test`, overall scores, and `F1 of` each class."""
+    tests = [
+        (result, test, scores)
+        for result in results
+        for test, scores in result["scores"].items()
+        if test != "validation"
+    ]
+    found = {label for _, _, scores in tests for label in scores["classes"]}
+    labels = CLASSES if found <= set(CLASSES) else sorted(found)
     rows = []
-    for result in results:
-        for test, scores in result["scores"].items():
-            if test != "validation":
-                overall = {name: scores[name] for name in ("f1", "strict_f1", "precision", "recall", "support")}
-                # A class without entities in gold and prediction has no F1.
-                classes = {label: scores["classes"].get(label, {}).get("f1", np.nan) for label in CLASSES}
-                rows.append({**{name: result[name] for name in RUN}, "test": test, **overall, **classes})
+    for result, test, scores in tests:
+        overall = {name: scores[name] for name in ("f1", "strict_f1", "precision", "recall", "support")}
+        # A class without entities in gold and prediction has no F1.
+        classes = {F1_OF + label: scores["classes"].get(label, {}).get("f1", np.nan) for label in labels}
+        rows.append({**{name: result[name] for name in RUN}, "test": test, **overall, **classes})
     return pd.DataFrame(rows)
 
 
 def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
     """A row for each pretraining run and cell: means over its fine-tuning seeds."""
-    return scores.groupby([*CELL, "pretraining_seed"], sort=False)[["f1", *CLASSES]].mean().reset_index()
+    values = ["f1", *(name for name in scores if name.startswith(F1_OF))]
+    return scores.groupby([*CELL, "pretraining_seed"], sort=False)[values].mean().reset_index()
 
 
 def seeds(scores: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +102,8 @@ def transfer_improvement(
 def class_difference(scores: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """Figure 3: F1 of the treatment minus that of the baseline by class, mean over in-language treebanks."""
     own = scores[scores["train_on"] == scores["test"]]
-    means = _paired(own, baseline, treatment).groupby(["mode", "size", "pretraining"])[list(CLASSES)].mean()
+    means = _paired(own, baseline, treatment).groupby(["mode", "size", "pretraining"]).mean(numeric_only=True)
+    means = means.filter(regex=f"^{F1_OF}").rename(columns=lambda name: name.removeprefix(F1_OF))
     first, second = _pair(means, baseline, treatment)
     return _ordered(second - first)
 

@@ -79,6 +79,16 @@ def test_class_without_entities_has_no_f1(results):
     assert np.isnan(row["ORG"])
 
 
+def test_other_classes_than_those_of_universal_ner_have_rows_of_their_own(results):
+    for each in results:
+        for scores in each["scores"].values():
+            if "f1" in scores:
+                scores["classes"] = {"test": {"f1": scores["f1"]}, "Tool": {"f1": 0.1}}
+    table = tables.class_difference(tables.scores_of(results), "vanilla", "maml")
+    assert list(table.columns) == ["Tool", "test"]
+    assert table.loc[("head", "tiny")].tolist() == pytest.approx([0, 0.1])
+
+
 def test_fine_tuning_seeds_are_averaged_within_a_run_before_runs_are(results):
     more = [
         *results,
