@@ -1,5 +1,6 @@
 """Base class of the callbacks that measure learning dynamics."""
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,15 +54,15 @@ def digest(rows: list[Row]) -> dict[str, Tensor | float]:
     return {name: sum(numbers) / len(numbers) for name, numbers in values.items()}
 
 
-class DynamicsCallback(TrainerCallback):
+class DynamicsCallback(TrainerCallback, ABC):
     """Measures the model before the first step, every `dynamics.every` steps and after the last step."""
 
     def __init__(self, dynamics: Dynamics) -> None:
         self.dynamics = dynamics
 
+    @abstractmethod
     def measure(self, model: PreTrainedModel, state: TrainerState) -> list[Row]:
         """The rows of this step; called on every process."""
-        raise NotImplementedError
 
     def singular_values(self, step: int) -> dict[str, Tensor]:
         """Spectra after `step` steps, for a checkpoint; called on every process."""

@@ -15,24 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from .class_episodes.source import ClassEpisodeSource
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
-from .corpus import MixedBlocks, MixedStream, check_vocabulary, collate_blocks, first_blocks, load_words, mask_id
+from .corpus import MixedBlocks, MixedStream, check_vocabulary, collate_blocks, first_blocks
 from .corpus.word_count import WordStartCounter
 from .drawing import DrawsEpisodes
-from .episode_source import EpisodeSource
+from .episode_setup import new_source, record_episodes, with_head
 from .episodes import episode_generator, has_episode
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.episode_model import EpisodeModel, EpisodeOutput
 from .meta.gradient_share import GradientShare
-from .meta.meta_causal_lm import MetaCausalLM, add_head
 from .meter import Meter
 from .model_files import ModelFiles
 from .muon import MuonWithAdamW, muon_groups
@@ -40,10 +37,8 @@ from .process_group import leave, sums
 from .runs.checkpoints.schedule import SaveSchedule, TextRead
 from .scheduled_saves import ScheduledSaves
 from .source_metrics import SourceMetrics
-from .tasks.hold_out import TRAINED, merged, trained_classes
 from .tasks.sampling import TaskEpisode
-from .tasks.source import TaskEpisodeSource
-from .word_classes import WordClasses, spelling_table
+from .word_classes import WordClasses
 
 
 class MAMLTrainer(ModelFiles):
@@ -99,30 +94,11 @@ class MAMLTrainer(ModelFiles):
             )
         if is_deepspeed_zero3_enabled():
             raise InputError("ZeRO-3 splits the head's weights, which the inner loop reads: use ZeRO-2 or FSDP2")
-        head = args.head() if word_classes is None else args.class_head(word_classes.n_classes)
-        if isinstance(model, EpisodeModel):
-            _check_head(model.config.meta_head, head)
-        else:
-            model = add_head(model, args.seed, **head)
-        if isinstance(model, MetaCausalLM) and _is_sharded(args):
-            raise InputError("FSDP and DeepSpeed train only Pico models: train this one with DDP")
+        model = with_head(model, args, word_classes)
         if args.compile_backbone:
             model.backbone.compile(dynamic=False)
-        trained = trained_classes(model.config.to_dict())  # of the run it goes on from
-        # Evaluation reads these from a checkpoint.
-        model.config.episode = {
-            "hybrid_ratio": args.hybrid_ratio,
-            "first_order": args.first_order,
-            **args.settings_to_record(),
-        }
-        if word_classes is not None:
-            model.config.episode |= {"episode_labels": args.episode_labels, "classes_seed": args.seed}
-        self.source: DrawsEpisodes[Any] = _episode_source(args, processing_class, model.config, word_classes)
-        if isinstance(self.source, TaskEpisodeSource):
-            trained = merged(trained, self.source.classes)
-            model.config.episode["task_window"] = args.task_window
-        if trained:
-            model.config.episode[TRAINED] = trained
+        self.source: DrawsEpisodes[Any] = new_source(args, processing_class, model.config, word_classes)
+        record_episodes(model.config, args, self.source)
         self._check_corpus(train_dataset, model.config.vocab_size)  # before the parent class creates a folder
         kwargs.setdefault("data_collator", collate_blocks)
         super().__init__(model, args, train_dataset=train_dataset, processing_class=processing_class, **kwargs)
@@ -368,44 +344,3 @@ class MAMLTrainer(ModelFiles):
         then, before = self._last_log or (now, tokens)
         self._last_log = (now, tokens)
         return {"tokens_per_second": (tokens - before) / (now - then)} if now > then else {}
-
-
-def _episode_source(
-    args: MAMLConfig, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, word_classes: WordClasses | None
-) -> DrawsEpisodes[Any]:
-    if args.class_episodes != (word_classes is not None):
-        raise ValueError(f"episode_classes is {args.episode_classes}: word_classes go with classes of words alone")
-    if word_classes is None:
-        words = load_words(tokenizer, config.vocab_size, args.held_out_rule)
-        source = EpisodeSource(args, words, mask_id(tokenizer))
-        return TaskEpisodeSource(args, source, tokenizer) if args.task_files else source
-    if args.class_layer > (layers := config.num_hidden_layers):
-        raise InputError(f"class_layer is {args.class_layer}, but the model has {layers} layers: lower it")
-    if args.episode_labels == "shuffled":
-        word_classes = word_classes.shuffled(args.seed)
-    training, _ = spelling_table(tokenizer, config.vocab_size, args.held_out_rule).split(args.held_out_words)
-    trained, _ = word_classes.split_classes(args.held_out_classes)
-    return ClassEpisodeSource(args, training, trained, args.class_width or config.hidden_size)
-
-
-def _is_sharded(args: MAMLConfig) -> bool:
-    launched = parse_flag_from_env("ACCELERATE_USE_FSDP") or parse_flag_from_env("ACCELERATE_USE_DEEPSPEED")
-    return bool(args.fsdp or args.deepspeed or launched)
-
-
-def _check_head(head: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise InputError unless a model's head has the arguments of the run's."""
-    if ("projection" in head) != ("projection" in wanted):
-        kind, other = ("classes of words", "words") if "projection" in head else ("words", "classes of words")
-        raise InputError(f"the model's head tells {kind}, but the run's {other}: start from a model without a head")
-    if head["ways"] != wanted["ways"]:
-        counted, remedy = ("n_way", "set n_way to that, or ") if "projection" not in head else ("class_count", "")
-        raise InputError(
-            f"{counted} is {wanted['ways']}, but the model's head has {head['ways']} classes: "
-            f"{remedy}start from a model without a head"
-        )
-    arguments = ("layers", "hidden_dim", "learned_lr_steps", "projection")
-    names = [name for name in arguments if head.get(name, 0) != wanted.get(name, 0)]
-    if names:
-        changes = ", ".join(f"{name} {head.get(name)} -> {wanted[name]}" for name in names)
-        raise InputError(f"the model's head has other arguments: {changes}; start from a model without a head")

@@ -1,5 +1,6 @@
 """What every model that trains with episodes has: a head, and the losses of a micro-batch."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -56,10 +57,10 @@ class EpisodeOutput(ModelOutput):
     row_losses: Tensor | None = None
 
 
-class EpisodeModel(nn.Module):
+class EpisodeModel(nn.Module, ABC):
     """A language model with `meta_head`, whose arguments but the width are in `config.meta_head`.
 
-    A class of its own says how its decoder is called: `backbone` and `encode_text`.
+    A class of its own says how its decoder is called: `backbone`, `encode_text` and `next_token`.
     """
 
     # A step mixes objectives: each micro-batch is a mean and the Trainer divides by their number.
@@ -73,10 +74,11 @@ class EpisodeModel(nn.Module):
         return next(self.parameters()).device
 
     @property
+    @abstractmethod
     def backbone(self) -> nn.Module:
         """The decoder without an LM head, from token ids to normalised last hidden states."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode_text(
         self,
         input_ids: Tensor,
@@ -90,13 +92,12 @@ class EpisodeModel(nn.Module):
 
         With `shift_labels`, the (B, T) tokens that follow, also compute the next-token loss, on request also by row.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def next_token(
         self, input_ids: Tensor | None, attention_mask: Tensor | None, position_ids: Tensor | None, **kwargs: Any
     ) -> Any:
         """Return the output of the language model alone, with `loss` if the arguments have `shift_labels`."""
-        raise NotImplementedError
 
     def forward(
         self,
@@ -156,8 +157,7 @@ class EpisodeModel(nn.Module):
             support, query = self.support_and_query(episode, encoded, support_features, inner)
             query_loss, output.metrics = self.query_loss(episode, support, query, inner, dropout_seed)
             losses.append(query_weight * query_loss)
-        if losses:
-            output.loss = reduce(torch.add, losses)
+        output.loss = reduce(torch.add, losses) if losses else None
         return output
 
     def layer_states(self, input_ids: Tensor, layer: int = 0) -> Tensor:
