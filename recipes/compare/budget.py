@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class StepCost:
 def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCost]:
     """Train every arm for a few steps and evaluate the control, in a temporary folder `beside` the study's.
 
+    As many arms at a time as there are workers, which is how the runs will be; in a SLURM job one after another.
     What is wrong with an arm's arguments or data ends here, before anything of the study is written.
 
     Raises:
@@ -63,7 +65,9 @@ def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCo
     """
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".measure.", dir=beside) as folder:
-        costs = {name: _measure(arm, study.args, Path(folder)) for name, arm in study.arms.items()}
+        with ThreadPoolExecutor(1 if study.args.launcher == "slurm" else study.args.workers) as pool:
+            measured = pool.map(lambda arm: _measure(arm, study.args, Path(folder)), study.arms.values())
+            costs = dict(zip(study.arms, measured, strict=True))
         control = costs[study.control.name]
         rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
         follow_up = measure_follow_up(study, Path(folder) / study.control.name, rate)
