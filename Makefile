@@ -4,10 +4,14 @@ BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
 WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
-.PHONY: demo test test-lowest test-spawn docs help format lint types unit clean
+.PHONY: demo demo-baseline test test-lowest test-spawn docs help format lint types unit clean
 
 demo: .venv/installed
 	$(BIN)/python -m pico_maml.recipes.demo $(ARGS)
+
+# The demo without episodes, beside whose kept figures the demo shows its own: again after its recipe has changed.
+demo-baseline: .venv/installed
+	$(BIN)/python docs/write_baseline.py
 
 # With ARGS, such as ARGS="-k sampling" or ARGS="-m slow -n 2", the tests that they choose alone.
 test: $(if $(ARGS),unit,lint types docs unit)

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
-# Rows of logits held at a time in half precision; each chunk adds to the weight's gradient once.
+# Rows of logits held at a time in half precision, at least; each chunk adds to the weight's gradient once.
 HALF_CHUNK = 512
+# Bytes of fp32 logits that a GPU holds at a time, for which few rows are too little work; never run on one.
+GPU_LOGITS = 512 << 20
 # Rows of a softmax on a CPU, few enough to stay in its cache.
 CPU_SOFTMAX_ROWS = 16
 
@@ -33,13 +35,13 @@ class ChunkedLoss(torch.autograd.Function):
         nats = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
         weight_half, rows_half = weight.to(dtype), rows.to(dtype)
         d_rows, d_weight = torch.empty_like(rows), torch.zeros(weight.shape, dtype=torch.float32, device=rows.device)
-        for start in range(0, len(rows), HALF_CHUNK):
-            x, target = rows_half[start : start + HALF_CHUNK], targets[start : start + HALF_CHUNK]
-            own = nats[start : start + HALF_CHUNK]
+        chunk = half_chunk_rows(len(weight), rows.device)
+        for start in range(0, len(rows), chunk):
+            x, target, own = (whole[start : start + chunk] for whole in (rows_half, targets, nats))
             counted = target.ne(-100)
             picked = target.clamp(min=0)[:, None]
             logits = x @ weight_half.T
-            block = CPU_SOFTMAX_ROWS if logits.device.type == "cpu" else HALF_CHUNK
+            block = CPU_SOFTMAX_ROWS if logits.device.type == "cpu" else chunk
             pieces = (t.split(block) for t in (logits, picked, counted, own))
             for part, index, count, each in zip(*pieces, strict=True):
                 log_softmax = part.float().log_softmax(1)
@@ -50,7 +52,7 @@ class ChunkedLoss(torch.autograd.Function):
             # The gradient of the logits: softmax minus one-hot, zero in rows without a target.
             logits.scatter_add_(1, picked, logits.new_full((1, 1), -1).expand_as(picked))
             logits.mul_(counted[:, None])
-            d_rows[start : start + HALF_CHUNK] = logits @ weight_half
+            d_rows[start : start + chunk] = logits @ weight_half
             d_weight += logits.T @ x
         ctx.save_for_backward(d_rows, d_weight.to(weight.dtype))
         ctx.mark_non_differentiable(nats)
@@ -128,3 +130,10 @@ def count_labels(targets: Tensor, num_items_in_batch: Tensor | int | None) -> Te
     if num_items_in_batch is None:
         return targets.ne(-100).sum().clamp(min=1)
     return num_items_in_batch.to(targets.device) if isinstance(num_items_in_batch, Tensor) else num_items_in_batch
+
+
+def half_chunk_rows(vocabulary: int, device: torch.device) -> int:
+    """Rows of half-precision logits held at a time: a power of two, on a GPU as many as `GPU_LOGITS` has room for."""
+    if device.type == "cpu":
+        return HALF_CHUNK
+    return max(HALF_CHUNK, 1 << (GPU_LOGITS // (4 * vocabulary)).bit_length() - 1)

@@ -14,7 +14,7 @@ class Meter:
 
     def add(self, name: str, total: Tensor | float, count: Tensor | float = 1) -> None:
         """Add a sum of `count` values."""
-        pair = torch.stack([torch.as_tensor(part, device=self.device, dtype=torch.float32) for part in (total, count)])
+        pair = torch.stack([self._on_device(total), self._on_device(count)])
         self._pairs[name] = self._pairs[name] + pair if name in self._pairs else pair
 
     def pop(self, accelerator: Accelerator) -> dict[str, float]:
@@ -34,3 +34,9 @@ class Meter:
     def load(self, sums: dict[str, Tensor], is_main_process: bool) -> None:
         """Restore what `sums` returned, on the main process for all processes."""
         self._pairs = {name: pair.to(self.device) * int(is_main_process) for name, pair in sums.items()}
+
+    def _on_device(self, value: Tensor | float) -> Tensor:
+        """The value in fp32 on the device; a number is filled in there, because a copy would wait for the device."""
+        if isinstance(value, Tensor):
+            return value.to(self.device, torch.float32)
+        return torch.full((), value, dtype=torch.float32, device=self.device)

@@ -1,4 +1,4 @@
-"""Time training, episodes, generation and start-up on this machine, task after task in turn, and report ratios.
+"""Time training, episodes, generation, start-up and corpora on this machine, in turn, and report ratios.
 
 python -m pico_maml.recipes.benchmark --output runs/benchmark
 """
@@ -19,13 +19,14 @@ from ...trainers.runs.json_files import write_json
 from ..arguments.parser import parse
 from .episodes import measure_episodes
 from .generation import measure_generation
+from .preparation import measure_preparation
 from .shapes import Shape
 from .startup import measure_startup
 from .steps import measure_steps
 from .timing import machine, table
 from .trainer import measure_trainer
 
-PARTS = ("step", "episode", "generation", "trainer", "startup")
+PARTS = ("step", "episode", "generation", "trainer", "startup", "preparation")
 
 
 @dataclass
@@ -79,6 +80,7 @@ def planned(args: BenchmarkArguments) -> dict[str, Callable[[], dict[str, Any]]]
         f"generation, {small}": partial(measure_generation, small, *shared),
         f"trainer, {small}": partial(measure_trainer, small, *shared),
         "startup": partial(measure_startup, args.rounds),
+        "preparation": partial(measure_preparation, args.rounds),
     }
     return {name: job for name, job in jobs.items() if name.split(",")[0] in args.parts}
 

@@ -1,6 +1,6 @@
 """Arguments of the command `prepare`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from transformers.hf_argparser import HfArg
@@ -11,13 +11,14 @@ from ...trainers.corpus.content_hash import content_hash
 from ...trainers.corpus.documents import Documents, column_names
 from ...trainers.hub import check_repository_name
 from ..arguments.corpus import SourceArguments
+from ..arguments.launcher import LauncherArguments
 
 # Arguments that do not change the files.
-FREE = ("output_dir", "workers", "push_to", "push_private", "license")
+FREE = {f.name for f in fields(LauncherArguments)} | {"output_dir", "push_to", "push_private", "license"}
 
 
 @dataclass(kw_only=True)
-class PrepareArguments(SourceArguments):
+class PrepareArguments(LauncherArguments, SourceArguments):
     """Packed shards."""
 
     output_dir: str = HfArg(help="New folder, or the folder of an interrupted preparation to continue.")
@@ -31,16 +32,16 @@ class PrepareArguments(SourceArguments):
         default=10_000,
         help="Documents per shard, or paragraphs of .txt files (with streaming: one shard per source file).",
     )
-    workers: int = HfArg(default=1, help="Processes that tokenize; each writes one shard at a time.")
     push_to: str | None = HfArg(default=None, help="Data set repository on the Hub, user/name (unset: no upload).")
     push_private: bool = HfArg(default=False, help="Create the repository as private.")
     license: str | None = HfArg(default=None, help="Licence of the text, as the Hub names it.")
 
     def __post_init__(self) -> None:
+        LauncherArguments.__post_init__(self)
         if not 0 < self.held_out_fraction < 1:
             raise InputError(f"held_out_fraction must be between 0 and 1, got {self.held_out_fraction}")
         check_at_least(2, block_size=self.block_size)
-        check_at_least(1, documents_per_shard=self.documents_per_shard, workers=self.workers)
+        check_at_least(1, documents_per_shard=self.documents_per_shard)
         if self.push_to is not None:
             check_repository_name("push_to", self.push_to)
 

@@ -4,12 +4,10 @@
     python -m pico_maml.recipes.pretrain --dataset packed/train --eval_dataset packed/validation --streaming ...
 
 Shards are independent: after an interruption only the missing ones are written, and the files do not depend on the
-number of workers. `manifest.json` holds the SHA-256 and the counts of each.
+number of workers, which may be SLURM jobs. `manifest.json` holds the SHA-256 and the counts of each.
 """
 
-import multiprocessing
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +23,14 @@ from ...trainers.hub import explain
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same, claimed
 from ...trainers.runs.json_files import read_json, write_json
+from ...trainers.runs.launcher import launch
 from ..arguments.parser import parse
 from .arguments import PrepareArguments
 from .dataset_card import dataset_card
-from .shards import PROGRESS, TOKENIZER, Plan, check_shard, pack_held_out, write_part
+from .shards import PROGRESS, TOKENIZER, Plan, check_shard, pack_held_out, work
 
 MANIFEST, ARGUMENTS = "manifest.json", f"{PROGRESS}/{ARGUMENTS_FILE}"
+COUNTS = ("documents", "tokens", "held_out_documents", "held_out_tokens")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
     write_parts(plan)
     validation = pack_held_out(plan)
     records = plan.records()
-    counts = {name: sum(record[name] for record in records) for name in records[0] if name != "shard"}
+    counts = {name: sum(record[name] for record in records) for name in COUNTS}
     if validation is None:
         print(f"the {counts['held_out_tokens']} held-out tokens do not fill a block: raise held_out_fraction")
     # The manifest may be published: no paths of this machine.
@@ -99,15 +99,22 @@ def choose_tokenizer(args: PrepareArguments, folder: Path, documents: Documents)
 
 
 def write_parts(plan: Plan) -> None:
-    """Write all shards, on several workers if `workers` is above 1."""
-    if plan.args.workers == 1:
-        for index in range(plan.parts):
-            write_part(plan, index)
-        return
-    # Spawned, because threads of tokenizers do not survive a fork.
-    with ProcessPoolExecutor(plan.args.workers, multiprocessing.get_context("spawn")) as pool:
-        for part in [pool.submit(write_part, plan, index) for index in range(plan.parts)]:
-            part.result()
+    """Write all shards, on several workers if `workers` is above 1.
+
+    Raises:
+        InputError: a part failed, or workers died before all were written.
+    """
+    plan.work.forget_failures(plan.parts)
+    args, logs = plan.args, plan.folder / PROGRESS / "logs"
+    died = launch(work, (plan,), args.workers, args.launcher, logs, args.slurm, wait=True)
+    for part in plan.parts:
+        if plan.work.failed(part):
+            raise InputError(plan.work.failure(part).partition("InputError: ")[2] or plan.work.failure(part))
+    if left := plan.work.counts(plan.parts)["left"]:
+        raise InputError(
+            f"{died} workers died with {left} parts left, perhaps for lack of memory: the same command goes on with "
+            "fewer --workers"
+        )
 
 
 def push(args: PrepareArguments, repository: str, folder: Path, manifest: dict[str, Any]) -> None:

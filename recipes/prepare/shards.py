@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import file_digest
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset
@@ -15,19 +17,37 @@ from transformers import PreTrainedTokenizerBase
 
 from ...trainers import InputError
 from ...trainers.corpus import load_tokenizer
-from ...trainers.corpus.blocks import tokenize_documents
 from ...trainers.corpus.document_numbers import Tokens, with_documents
-from ...trainers.corpus.documents import Documents, load_documents
+from ...trainers.corpus.documents import Documents, check_document, load_documents
 from ...trainers.corpus.held_out import HeldOut
 from ...trainers.corpus.packing import pack_blocks
-from ...trainers.runs.json_files import read_json, write_json
+from ...trainers.corpus.tokenizer import text_ids
+from ...trainers.runs.json_files import read_json
 from ...trainers.runs.whole_file import delete_unfinished, written_whole
+from ...trainers.runs.work_folder import WorkFolder
 from .arguments import PrepareArguments
 
 TOKENIZER, PROGRESS = "tokenizer", ".progress"
-COUNTS, HELD_OUT = "json", "held-out.parquet"
+# Documents that are tokenized together.
+DOCUMENTS_AT_ONCE = 256
 # Training that resumes in the middle of a file reads at most this many rows again.
 ROW_GROUP = 256
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the parts of a corpus, which one worker writes."""
+
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.index:05d}"
+
+    def describe(self) -> dict[str, Any]:
+        """The first entries of its record."""
+        return {"part": self.index}
 
 
 @dataclass(frozen=True)
@@ -36,59 +56,82 @@ class Plan:
 
     args: PrepareArguments
     folder: Path
-    parts: int
+    count: int
     held_out: HeldOut
 
-    def part(self, index: int) -> tuple[Documents, Documents]:
+    @property
+    def work(self) -> WorkFolder:
+        """Where workers claim parts and leave their counts; it is deleted at the end."""
+        return WorkFolder(self.folder / PROGRESS)
+
+    @property
+    def parts(self) -> list[Part]:
+        """All parts."""
+        return [Part(index) for index in range(self.count)]
+
+    def documents(self, part: Part) -> tuple[Documents, Documents]:
         """The documents of one part to train on, and its held-out ones, streamed so that no copy of them is cached."""
         documents = self.args.documents()
         if isinstance(documents, IterableDataset):
-            return self.held_out.split(documents.shard(self.parts, index))
+            return self.held_out.split(documents.shard(self.count, part.index))
         if self.held_out.rows_before_tail is None:
-            return self.held_out.split(self._shard(documents, index))
+            return self.held_out.split(self._shard(documents, part))
         train, held_out = self.held_out.split(documents)  # the tail is that of the whole corpus
-        return self._shard(train, index), self._shard(held_out, index)
+        return self._shard(train, part), self._shard(held_out, part)
 
-    def _shard(self, documents: Dataset, index: int) -> IterableDataset:
-        return documents.shard(self.parts, index, contiguous=True).to_iterable_dataset()
+    def _shard(self, documents: Dataset, part: Part) -> IterableDataset:
+        return documents.shard(self.count, part.index, contiguous=True).to_iterable_dataset()
 
-    def progress_path(self, index: int, suffix: str) -> Path:
-        """Path of a temporary file of a part: its counts (written when it is finished) or held-out documents."""
-        return self.folder / PROGRESS / f"{index:05d}.{suffix}"
+    def held_out_path(self, part: Part) -> Path:
+        """The held-out documents of a part."""
+        return self.folder / PROGRESS / f"{part.name}.held-out.parquet"
 
     def records(self) -> list[dict[str, Any]]:
         """The counts of all parts, which must be finished."""
-        return [read_json(self.progress_path(index, COUNTS)) for index in range(self.parts)]
+        return [read_json(self.work.result_path(part)) for part in self.parts]
 
 
-def write_part(plan: Plan, index: int) -> None:
-    """Write the held-out documents of a part, its shard and last its record; a part with a record is finished.
+def work(plan: Plan) -> None:
+    """Write the parts that no other worker does, until none is left."""
+    datasets_logging.set_verbosity_error()
+    tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
+
+    def attempt(part: Part) -> bool:
+        return plan.work.attempt(part, plan.args.stale_after, partial(write_part, plan, part, tokenizer), _shown)
+
+    # Again after every part that was done: the owner of a claim may have died in the meantime.
+    while any(attempt(part) for part in plan.parts):
+        pass
+
+
+def _shown(record: dict[str, Any]) -> str:
+    return f"{record['tokens']:,} tokens"
+
+
+def write_part(plan: Plan, part: Part, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Write the held-out documents of a part and its shard; returns its record.
 
     Raises:
         InputError: the part has text to train on, but fewer tokens than one block.
     """
-    record = plan.progress_path(index, COUNTS)
-    if record.exists():
-        return
-    datasets_logging.set_verbosity_error()
-    tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
     counts = {"documents": 0, "tokens": 0, "held_out_documents": 0, "held_out_tokens": 0}
-    train, held_out = plan.part(index)
-    write_rows(plan.progress_path(index, HELD_OUT), tokenized(held_out, tokenizer, counts, "held_out_"))
-    name = f"train/train-{index:05d}-of-{plan.parts:05d}.parquet"
+    train, held_out = plan.documents(part)
+    write_rows(plan.held_out_path(part), tokenized(held_out, tokenizer, counts, "held_out_"))
+    name = f"train/train-{part.name}-of-{plan.count:05d}.parquet"
     shard = None
     try:
         shard = write_shard(plan, name, tokenized(train, tokenizer, counts, ""))
     except InputError as error:
         if counts["documents"] > 0:  # without, the part is held out as a whole and has no shard
-            raise InputError(f"shard {index + 1} of {plan.parts}: {error}; or raise documents_per_shard") from error
-    write_json(record, {**counts, "shard": shard})
+            where = f"shard {part.index + 1} of {plan.count}"
+            raise InputError(f"{where}: {error}; or raise documents_per_shard") from error
+    return {**counts, "shard": shard}
 
 
 def pack_held_out(plan: Plan) -> dict[str, Any] | None:
     """Pack the held-out documents of all parts into one shard; None if they do not fill a block."""
-    tables = (pq.read_table(plan.progress_path(index, HELD_OUT)) for index in range(plan.parts))
-    rows = (with_documents(row, None) for table in tables for row in table.to_pylist())
+    files = (pq.ParquetFile(plan.held_out_path(part)) for part in plan.parts)
+    rows = (with_documents(row, None) for file in files for group in file.iter_batches() for row in group.to_pylist())
     try:
         return write_shard(plan, "validation/validation-00000-of-00001.parquet", rows)
     except InputError:
@@ -121,12 +164,15 @@ def _sha256(path: Path) -> str:
 def tokenized(
     documents: Documents, tokenizer: PreTrainedTokenizerBase, counts: dict[str, int], prefix: str
 ) -> Iterator[Tokens]:
-    """Yield the tokens of each document and add them to `counts`."""
-    for row in tokenize_documents(documents, tokenizer, None):
-        tokens = with_documents(row, tokenizer.eos_token_id)
-        counts[f"{prefix}documents"] += 1
-        counts[f"{prefix}tokens"] += len(tokens["input_ids"])
-        yield tokens
+    """Yield the tokens of each document, end-of-text included, and add them to `counts`."""
+    end = tokenizer.eos_token_id
+    for batch in documents.iter(DOCUMENTS_AT_ONCE):
+        for text in batch["text"]:
+            check_document(text, str)
+        for ids, label in zip(text_ids(tokenizer, batch["text"]), batch.get("document", repeat(None)), strict=False):
+            counts[f"{prefix}documents"] += 1
+            counts[f"{prefix}tokens"] += len(ids) + 1
+            yield with_documents({"input_ids": np.array([*ids, end], np.int32), "document": label}, end)
 
 
 def write_rows(path: Path, rows: Iterable[Tokens]) -> int:
@@ -136,6 +182,11 @@ def write_rows(path: Path, rows: Iterable[Tokens]) -> int:
     written, remaining = 0, iter(rows)
     with written_whole(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
         while group := list(islice(remaining, ROW_GROUP)):
-            file.write_table(pa.table({name: [row[name] for row in group] for name in schema.names}, schema))
+            file.write_table(pa.table([_lists([row[name] for row in group]) for name in schema.names], schema))
             written += len(group)
     return written
+
+
+def _lists(rows: list[np.ndarray]) -> pa.ListArray:
+    ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(rows)))

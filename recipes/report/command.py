@@ -37,7 +37,7 @@ class ReportArguments:
         default=None, help="Folder of the Universal NER files, for errors of sweeps (unset: the cached)."
     )
     formats: list[str] = HfArg(
-        default_factory=lambda: ["png", "pdf"], help="Formats of the figures: png, pdf, svg (none: no figures)."
+        default_factory=list, help="Also figures for print, in these formats: png, pdf, svg (none: no figures)."
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pico_maml.modeling_pico.loss_pico import HALF_CHUNK, next_token_loss, next_token_loss_by_row
+from pico_maml.modeling_pico.loss_pico import HALF_CHUNK, half_chunk_rows, next_token_loss, next_token_loss_by_row
 
 ROWS, WIDTH, VOCABULARY = HALF_CHUNK + 70, 24, 900
 
@@ -81,3 +81,11 @@ def test_half_precision_loss_compiles_into_one_graph(case):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         compiled = torch.compile(next_token_loss, fullgraph=True, backend="eager")(hidden, head, targets)
         assert compiled.item() == pytest.approx(next_token_loss(hidden, head, targets).item(), rel=1e-6)
+
+
+def test_a_gpu_holds_as_many_logits_as_its_share_of_memory_allows():
+    gpu = torch.device("cuda")
+    assert half_chunk_rows(50304, torch.device("cpu")) == 512
+    assert half_chunk_rows(50304, gpu) == 2048
+    assert half_chunk_rows(4096, gpu) == 32768
+    assert half_chunk_rows(10_000_000, gpu) == 512

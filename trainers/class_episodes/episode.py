@@ -45,7 +45,8 @@ class ClassEpisode:
 
     def to(self, device: torch.device) -> "ClassEpisode":
         """Move the episode to a device."""
-        moved: dict[str, Any] = {n: part.to(device) for n, part in vars(self).items() if isinstance(part, Tensor)}
+        tensors = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
+        moved: dict[str, Any] = {name: part.to(device, non_blocking=True) for name, part in tensors.items()}
         return replace(self, **moved)
 
 

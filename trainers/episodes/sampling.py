@@ -35,7 +35,8 @@ class Examples:
 
     def to(self, device: torch.device) -> "Examples":
         """Move the examples to a device."""
-        return Examples(*(t.to(device) for t in (self.ids, self.rows, self.positions, self.labels, self.documents)))
+        parts = (self.ids, self.rows, self.positions, self.labels, self.documents)
+        return Examples(*(part.to(device, non_blocking=True) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Episode:
 
     def to(self, device: torch.device) -> Self:
         """Move the episode to a device."""
-        moved = self.support.to(device), self.query.to(device), self.words.to(device)
+        moved = self.support.to(device), self.query.to(device), self.words.to(device, non_blocking=True)
         return replace(self, support=moved[0], query=moved[1], words=moved[2])
 
     def with_shuffled_labels(self, generator: torch.Generator) -> Self:

@@ -224,7 +224,7 @@ def adapt_head(
 
 def prototypes(features: Tensor, labels: Tensor, ways: int) -> Tensor:
     """Average features (M, D) by labels (M,) in [0, N): (N, D), zero for a class without examples."""
-    membership = F.one_hot(labels, ways).to(features.dtype)
+    membership = (labels[:, None] == torch.arange(ways, device=labels.device)).to(features.dtype)
     return membership.T @ features / membership.sum(0)[:, None].clamp(min=1)
 
 

@@ -16,27 +16,39 @@ from .axes import axis_names
 
 # More points than a screen has columns only slow the page down.
 MAXIMUM_POINTS = 1500
+# Of all curves together, which keeps the page below 10 MB, half of it the plotting library; a curve gets at least 50.
+POINTS_OF_THE_PAGE = 120_000
 
 
 def page_data(runs: list[RunData], analysed: list[AnalysedCurve]) -> dict[str, Any]:
     """Everything that page.js reads."""
     places = {run.label: i for i, run in enumerate(runs)}
+    charts, quantities = charts_of(runs), kinds(runs)
+    series = sum(len(chart.lines) for chart in charts) * len(runs) + len(analysed)
+    series += sum(len(curves(run, kind)) for run in runs for kind in quantities)
+    most = points_of_a_curve(series)
     return {
-        "runs": [{"label": run.label, "axes": _axes(run)} for run in runs],
+        "points": most,
+        "runs": [{"label": run.label, "axes": _axes(run, most)} for run in runs],
         "colours": {"light": LIGHT, "dark": DARK},
         "axes": axis_names(runs),
-        "charts": [_chart(chart, runs) for chart in charts_of(runs)],
-        "dynamics": [_kind(kind, runs) for kind in kinds(runs)],
-        "phases": [_phases(curve, places[curve.run]) for curve in analysed],
+        "charts": [_chart(chart, runs, most) for chart in charts],
+        "dynamics": [_kind(kind, runs, most) for kind in quantities],
+        "phases": [_phases(curve, places[curve.run], most) for curve in analysed],
     }
 
 
-def _axes(run: RunData) -> dict[str, list[float | None]]:
+def points_of_a_curve(series: int) -> int:
+    """Most points of each curve on a page with so many."""
+    return max(50, min(MAXIMUM_POINTS, POINTS_OF_THE_PAGE // max(series, 1)))
+
+
+def _axes(run: RunData, most: int) -> dict[str, list[float | None]]:
     known = run.metrics[list(AXES)].drop_duplicates("step").dropna(subset=["tokens"])
-    return {axis: numbers(known[axis].iloc[thin(len(known))]) for axis in AXES}
+    return {axis: numbers(known[axis].iloc[thin(len(known), most)]) for axis in AXES}
 
 
-def _chart(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
+def _chart(chart: Chart, runs: list[RunData], most: int) -> dict[str, Any]:
     levels = {level for run in runs if (level := chance_level(run)) is not None}
     return {
         "key": chart.key,
@@ -45,7 +57,7 @@ def _chart(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
         "log": chart.log,
         "chance": sorted(levels) if chart.chance else [],
         "series": [
-            {"run": i, "name": series.name, "dash": series.dash, **_points(curve)}
+            {"run": i, "name": series.name, "dash": series.dash, **_points(curve, most)}
             for i, run in enumerate(runs)
             for series in chart.lines
             if len(curve := run.curve(series.metric))
@@ -53,33 +65,33 @@ def _chart(chart: Chart, runs: list[RunData]) -> dict[str, Any]:
     }
 
 
-def _kind(kind: Kind, runs: list[RunData]) -> dict[str, Any]:
+def _kind(kind: Kind, runs: list[RunData], most: int) -> dict[str, Any]:
     return {
         "title": kind.title,
         "share": kind.entry.share,
         "chance": [] if kind.entry.chance is None else [kind.entry.chance],
         "series": [
-            {"run": i, "module": module, "layer": layer, **_points(curve)}
+            {"run": i, "module": module, "layer": layer, **_points(curve, most)}
             for i, run in enumerate(runs)
             for (module, layer), curve in sorted(curves(run, kind).items())
         ],
     }
 
 
-def _points(curve: pd.DataFrame) -> dict[str, list[float | None]]:
-    rows = curve.iloc[thin(len(curve))]
+def _points(curve: pd.DataFrame, most: int) -> dict[str, list[float | None]]:
+    rows = curve.iloc[thin(len(curve), most)]
     points = {"step": numbers(rows["step"]), "y": numbers(rows["value"])}
     return points | ({"interval": numbers(1.96 * rows["error"])} if "error" in rows else {})
 
 
-def _phases(curve: AnalysedCurve, run: int) -> dict[str, Any]:
-    phases = curve.phases
+def _phases(curve: AnalysedCurve, run: int, most: int) -> dict[str, Any]:
+    phases, rate = curve.phases, curve.data["rate"]
     low, high = np.quantile(phases.draws, (0.025, 0.975), axis=0) if len(phases.x) else ([], [])
     return {
         "run": run,
         "name": f"{curve.run}: {curve.name}",
-        **_points(curve.data),
-        "rate": numbers(curve.data["rate"].iloc[thin(len(curve.data))]) if curve.data["rate"].notna().any() else [],
+        **_points(curve.data, most),
+        "rate": numbers(rate.iloc[thin(len(rate), most)]) if rate.notna().any() else [],
         "x": numbers(phases.x),
         "fitted": numbers(phases.fitted),
         "low": numbers(low),
@@ -114,7 +126,7 @@ def _beside_rate(point: ChangePoint) -> str:
     return f"; beside the learning rate p = {point.rate_p_value:.2g}"
 
 
-def thin(count: int, maximum: int = MAXIMUM_POINTS) -> np.ndarray:
+def thin(count: int, maximum: int) -> np.ndarray:
     """Indices of at most `maximum` of so many points, with both ends."""
     return np.unique(np.linspace(0, count - 1, min(count, maximum)).round().astype(int))
 

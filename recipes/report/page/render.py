@@ -22,7 +22,7 @@ from ..formats import join, number, plural
 from ..ner import NERPart
 from .axes import axes_note, offered_axes
 from .cards import card
-from .data import MAXIMUM_POINTS, page_data
+from .data import page_data
 from .tables import chart_part, dynamics_table, html_table, ner_section
 
 
@@ -33,6 +33,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, few_shot: pd.D
     )
     summary = findings.tables["summary"]
     whole, single = ([curve for curve in findings.analysed if (curve.layer < 0) == mean] for mean in (True, False))
+    data = page_data(runs, findings.analysed)
     longest = max((len(run.metrics) for run in runs), default=0)
     return environment.get_template("page.html").render(
         title="Learning dynamics of " + join([run.label for run in runs]),
@@ -62,7 +63,7 @@ def render(runs: list[RunData], findings: Findings, ner: NERPart, few_shot: pd.D
         summary_table=html_table(summary.set_index("run").T),
         files=files,
         formula=FORMULA,
-        thinned=number(MAXIMUM_POINTS) if longest > MAXIMUM_POINTS else "",
-        data=page_data(runs, findings.analysed),
+        thinned=number(data["points"]) if longest > data["points"] else "",
+        data=data,
         plotly=Markup(get_plotlyjs()),
     )

@@ -123,7 +123,7 @@ def test_interrupted_preparation_continues_to_the_same_files_with_any_workers(pa
     before = first.stat().st_mtime_ns
     with pytest.raises(InputError, match="started with other arguments: block_size 48 -> 64; give the same"):
         prepare.main([*command, "--block_size=64"])
-    manifest = prepare.main([*command, "--workers=2"])
+    manifest = prepare.main([*command, "--workers=2", "--launcher=submitit-local"])
     assert manifest["files"] == whole
     assert first.stat().st_mtime_ns == before, "what was done was not done again"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

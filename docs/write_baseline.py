@@ -1,0 +1,9 @@
+"""Train the demo without episodes and keep its figures in recipes/demo/baseline.json: `make demo-baseline`."""
+
+import sys
+
+from pico_maml.recipes.demo.baseline import Baseline
+from pico_maml.recipes.demo.command import train
+
+if __name__ == "__main__":
+    Baseline.of(train(["--hybrid_ratio", "0", "--output_dir", "runs/demo-baseline", *sys.argv[1:]])).write()

@@ -1,0 +1,1 @@
+"""Everything in a few minutes, beside the same without episodes."""
