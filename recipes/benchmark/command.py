@@ -17,8 +17,10 @@ from ...trainers.checks import check_at_least, check_choice
 from ...trainers.meta.episode_config import EpisodeConfig
 from ...trainers.runs.json_files import write_json
 from ..arguments.parser import parse
+from .commands import measure_commands
 from .episodes import measure_episodes
 from .generation import measure_generation
+from .page import measure_page
 from .preparation import measure_preparation
 from .shapes import Shape
 from .startup import measure_startup
@@ -26,7 +28,7 @@ from .steps import measure_steps
 from .timing import machine, table
 from .trainer import measure_trainer
 
-PARTS = ("step", "episode", "generation", "trainer", "startup", "preparation")
+PARTS = ("step", "episode", "generation", "trainer", "startup", "commands", "preparation", "page")
 
 
 @dataclass
@@ -80,7 +82,9 @@ def planned(args: BenchmarkArguments) -> dict[str, Callable[[], dict[str, Any]]]
         f"generation, {small}": partial(measure_generation, small, *shared),
         f"trainer, {small}": partial(measure_trainer, small, *shared),
         "startup": partial(measure_startup, args.rounds),
+        "commands": partial(measure_commands, args.rounds),
         "preparation": partial(measure_preparation, args.rounds),
+        "page": partial(measure_page, args.rounds),
     }
     return {name: job for name, job in jobs.items() if name.split(",")[0] in args.parts}
 
@@ -96,6 +100,11 @@ def text_of(measured: dict[str, Any]) -> str:
     if "late_beside_early" in measured:
         lines = [f"{name}: {seconds:.2f} s to the first step" for name, seconds in measured["seconds"].items()]
         return "\n".join([*lines, f"resuming late takes {measured['late_beside_early']:.2f} times as long as early"])
+    if "bytes" in measured:
+        return "\n".join(
+            f"{name}: {seconds:.1f} CPU seconds, {measured['bytes'][name] / 1e6:.1f} MB"
+            for name, seconds in measured["cpu_seconds"].items()
+        )
     return table(measured) + (f"\n{step_table(measured)}" if "utilisation" in measured else "")
 
 

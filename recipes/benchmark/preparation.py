@@ -57,7 +57,9 @@ def _prepare(corpus: Path, tokenizer: Path, output: Path) -> None:
 
 def _map(corpus: Path, tokenizer: PreTrainedTokenizerBase, output: Path) -> None:
     datasets.disable_progress_bars()
-    documents = load_dataset("json", data_files=str(corpus), split="train", cache_dir=str(output.with_suffix(".cache")))
+    documents = load_dataset(
+        "json", data_files=str(corpus), split="train", cache_dir=str(output.with_suffix(".cache"))
+    )
     ids = documents.map(
         lambda batch: {"input_ids": tokenizer(batch["text"])["input_ids"]}, batched=True, remove_columns=["text"]
     )

@@ -69,7 +69,7 @@ def test_first_log_times_a_run_and_reports_its_error(corpus, tmp_path):
         (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
         (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
         (["--rounds", "1"], "rounds must be at least 3, got 1"),
-        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, startup, preparation, got 'steps'"),
+        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, startup, commands, "),
         (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
     ],
 )
