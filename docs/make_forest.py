@@ -1,6 +1,6 @@
-"""Draw the forest plot of a study that README shows, from the study's table of verdicts.
+"""Draw the forest plots of the studies that the docs show, from the studies' tables of verdicts.
 
-python docs/make_forest.py                                          # of the study kept beside the docs
+python docs/make_forest.py                                          # of the studies kept beside the docs
 python docs/make_forest.py runs/study/tables/verdicts.csv loss vanilla forest.png
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 from pico_maml.recipes.compare.page.figures import forest
 
 DOCS = Path(__file__).parent
-KEPT = (str(DOCS / "studies" / "episodes" / "verdicts.csv"), "loss", "vanilla", str(DOCS / "images" / "episodes.png"))
+KEPT = ("episodes", "classes-confirmation")
 
 
 def main(verdicts: str, measure: str, control: str, picture: str) -> None:
@@ -23,5 +23,16 @@ def main(verdicts: str, measure: str, control: str, picture: str) -> None:
     figure.savefig(picture, dpi=150)
 
 
+def of_kept(study: str, folder: Path) -> Path:
+    """Save the held-out losses of a kept study's arms beside vanilla in a folder."""
+    picture = folder / f"{study}.png"
+    main(str(DOCS / "studies" / study / "verdicts.csv"), "loss", "vanilla", str(picture))
+    return picture
+
+
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or KEPT))
+    if sys.argv[1:]:
+        main(*sys.argv[1:])
+    else:
+        for name in KEPT:
+            of_kept(name, DOCS / "images")

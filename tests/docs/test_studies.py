@@ -4,30 +4,51 @@ import runpy
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from PIL import Image
 
 DOCS = Path(__file__).parents[2] / "docs"
-KEPT = DOCS / "studies" / "episodes"
+STUDIES = DOCS / "studies"
+EPISODES, CLASSES = STUDIES / "episodes", STUDIES / "classes-confirmation"
+
+
+def stated(row: pd.Series, scale: int, digits: int) -> str:
+    mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))
+    return f"{mean:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def test_the_page_gives_the_losses_of_the_kept_verdicts():
     page = (DOCS / "do-episodes-help.md").read_text()
-    table = pd.read_csv(KEPT / "verdicts.csv")
+    table = pd.read_csv(EPISODES / "verdicts.csv")
     losses = table[(table["measure"] == "loss") & (table["control"] == "vanilla")]
     assert len(losses) == 13
     for _, row in losses.iterrows():
-        assert f"{row['mean']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]" in page, row["arm"]
+        assert stated(row, 1, 3) in page, row["arm"]
 
 
-def test_verdicts_are_differences_of_the_kept_runs():
-    runs = pd.read_csv(KEPT / "runs.csv").set_index(["arm", "seed"])["loss"]
-    table = pd.read_csv(KEPT / "verdicts.csv").query("measure == 'loss'")
+def test_the_page_gives_every_difference_from_vanilla_and_every_primary_test_of_the_confirmation():
+    page = (DOCS / "do-episodes-help.md").read_text()
+    table = pd.read_csv(CLASSES / "verdicts.csv")
+    shown = table[(table["control"] == "vanilla") | table["primary"]]
+    shown = shown[shown["measure"] != "ner/head/en_ewt/en_ewt"]
+    assert len(shown) == 6 * 4 + 2
+    for _, row in shown.iterrows():
+        expected = stated(row, 1, 3) if row["measure"] == "loss" else stated(row, 100, 1)
+        assert expected in page, (row["arm"], row["control"], row["measure"])
+
+
+@pytest.mark.parametrize("study", [EPISODES, CLASSES])
+def test_verdicts_are_differences_of_the_kept_runs(study):
+    runs = pd.read_csv(study / "runs.csv").set_index(["arm", "seed"])["loss"]
+    table = pd.read_csv(study / "verdicts.csv").query("measure == 'loss'")
     for _, row in table.iterrows():
         assert abs((runs[row["arm"]] - runs[row["control"]]).mean() - row["mean"]) < 1e-9
 
 
-def test_the_forest_plot_is_drawn_from_the_kept_verdicts(tmp_path):
+@pytest.mark.parametrize("study", ["episodes", "classes-confirmation"])
+def test_the_forest_plot_is_drawn_from_the_kept_verdicts(tmp_path, study):
     script = runpy.run_path(str(DOCS / "make_forest.py"))
-    script["main"](*script["KEPT"][:3], str(tmp_path / "forest.png"))
-    drawn, shown = (Image.open(path) for path in (tmp_path / "forest.png", DOCS / "images" / "episodes.png"))
+    drawn, shown = (
+        Image.open(path) for path in (script["of_kept"](study, tmp_path), DOCS / "images" / f"{study}.png")
+    )
     assert drawn.size == shown.size
