@@ -107,6 +107,7 @@ def test_floors_import_downwards_only(floor):
 
 # The commands that a command may import; a card is a view of a run, so publish draws with report.
 COMMANDS = {
+    "benchmark": {"prepare", "report"},
     "compare": {"pretrain", "evaluate", "finetune", "sweep", "report"},
     "demo": {"pretrain", "finetune"},
     "pretrain": {"publish", "report"},

@@ -106,6 +106,7 @@ def write_parts(plan: Plan) -> None:
     """
     plan.work.forget_failures(plan.parts)
     args, logs = plan.args, plan.folder / PROGRESS / "logs"
+    assert not isinstance(args.slurm, str)  # which `__post_init__` reads
     died = launch(work, (plan,), args.workers, args.launcher, logs, args.slurm, wait=True)
     for part in plan.parts:
         if plan.work.failed(part):
