@@ -12,7 +12,7 @@ import datasets
 from datasets import Dataset, load_dataset
 from transformers import PreTrainedTokenizerBase
 
-from ...trainers.corpus import load_documents, train_tokenizer
+from ...trainers.corpus import load_documents, load_tokenizer, train_tokenizer
 from ...trainers.corpus.documents import BUILT_IN
 from ...trainers.corpus.tokenizer import text_ids
 from ..prepare import command as prepare
@@ -33,13 +33,14 @@ def measure_preparation(rounds: int, copies: int = COPIES) -> dict[str, Any]:
         texts = [f"{number}. {text}" for number in range(copies) for text in texts]
         corpus = folder / "corpus.jsonl"
         corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-        tokenizer = train_tokenizer(islice(texts, len(texts) // copies), 4096)
-        tokenizer.save_pretrained(folder / "tokenizer")
+        tokenizer = folder / "tokenizer"
+        train_tokenizer(islice(texts, len(texts) // copies), 4096).save_pretrained(tokenizer)
         outputs = (folder / f"out-{number}" for number in range(10**6))
+        # Each loads the tokenizer, which remembers the words that it has split.
         tasks = {
-            ALONE: lambda: _tokenize(tokenizer, texts),
-            PREPARED: lambda: _prepare(corpus, folder / "tokenizer", next(outputs)),
-            MAPPED: lambda: _map(corpus, tokenizer, next(outputs)),
+            ALONE: lambda: _tokenize(load_tokenizer(str(tokenizer)), texts),
+            PREPARED: lambda: _prepare(corpus, tokenizer, next(outputs)),
+            MAPPED: lambda: _map(corpus, load_tokenizer(str(tokenizer)), next(outputs)),
         }
         return report(in_turn(tasks, rounds), ALONE)
 

@@ -29,7 +29,7 @@ from .arguments import PrepareArguments
 
 TOKENIZER, PROGRESS = "tokenizer", ".progress"
 # Documents that are tokenized together.
-DOCUMENTS_AT_ONCE = 256
+DOCUMENTS_AT_ONCE = 1000
 # Training that resumes in the middle of a file reads at most this many rows again.
 ROW_GROUP = 256
 
