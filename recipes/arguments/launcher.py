@@ -14,7 +14,7 @@ from ...trainers.runs.launcher import LAUNCHERS
 class LauncherArguments:
     """Workers."""
 
-    workers: int = HfArg(default=1, help="Processes, or SLURM array jobs, that share the runs.")
+    workers: int = HfArg(default=1, help="Processes, or SLURM array jobs, that share the work.")
     launcher: str = HfArg(
         default="process",
         help=f"{', '.join(LAUNCHERS)}: processes here, the same through submitit, or SLURM array jobs.",
@@ -22,7 +22,7 @@ class LauncherArguments:
     slurm: dict | str | None = HfArg(
         default=None, help='Parameters of submitit as JSON: {"slurm_partition": "gpu", "timeout_min": 600}.'
     )
-    stale_after: float = HfArg(default=600.0, help="Seconds without a sign of life after which a run is taken over.")
+    stale_after: float = HfArg(default=600.0, help="Seconds without a sign of life after which work is taken over.")
 
     def __post_init__(self) -> None:
         check_choice("launcher", self.launcher, LAUNCHERS)

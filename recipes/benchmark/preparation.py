@@ -16,14 +16,15 @@ from ...trainers.corpus import load_documents, load_tokenizer, train_tokenizer
 from ...trainers.corpus.documents import BUILT_IN
 from ...trainers.corpus.tokenizer import text_ids
 from ..prepare import command as prepare
+from ..prepare.shards import DOCUMENTS_AT_ONCE
 from .timing import in_turn, report
 
 ALONE, PREPARED, MAPPED = "tokenizer alone", "prepare", "datasets.map and packing"
-BLOCK, COPIES, AT_ONCE = 512, 8, 1000
+BLOCK, COPIES = 512, 8
 
 
 def measure_preparation(rounds: int, copies: int = COPIES) -> dict[str, Any]:
-    """Time one process on `copies` of the prose inside Python, of which each copy is other text to the caches.
+    """Time one process on `copies` of the prose inside Python.
 
     `datasets.map and packing` is how training scripts of transformers do it: map to ids, map to blocks, save.
     """
@@ -46,8 +47,8 @@ def measure_preparation(rounds: int, copies: int = COPIES) -> dict[str, Any]:
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> None:
-    for start in range(0, len(texts), AT_ONCE):
-        text_ids(tokenizer, texts[start : start + AT_ONCE])
+    for start in range(0, len(texts), DOCUMENTS_AT_ONCE):
+        text_ids(tokenizer, texts[start : start + DOCUMENTS_AT_ONCE])
 
 
 def _prepare(corpus: Path, tokenizer: Path, output: Path) -> None:

@@ -3,7 +3,7 @@
     python -m pico_maml.recipes.demo                     # next-token prediction and episodes
     python -m pico_maml.recipes.demo --hybrid_ratio 0    # the same without episodes
 
-Takes the arguments of `pretrain`; they override those of the shipped recipes `demo` and `episodes/classes`.
+Takes the arguments of `pretrain`; they override those of the shipped recipe `demo`.
 """
 
 import sys

@@ -92,12 +92,14 @@ class Plan:
 
 
 def work(plan: Plan) -> None:
-    """Write the parts that no other worker does, until none is left."""
+    """Write the parts that no other worker does, until none is left or one has failed."""
     datasets_logging.set_verbosity_error()
     tokenizer = load_tokenizer(str(plan.folder / TOKENIZER))
 
     def attempt(part: Part) -> bool:
-        return plan.work.attempt(part, plan.args.stale_after, partial(write_part, plan, part, tokenizer), _shown)
+        return not plan.work.has_failures and plan.work.attempt(
+            part, plan.args.stale_after, partial(write_part, plan, part, tokenizer), _shown
+        )
 
     # Again after every part that was done: the owner of a claim may have died in the meantime.
     while any(attempt(part) for part in plan.parts):

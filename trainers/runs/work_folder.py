@@ -45,6 +45,11 @@ class WorkFolder:
         """True if the piece failed and has no result since."""
         return self.failure_path(piece).exists() and not self.finished(piece)
 
+    @property
+    def has_failures(self) -> bool:
+        """True if any piece failed."""
+        return any((self.path / "failures").glob("*.txt"))
+
     def failure(self, piece: Piece) -> str:
         """The last line of its traceback."""
         lines = self.failure_path(piece).read_text(encoding="utf-8", errors="replace").strip().splitlines()

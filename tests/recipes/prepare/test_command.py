@@ -135,6 +135,13 @@ def test_interrupted_preparation_continues_to_the_same_files_with_any_workers(pa
     ]
 
 
+def test_the_first_part_that_fails_ends_the_preparation(corpus, tmp_path):
+    command = [f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL, "--block_size=100000"]
+    with pytest.raises(InputError, match=r"^shard 1 of 4: .* fewer than one block"):
+        prepare.main(command)
+    assert [path.name for path in (tmp_path / "out" / ".progress" / "failures").iterdir()] == ["00000.txt"]
+
+
 @pytest.mark.parametrize("damage", ["gone", "id", "row"])
 def test_every_shard_of_a_finished_preparation_is_checked(packed, corpus, tmp_path, damage):
     shutil.copytree(packed, tmp_path / "out")
