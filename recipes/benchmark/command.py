@@ -20,6 +20,7 @@ from ..arguments.parser import parse
 from .commands import measure_commands
 from .episodes import measure_episodes
 from .generation import measure_generation
+from .growth import growth_table, measure_growth
 from .page import measure_page
 from .preparation import measure_preparation
 from .shapes import Shape
@@ -28,7 +29,7 @@ from .steps import measure_steps
 from .timing import machine, table
 from .trainer import measure_trainer
 
-PARTS = ("step", "episode", "generation", "trainer", "startup", "commands", "preparation", "page")
+PARTS = ("step", "episode", "generation", "trainer", "startup", "commands", "preparation", "page", "growth")
 
 
 @dataclass
@@ -85,6 +86,7 @@ def planned(args: BenchmarkArguments) -> dict[str, Callable[[], dict[str, Any]]]
         "commands": partial(measure_commands, args.rounds),
         "preparation": partial(measure_preparation, args.rounds),
         "page": partial(measure_page, args.rounds),
+        "growth": partial(measure_growth, args.rounds),
     }
     return {name: job for name, job in jobs.items() if name.split(",")[0] in args.parts}
 
@@ -100,6 +102,8 @@ def text_of(measured: dict[str, Any]) -> str:
     if "late_beside_early" in measured:
         lines = [f"{name}: {seconds:.2f} s to the first step" for name, seconds in measured["seconds"].items()]
         return "\n".join([*lines, f"resuming late takes {measured['late_beside_early']:.2f} times as long as early"])
+    if "growth" in measured:
+        return growth_table(measured["growth"])
     if "bytes" in measured:
         return "\n".join(
             f"{name}: {seconds:.1f} CPU seconds, {measured['bytes'][name] / 1e6:.1f} MB"

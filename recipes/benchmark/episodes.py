@@ -33,15 +33,15 @@ def measure_episodes(shape: Shape, vocab_size: int, rounds: int, window: int) ->
 class Setting:
     """A model, (R, T) token ids in `pool` that episodes are drawn from, and a micro-batch of (B, T) `ids`."""
 
-    def __init__(self, shape: Shape, vocab_size: int, window: int) -> None:
+    def __init__(self, shape: Shape, vocab_size: int, window: int, ways: int = WAYS, shots: int = SHOTS) -> None:
         torch.manual_seed(0)
-        head = {"ways": WAYS, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
+        head = {"ways": ways, "layers": MAMLConfig.head_layers, "hidden_dim": MAMLConfig.head_hidden_dim}
         decoder = PicoForCausalLM(shape.config(vocab_size))
         self.model = PicoForMetaCausalLM.from_causal_lm(decoder, 0, **head, dropout=MAMLConfig.head_dropout)
         text = zipf_text(MAMLConfig.episode_pool + shape.batch_size, shape.block_size + 1, vocab_size)
         self.pool, batch = text[: -shape.batch_size, :-1], text[-shape.batch_size :]
         self.ids, self.targets = batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
-        self.window = window
+        self.window, self.ways, self.shots = window, ways, shots
 
     def sample(self, stream: bool = False) -> Episode:
         """Draw an episode, always the same one; with `stream` its query examples lie in the micro-batch.
@@ -51,10 +51,12 @@ class Setting:
         """
         texts = (self.pool, self.ids) if stream else (self.pool,)
         sampler: Callable[..., Episode | None] = sample_stream_episode if stream else sample_episode
-        episode = sampler(*texts, MASK_ID, WAYS, SHOTS, QUERIES, episode_generator(0, 0, 0), window=self.window)
+        generator = episode_generator(0, 0, 0)
+        episode = sampler(*texts, MASK_ID, self.ways, self.shots, QUERIES, generator, window=self.window)
         if episode is None:
             raise InputError(
-                "too little text for 32-way episodes: give a shape with more or longer rows, or lower episode_window"
+                f"too little text for {self.ways}-way episodes: give a shape with more or longer rows, or lower "
+                "episode_window"
             )
         return episode
 

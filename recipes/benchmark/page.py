@@ -22,19 +22,25 @@ def measure_page(rounds: int, sizes: tuple[tuple[int, int], ...] = SIZES) -> dic
     seconds: dict[str, list[float]] = {}
     size: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {pair: _write_runs(Path(temporary), *pair) for pair in sizes}
+        folders = {pair: write_runs(Path(temporary), *pair) for pair in sizes}
         for _ in range(rounds):
             for (runs, rows), paths in folders.items():
                 name = f"{runs} {'run' if runs == 1 else 'runs'}, {rows:,} logs each"
-                output, began = Path(temporary, "out", f"{runs}-{rows}"), time.process_time()
-                with contextlib.redirect_stdout(io.StringIO()):
-                    page = report.main([*map(str, paths), "--output", str(output)])
+                began = time.process_time()
+                page = write_page(paths, Path(temporary, "out", f"{runs}-{rows}"))
                 seconds.setdefault(name, []).append(time.process_time() - began)
                 size[name] = page.stat().st_size
     return {"cpu_seconds": {name: median(runs) for name, runs in seconds.items()}, "bytes": size, "rounds": seconds}
 
 
-def _write_runs(folder: Path, runs: int, rows: int) -> list[Path]:
+def write_page(runs: list[Path], output: Path) -> Path:
+    """The report's page of runs, without what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return report.main([*map(str, runs), "--output", str(output)])
+
+
+def write_runs(folder: Path, runs: int, rows: int) -> list[Path]:
+    """Folders of runs that never were, with so many logs each."""
     paths = [folder / f"{runs}-{rows}" / f"run-{number}" for number in range(runs)]
     for number, path in enumerate(paths):
         path.mkdir(parents=True)

@@ -17,7 +17,7 @@ from ...trainers.corpus.documents import BUILT_IN
 from ...trainers.corpus.tokenizer import text_ids
 from ..prepare import command as prepare
 from ..prepare.shards import DOCUMENTS_AT_ONCE
-from .timing import in_turn, report
+from .timing import Tasks, in_turn, report
 
 ALONE, PREPARED, MAPPED = "tokenizer alone", "prepare", "datasets.map and packing"
 BLOCK, COPIES = 512, 8
@@ -29,21 +29,24 @@ def measure_preparation(rounds: int, copies: int = COPIES) -> dict[str, Any]:
     `datasets.map and packing` is how training scripts of transformers do it: map to ids, map to blocks, save.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        texts = [row["text"] for row in load_documents(BUILT_IN)]
-        texts = [f"{number}. {text}" for number in range(copies) for text in texts]
-        corpus = folder / "corpus.jsonl"
-        corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-        tokenizer = folder / "tokenizer"
-        train_tokenizer(islice(texts, len(texts) // copies), 4096).save_pretrained(tokenizer)
-        outputs = (folder / f"out-{number}" for number in range(10**6))
-        # Each loads the tokenizer, which remembers the words that it has split.
-        tasks = {
-            ALONE: lambda: _tokenize(load_tokenizer(str(tokenizer)), texts),
-            PREPARED: lambda: _prepare(corpus, tokenizer, next(outputs)),
-            MAPPED: lambda: _map(corpus, load_tokenizer(str(tokenizer)), next(outputs)),
-        }
-        return report(in_turn(tasks, rounds), ALONE)
+        return report(in_turn(preparation_tasks(Path(temporary), copies), rounds), ALONE)
+
+
+def preparation_tasks(folder: Path, copies: int) -> Tasks:
+    """The three ways, by name, with a corpus and a tokenizer that are written to `folder`, as their outputs are."""
+    texts = [row["text"] for row in load_documents(BUILT_IN)]
+    texts = [f"{number}. {text}" for number in range(copies) for text in texts]
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    tokenizer = folder / "tokenizer"
+    train_tokenizer(islice(texts, len(texts) // copies), 4096).save_pretrained(tokenizer)
+    outputs = (folder / f"out-{number}" for number in range(10**6))
+    # Each loads the tokenizer, which remembers the words that it has split.
+    return {
+        ALONE: lambda: _tokenize(load_tokenizer(str(tokenizer)), texts),
+        PREPARED: lambda: _prepare(corpus, tokenizer, next(outputs)),
+        MAPPED: lambda: _map(corpus, load_tokenizer(str(tokenizer)), next(outputs)),
+    }
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> None:

@@ -112,9 +112,14 @@ def _peak_memory(kind: str, shape: Shape, vocab_size: int) -> int:
     before = psutil.Process().memory_info().rss
     for _ in range(2):
         step()
+    return peak_bytes() - before
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had at once; Linux only."""
     # Not getrusage, whose peak includes that of the parent process.
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024 - before
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
