@@ -1,4 +1,4 @@
-"""Time training, episodes, generation, start-up and corpora on this machine, in turn, and report ratios.
+"""Time training, episodes, inference, start-up and corpora on this machine, in turn, and report ratios and growth.
 
 python -m pico_maml.recipes.benchmark --output runs/benchmark
 """
@@ -19,8 +19,8 @@ from ...trainers.runs.json_files import write_json
 from ..arguments.parser import parse
 from .commands import measure_commands
 from .episodes import measure_episodes
-from .generation import measure_generation
 from .growth import growth_table, measure_growth
+from .inference import measure_features, measure_generation, measure_loss
 from .page import measure_page
 from .preparation import measure_preparation
 from .shapes import Shape
@@ -29,7 +29,19 @@ from .steps import measure_steps
 from .timing import machine, table
 from .trainer import measure_trainer
 
-PARTS = ("step", "episode", "generation", "trainer", "startup", "commands", "preparation", "page", "growth")
+PARTS = (
+    "step",
+    "episode",
+    "loss",
+    "features",
+    "generation",
+    "trainer",
+    "startup",
+    "commands",
+    "preparation",
+    "page",
+    "growth",
+)
 
 
 @dataclass
@@ -80,6 +92,8 @@ def planned(args: BenchmarkArguments) -> dict[str, Callable[[], dict[str, Any]]]
     shared = (args.vocab_size, args.rounds)
     jobs = {f"step, {shape}": partial(measure_steps, shape, *shared, args.compiled) for shape in shapes} | {
         f"episode, {small}": partial(measure_episodes, small, *shared, args.episode_window),
+        f"loss, {small}": partial(measure_loss, small, *shared),
+        f"features, {small}": partial(measure_features, small, *shared),
         f"generation, {small}": partial(measure_generation, small, *shared),
         f"trainer, {small}": partial(measure_trainer, small, *shared),
         "startup": partial(measure_startup, args.rounds),

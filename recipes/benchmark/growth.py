@@ -52,8 +52,8 @@ def _episode(ways: int = 32, shots: int = 4) -> Job:
     return lambda: setting.step(episode=setting.sample(), dropout_seed=0)
 
 
-def _page(folder: Path, runs: int, rows: int) -> Job:
-    paths = write_runs(folder, runs, rows)
+def _page(folder: Path, runs: int, rows: int = 1000, measurements: int = 0) -> Job:
+    paths = write_runs(folder, runs, rows, measurements)
     return lambda: write_page(paths, folder / "page")
 
 
@@ -71,8 +71,13 @@ FACTORS = {
     ),
     "ways": Factor("words of an episode", (8, 16, 32, 64), lambda value, _: _episode(ways=value)),
     "shots": Factor("shots of an episode", (1, 2, 4, 8), lambda value, _: _episode(shots=value)),
-    "runs": Factor("runs on a page, 1,000 logs each", (2, 4, 8, 16), lambda value, folder: _page(folder, value, 1000)),
+    "runs": Factor("runs on a page, 1,000 logs each", (2, 4, 8, 16), lambda value, folder: _page(folder, value)),
     "logs": Factor("logs of a run on a page", (1_000, 10_000, 100_000), lambda value, folder: _page(folder, 1, value)),
+    "measurements": Factor(
+        "measurements of the dynamics on a page",
+        (20, 40, 80, 160),
+        lambda value, folder: _page(folder, 1, 1000, value),
+    ),
     "documents": Factor("copies of the prose to prepare", (1, 2, 4, 8), lambda value, folder: _prepare(folder, value)),
 }
 

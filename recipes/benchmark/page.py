@@ -13,21 +13,33 @@ from typing import Any
 
 from ..report import command as report
 
-# Runs, and logged rows of each.
-SIZES = ((1, 1_000), (1, 10_000), (1, 100_000), (10, 1_000), (10, 10_000))
+# Runs, logged rows of each, and measurements of its learning dynamics.
+SIZES = (
+    (1, 1_000, 0),
+    (1, 10_000, 0),
+    (1, 100_000, 0),
+    (10, 1_000, 0),
+    (10, 10_000, 0),
+    (10, 100_000, 0),
+    (1, 1_000, 20),
+    (1, 1_000, 80),
+)
+# Of the runs with learning dynamics.
+LAYERS, MODULES = 4, ("attention.v_proj", "attention.o_proj", "swiglu.w_2")
 
 
-def measure_page(rounds: int, sizes: tuple[tuple[int, int], ...] = SIZES) -> dict[str, Any]:
-    """CPU seconds and bytes of the page of so many runs with so many logs each, without learning dynamics."""
+def measure_page(rounds: int, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> dict[str, Any]:
+    """CPU seconds and bytes of the page of so many runs, with so many logs and measurements of the dynamics each."""
     seconds: dict[str, list[float]] = {}
     size: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {pair: write_runs(Path(temporary), *pair) for pair in sizes}
+        folders = {each: write_runs(Path(temporary), *each) for each in sizes}
         for _ in range(rounds):
-            for (runs, rows), paths in folders.items():
+            for (runs, rows, measurements), paths in folders.items():
                 name = f"{runs} {'run' if runs == 1 else 'runs'}, {rows:,} logs each"
+                name += f" and {measurements} of dynamics" if measurements else ""
                 began = time.process_time()
-                page = write_page(paths, Path(temporary, "out", f"{runs}-{rows}"))
+                page = write_page(paths, Path(temporary, "out", name))
                 seconds.setdefault(name, []).append(time.process_time() - began)
                 size[name] = page.stat().st_size
     return {"cpu_seconds": {name: median(runs) for name, runs in seconds.items()}, "bytes": size, "rounds": seconds}
@@ -39,9 +51,9 @@ def write_page(runs: list[Path], output: Path) -> Path:
         return report.main([*map(str, runs), "--output", str(output)])
 
 
-def write_runs(folder: Path, runs: int, rows: int) -> list[Path]:
-    """Folders of runs that never were, with so many logs each."""
-    paths = [folder / f"{runs}-{rows}" / f"run-{number}" for number in range(runs)]
+def write_runs(folder: Path, runs: int, rows: int, measurements: int = 0) -> list[Path]:
+    """Folders of runs that never were, with so many logs and measurements of the learning dynamics each."""
+    paths = [folder / f"{runs}-{rows}-{measurements}" / f"run-{number}" for number in range(runs)]
     for number, path in enumerate(paths):
         path.mkdir(parents=True)
         draw = random.Random(number)
@@ -50,6 +62,9 @@ def write_runs(folder: Path, runs: int, rows: int) -> list[Path]:
         with (path / "metrics.jsonl").open("w") as file:
             for step in range(10, 10 * rows + 1, 10):
                 file.write(json.dumps(_log(step, 10 * rows, draw)) + "\n")
+        with (path / "learning_dynamics.jsonl").open("w") as file:
+            for step in range(0, 10 * rows, 10 * rows // (measurements or 1)) if measurements else ():
+                file.write(json.dumps(_measurement(step, 10 * rows, draw)) + "\n")
     return paths
 
 
@@ -75,3 +90,16 @@ def _log(step: int, last: int, draw: random.Random) -> dict[str, float]:
         "other_cpu_seconds": 7.0,
         "step": step,
     }
+
+
+def _measurement(step: int, last: int, draw: random.Random) -> dict[str, Any]:
+    shares = ("proportional_effective_rank", "activation_proportional_effective_rank", "cka")
+    names: list[dict[str, Any]] = [{"quantity": name, "module": module} for name in shares for module in MODULES]
+    for objective in ("next_token", "query"):
+        names += [{"quantity": shares[0], "objective": objective, "module": module} for module in MODULES]
+    names += [{"quantity": "attention_entropy_normalised", "head": head} for head in range(4)]
+    falling = 0.9 - 0.5 * step / last
+    rows = [
+        {**name, "layer": layer, "value": falling + draw.gauss(0, 0.01)} for name in names for layer in range(LAYERS)
+    ]
+    return {"step": step, "tokens": 4096 * step, "rows": rows}

@@ -8,6 +8,7 @@ from pico_maml.recipes.benchmark.steps import PICO, peak_memory
 from pico_maml.trainers import InputError
 
 SMALL = ["--vocab_size", "2000", "--episode_window", "8", "--rounds", "3"]
+INFERENCE = ["loss", "features", "generation"]
 
 
 def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypatch):
@@ -15,10 +16,10 @@ def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypat
     # Each model's peak is taken in a process of its own; one is enough here.
     monkeypatch.setattr(steps, "peak_memory", lambda name, *shape: peak_memory(name, *shape) if name == PICO else None)
     episode = main(["--output", str(tmp_path), *SMALL, "--parts", "episode", "--small_shape", "tiny:8x128"])
-    others = ["--parts", "step", "generation", "trainer", "--shapes", "tiny:1x64", "--small_shape", "tiny:1x64"]
+    others = ["--parts", "step", *INFERENCE, "trainer", "--shapes", "tiny:1x64", "--small_shape", "tiny:1x64"]
     results = main(["--output", str(tmp_path), *SMALL, *others])
     assert json.loads((tmp_path / "benchmark.json").read_text()) == results
-    assert set(results["measured"]) == {"step, tiny:1x64", "generation, tiny:1x64", "trainer, tiny:1x64"}
+    assert set(results["measured"]) == {f"{part}, tiny:1x64" for part in ("step", *INFERENCE, "trainer")}
     shares = results["measured"].pop("trainer, tiny:1x64")["shares"]
     assert 0 < shares["data"] < 1
     assert shares["saving"] > 0
@@ -69,7 +70,7 @@ def test_first_log_times_a_run_and_reports_its_error(corpus, tmp_path):
         (["--shapes", "huge:4x256"], "shape 'huge:4x256' must be SIZE:ROWSxTOKENS such as tiny:4x256, with SIZE one"),
         (["--shapes", "tiny:0x256"], "shape 'tiny:0x256' must be"),
         (["--rounds", "1"], "rounds must be at least 3, got 1"),
-        (["--parts", "steps"], "parts must be one of step, episode, generation, trainer, startup, commands, "),
+        (["--parts", "steps"], "parts must be one of step, episode, loss, features, generation, trainer, "),
         (["--small_shape", "tiny:1x64", "--episode_window", "60", "--parts", "episode"], "too little text for 32-way"),
     ],
 )
