@@ -12,7 +12,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from ..errors import InputError
 from .files import file_format, list_files
-from .python_prose import python_prose
+from .python_prose import load_prose
 from .raw_tables import DOCUMENT
 from .readers import columns_of, open_files
 from .rows import IDS, check_document_numbers, checked
@@ -55,7 +55,7 @@ def load_documents(
             raised while iterating).
     """
     if name == BUILT_IN:
-        prose = Dataset.from_list([{"text": text} for text in python_prose()])
+        prose = load_prose()
         return prose.to_iterable_dataset() if streaming else prose
     if Path(name).exists():
         documents = _from_files(Path(name), text_column, beside, streaming, skip_bad_files, vocab_size)

@@ -1,7 +1,11 @@
+import sys
+from types import SimpleNamespace
+
+import datasets
 import pytest
 
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import load_documents, split_held_out
+from pico_maml.trainers.corpus import load_documents, python_prose, split_held_out
 
 
 def texts_of(documents) -> list[str]:
@@ -44,3 +48,20 @@ def test_broken_files_and_missing_columns_are_errors(tmp_path, name, content, me
 def test_a_name_that_is_no_file_folder_or_data_set_is_an_error():
     with pytest.raises(InputError, match="nowhere/nothing"):
         load_documents("nowhere/nothing")
+
+
+def test_built_in_prose_is_read_once_and_anew_for_another_python(monkeypatch, tmp_path):
+    read = []
+
+    def prose():
+        read.append(python_prose.sys.version)
+        yield "one document"
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setattr(python_prose, "python_prose", prose)
+    assert texts_of(load_documents("python-prose")) == texts_of(load_documents("python-prose")) == ["one document"]
+    assert texts_of(load_documents("python-prose", streaming=True)) == ["one document"]
+    assert len(read) == 1
+    monkeypatch.setattr(python_prose, "sys", SimpleNamespace(version="another", modules=sys.modules))
+    load_documents("python-prose")
+    assert read[1:] == ["another"]
