@@ -17,8 +17,8 @@ from transformers import (
 import pico_maml
 from pico_maml.callbacks import load_dynamics
 from pico_maml.modeling_pico.classifiers_pico import PicoClassifier
-from pico_maml.recipes import evaluate
 from pico_maml.recipes.dynamics import command as dynamics
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.finetune import command as finetune
 from pico_maml.trainers import InputError
 

@@ -8,7 +8,7 @@ from ...trainers import InputError
 from ...trainers.ner import NERConfig
 from ...trainers.ner.universal_ner import ALL, TREEBANKS
 from ..arguments.parser import argument_list, parse
-from ..evaluate import EvaluateArguments
+from ..evaluate.arguments import EvaluateArguments
 from ..finetune.ner import NERArguments
 from ..sweep.arguments import TYPES as SWEEP_TYPES
 from ..sweep.arguments import SweepArguments, decisive

@@ -4,7 +4,7 @@ import shutil
 import pytest
 from pretrain_run import argv
 
-from pico_maml.recipes import evaluate
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError

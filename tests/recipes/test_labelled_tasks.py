@@ -9,7 +9,7 @@ from labelled_tasks import CLASSES, rows, write_entities, write_lines, write_tas
 from pretrain_run import argv
 from same_run import logs, same, state
 
-from pico_maml.recipes import evaluate
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.recipes.replay import command as replay
 from pico_maml.trainers import InputError

@@ -6,13 +6,14 @@ from typing import Any, get_type_hints
 import pytest
 from transformers import TrainingArguments
 
-from pico_maml.recipes import evaluate, ner_results, predict
+from pico_maml.recipes import ner_results, predict
 from pico_maml.recipes.arguments.corpus import CorpusArguments
 from pico_maml.recipes.arguments.help import declaring_class
 from pico_maml.recipes.arguments.parser import mapping_names, parse
 from pico_maml.recipes.benchmark.command import BenchmarkArguments
 from pico_maml.recipes.compare.arguments import CompareArguments
 from pico_maml.recipes.dynamics.command import TYPES as DYNAMICS
+from pico_maml.recipes.evaluate.arguments import EvaluateArguments
 from pico_maml.recipes.export.command import ExportArguments
 from pico_maml.recipes.finetune.ner import TYPES as FINETUNE
 from pico_maml.recipes.finetune.text_classification import TYPES as CLASSIFY
@@ -29,7 +30,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "benchmark": (BenchmarkArguments,),
     "compare": (CompareArguments,),
     "dynamics": DYNAMICS,
-    "evaluate": (evaluate.EvaluateArguments, CorpusArguments),
+    "evaluate": (EvaluateArguments, CorpusArguments),
     "export": (ExportArguments,),
     "finetune": FINETUNE,
     "finetune --task text-classification": CLASSIFY,

@@ -9,7 +9,7 @@ import pytest
 from transformers import TrainingArguments
 
 from pico_maml.recipes.arguments.help import COMMON, RARE, WIDTH, help_text, title
-from pico_maml.recipes.evaluate import EvaluateArguments
+from pico_maml.recipes.evaluate.arguments import EvaluateArguments
 from pico_maml.recipes.finetune.ner import NERArguments
 from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP

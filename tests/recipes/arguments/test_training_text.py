@@ -7,11 +7,11 @@ import pytest
 from pretrain_run import argv
 
 from pico_maml.callbacks import load_dynamics
-from pico_maml.recipes import evaluate
 from pico_maml.recipes.arguments.corpus import CorpusArguments
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.arguments.training_text import EVALUATION, HELD_OUT, OTHER, RELATIONS, UNKNOWN, relation_to_run
 from pico_maml.recipes.dynamics import command as dynamics
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError

@@ -13,8 +13,8 @@ from same_run import logs, same, state
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, Qwen2ForCausalLM, T5Config
 
 from pico_maml.callbacks import load_dynamics
-from pico_maml.recipes import evaluate
 from pico_maml.recipes.dynamics import command as dynamics
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.recipes.replay import command as replay
 from pico_maml.trainers import InputError

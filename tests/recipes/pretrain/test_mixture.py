@@ -8,9 +8,9 @@ import pytest
 from pretrain_run import argv
 from same_run import logs, same, state
 
-from pico_maml.recipes import evaluate
 from pico_maml.recipes.arguments.corpus import CorpusArguments
 from pico_maml.recipes.arguments.mixture import read_mixture
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.recipes.pretrain.mixture import mixed_texts
 from pico_maml.recipes.replay import command as replay

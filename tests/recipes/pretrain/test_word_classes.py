@@ -8,7 +8,7 @@ import pytest
 from pretrain_run import argv
 from word_language import CLASSES, vocabulary
 
-from pico_maml.recipes import evaluate
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.recipes.pretrain import word_classes
 from pico_maml.trainers import InputError

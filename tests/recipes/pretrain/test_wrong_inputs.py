@@ -10,10 +10,11 @@ from conftest import WORDS
 from pretrain_run import argv
 from transformers import AutoTokenizer
 
-from pico_maml.recipes import evaluate, ner_results, predict
+from pico_maml.recipes import ner_results, predict
 from pico_maml.recipes.arguments.parser import run
 from pico_maml.recipes.benchmark import command as benchmark
 from pico_maml.recipes.demo import command as demo
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.export import command as export
 from pico_maml.recipes.finetune import command as finetune
 from pico_maml.recipes.pretrain import command as pretrain

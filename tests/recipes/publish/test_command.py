@@ -220,7 +220,7 @@ def test_fetch_state_takes_the_newest_and_names_what_is_missing(published, tmp_p
 RECIPES = """
 import sys
 from huggingface_hub import scan_cache_dir
-from pico_maml.recipes import evaluate
+from pico_maml.recipes.evaluate import command as evaluate
 from pico_maml.recipes.finetune import command as finetune
 from pico_maml.recipes.publish import command as publish
 from pico_maml.trainers import InputError

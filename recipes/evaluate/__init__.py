@@ -1,0 +1,1 @@
+"""Evaluate a checkpoint on held-out text: perplexity, and accuracy of adaptation."""
