@@ -29,7 +29,7 @@ types: .venv/installed-dev
 docs: .venv/installed-dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
-# What `pico-maml COMMAND --help` prints: again after an argument, its default or its help has changed.
+# What `pico-maml COMMAND --help` prints, and docs/arguments: again after an argument, its default or its help has changed.
 help: .venv/installed
 	$(BIN)/python docs/write_help.py
 

@@ -74,7 +74,8 @@ def help_text(types: Sequence[type], command: str, everything: bool) -> str:
     for owner in sorted(groups, key=lambda owner: owner is TrainingArguments):
         lines.append(f"{title(owner)}:")
         for argument in groups[owner]:
-            lines += full(argument) if everything else [one_line(argument)]
+            text = help_of(argument, owner)
+            lines += full(argument, text) if everything else [one_line(argument, text)]
     return "\n".join(lines)
 
 
@@ -90,24 +91,25 @@ def title(owner: type) -> str:
     return re.split(r"[.;](?:\s|$)", inspect.getdoc(owner) or owner.__name__)[0]
 
 
-def one_line(argument: Field) -> str:
+def one_line(argument: Field, text: str) -> str:
     """`--name  First sentence of the help. [default]`, cut at the width of a line."""
     default = shorten(default_text(argument), 40, placeholder=" ...]")
     room = WIDTH - INDENT - len(default) - 1
-    sentence = re.split(r"(?<=\.)\s", help_of(argument), maxsplit=1)[0]
+    sentence = re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
     text = shorten(sentence, room, placeholder=" ...", break_on_hyphens=False)
     return f"  --{argument.name:<{INDENT - 5}} {text} {default}".rstrip()
 
 
-def full(argument: Field) -> list[str]:
+def full(argument: Field, text: str) -> list[str]:
     """The whole help of an argument, on as many lines as it needs."""
-    text = f"  --{argument.name:<{INDENT - 5}} {help_of(argument)} {default_text(argument)}"
+    text = f"  --{argument.name:<{INDENT - 5}} {text} {default_text(argument)}"
     return wrap(text, WIDTH, subsequent_indent=" " * INDENT, break_on_hyphens=False)
 
 
-def help_of(argument: Field) -> str:
-    """The help text in one line."""
-    return COMMON.get(argument.name) or " ".join(argument.metadata.get("help", "").split())
+def help_of(argument: Field, owner: type) -> str:
+    """The help text in one line, of the common arguments of transformers in our words."""
+    common = COMMON.get(argument.name) if owner is TrainingArguments else None
+    return common or " ".join(argument.metadata.get("help", "").split())
 
 
 def default_text(argument: Field) -> str:

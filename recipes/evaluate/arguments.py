@@ -12,7 +12,10 @@ WORDS = ("held_out", "training", "all")
 
 @dataclass
 class EvaluateArguments:
-    """Arguments of the evaluation. Episode settings that are unset are those of the checkpoint's training."""
+    """Arguments of the evaluation, where text, block size and tokenizer are by default those of the model's run.
+
+    Episode settings that are unset are those of the checkpoint's training.
+    """
 
     model: str = HfArg(help="Checkpoint: a folder, or user/name[@revision][:subfolder] on the Hub.")
     revision: str | None = HfArg(default=None, help="Revision of a Hub model (unset: main).")

@@ -1,6 +1,7 @@
 """The text of `--help` and `--help_all` of every command."""
 
 import re
+import runpy
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ from pico_maml.recipes.pretrain.arguments import TYPES as PRETRAIN
 from pico_maml.recipes.sweep.arguments import TYPES as SWEEP
 from pico_maml.trainers.ner import NERConfig
 
-RECIPES = Path(__file__).parents[3] / "recipes"
+DOCS, RECIPES = (Path(__file__).parents[3] / folder for folder in ("docs", "recipes"))
 # Name of each command and the module with its `main`.
 MODULES = {path.stem: path.stem for path in RECIPES.glob("[!_]*.py")}
 MODULES |= {path.parent.name: f"{path.parent.name}.command" for path in RECIPES.glob("*/__main__.py")}
@@ -42,6 +43,17 @@ def test_help_prints_under_100_lines_and_exits(command, capsys):
 
 def test_every_stored_help_is_of_a_command():
     assert {path.name for path in (RECIPES / "help").iterdir()} == {f"{command}.txt" for command in MODULES}
+
+
+def test_the_docs_have_every_argument_in_full():
+    script = runpy.run_path(str(DOCS / "write_help.py"))
+    commands = {name: (module, []) for name, module in MODULES.items()}
+    commands |= {name: (MODULES[command], options) for name, (command, options) in script["TASKS"].items()}
+    assert {path.stem for path in (DOCS / "arguments").iterdir()} == set(commands)
+    for name, (module, options) in commands.items():
+        text = script["reference"](module, options)
+        assert (DOCS / "arguments" / f"{name}.txt").read_text() == text, f"{name}: run `make help`"
+    assert "--branch_from" in (DOCS / "arguments" / "pretrain.txt").read_text()
 
 
 @pytest.mark.parametrize("types", [PRETRAIN, SWEEP, (NERArguments, NERConfig)])
