@@ -11,6 +11,7 @@ from ...trainers import InputError
 from ...trainers.compute_clock import COUNTING, SAMPLING
 from ...trainers.cost import Cost, cost_of
 from ...trainers.episodes import episode_generator, has_episode
+from ...trainers.meta.gradient_share import measurements
 from ...trainers.runs.reader import load_run
 from ..pretrain.arguments import PretrainArguments
 from .arguments import CompareArguments
@@ -37,7 +38,7 @@ class StepCost:
         sampling_seconds: of these, for drawing episodes.
         disk: bytes of a run's folder.
         once_seconds: CPU or GPU seconds of a run before its first step, for word classes or the embedding's start.
-        once_flops: these at the control's rate of FLOPs.
+        once_flops: these at the control's rate of FLOPs, and the measurements of `episode_gradient_share`.
     """
 
     flops: float
@@ -71,8 +72,9 @@ def measure(study: Study, beside: Path) -> tuple[dict[str, StepCost], FollowUpCo
         control = costs[study.control.name]
         rate = control.flops / max(control.seconds - control.sampling_seconds, 1e-9)
         follow_up = measure_follow_up(study, Path(folder) / study.control.name, rate)
+    steps = study.control.arguments().training.max_steps
     for name, cost in costs.items():
-        once = cost.once_seconds * rate
+        once = cost.once_seconds * rate + gradient_measurements(study.arms[name], cost.tokens, steps)
         costs[name] = replace(cost, flops=cost.flops + cost.sampling_seconds * rate, once_flops=once)
     return costs, follow_up
 
@@ -96,7 +98,7 @@ def _measure(arm: Arm, args: CompareArguments, folder: Path) -> StepCost:
         run_command("pretrain", argv, folder / f"{arm.name}.log", args.processes)
     except CommandFailed as error:
         raise InputError(f"arm {arm.name!r} cannot be trained: {error.last}") from error
-    run = load_run(path, arm.name)
+    run, training = load_run(path, arm.name), arm.arguments().training
     sampling = next(name for name in SAMPLING_SECONDS if name in run.metrics)
     logs = run.metrics.dropna(subset=[sampling])
     first, last = logs[logs["step"] == WARM_UP_STEPS].iloc[0], logs.iloc[-1]
@@ -105,9 +107,13 @@ def _measure(arm: Arm, args: CompareArguments, folder: Path) -> StepCost:
     def a_step(name: str) -> float:
         return float((last[name] - first[name]) / (last["step"] - first["step"]))
 
+    # Per episode that the few steps happened to draw, for as many as are expected.
+    drawn = last["episodes"] + last["episodes_skipped"] - first["episodes"] - first["episodes_skipped"]
+    expected_draws = (last["step"] - first["step"]) * training.gradient_accumulation_steps * training.hybrid_ratio
+    draws = expected_draws / drawn if drawn else 1.0
     disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     once = float(last.get(sampling.replace(SAMPLING, COUNTING), 0.0))
-    return StepCost(flops, tokens, next_token_tokens, a_step("compute_seconds"), a_step(sampling), disk, once)
+    return StepCost(flops, tokens, next_token_tokens, a_step("compute_seconds"), draws * a_step(sampling), disk, once)
 
 
 def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
@@ -124,6 +130,15 @@ def expected(arm: Arm, tokens: float) -> tuple[float, float, float]:
         next_token_tokens,
         cost.token * next_token_tokens + cost.episode * ratio * (args.training.gradient_accumulation_steps),
     )
+
+
+def gradient_measurements(arm: Arm, tokens: float, steps: int) -> float:
+    """FLOPs of the measurements for `episode_gradient_share` in a run of so many steps with so many `tokens` each."""
+    args = arm.arguments()
+    if not args.training.episode_gradient_share:
+        return 0.0
+    cost = _formula(args, tokens, arm.name)
+    return measurements(steps) * (cost.token * tokens / args.training.gradient_accumulation_steps + cost.episode)
 
 
 def steps_of_run(study: Study, costs: dict[str, StepCost], run: Run) -> int:

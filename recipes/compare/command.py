@@ -9,12 +9,13 @@ Start it again after a kill, or on another machine with the same folder: finishe
 import sys
 import tempfile
 from dataclasses import asdict, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ...trainers.runs.files import ARGUMENTS_FILE
 from ...trainers.runs.folder import check_free_or_same
-from ...trainers.runs.json_files import write_json
+from ...trainers.runs.json_files import read_json, write_json
 from ...trainers.runs.launcher import launch
 from ...trainers.runs.work_folder import WorkFolder
 from ..arguments.launcher import LauncherArguments
@@ -38,6 +39,9 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     arguments = asdict(args)
     check_free_or_same(folder.path, arguments, FREE)
     plan = plan_of(study, folder.path, argv, args.slurm)
+    if folder.results():
+        before = read_json(folder.path / ARGUMENTS_FILE)["seeds"]
+        plan = plan.with_seeds(args.seeds, before, date.today().isoformat())
     # The plan last: a folder that holds it can be told from one of another study.
     write_json(folder.path / ARGUMENTS_FILE, arguments)
     plan.write(folder.path)

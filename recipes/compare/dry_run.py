@@ -16,7 +16,7 @@ def describe(study: Study, plan: Plan) -> str:
     hours = disk = 0.0
     for name, cost in plan.costs.items():
         steps = sum(plan.steps[name].values())
-        hours += seeds * steps * cost.seconds / 3600
+        hours += seeds * (steps * cost.seconds + len(plan.steps[name]) * cost.once_seconds) / 3600
         disk += seeds * len(plan.steps[name]) * cost.disk
         lines.append(_arm(name, cost, plan.steps[name], seeds))
     after = plan.follow_up
@@ -38,16 +38,18 @@ def _power(margins: dict[str, float], seeds: int) -> list[str]:
         return ["One seed decides nothing, because differences have no spread: give --seeds two or more."]
     return [
         f"With {seeds} seeds, a difference as large as its margin is found with a chance of {POWER:.0%} (t test, 5 %, "
-        "two-sided, uncorrected) if the differences between seeds have a standard deviation of at most",
+        "two-sided, uncorrected; F1 also varies with the test sentences) if the differences between seeds have a "
+        "standard deviation of at most",
         *(f"  {measure}: {largest_spread(margin, seeds):.3g}" for measure, margin in margins.items()),
     ]
 
 
 def _arm(name: str, cost: StepCost, steps: dict[float, int], seeds: int) -> str:
     shown = ", ".join(f"{count} steps" + ("" if share == 1 else f" ({share:g})") for share, count in steps.items())
+    whole = steps[1.0]
     return (
-        f"  {name}: {seeds} x {shown}; a run {steps[1.0] * cost.flops:.3g} FLOPs, "
-        f"{steps[1.0] * cost.tokens:,.0f} tokens, {steps[1.0] * cost.seconds / 60:.1f} min of compute; "
+        f"  {name}: {seeds} x {shown}; a run {whole * cost.flops + cost.once_flops:.3g} FLOPs, "
+        f"{whole * cost.tokens:,.0f} tokens, {(whole * cost.seconds + cost.once_seconds) / 60:.1f} min of compute; "
         f"a step {cost.seconds:.3f} s, of which {cost.sampling_seconds:.3f} s draw episodes"
         + (f"; {cost.once_seconds:.1f} s before the first step count its text" if cost.once_seconds else "")
     )

@@ -1,6 +1,6 @@
 """The plan of a study: costs and steps of its arms, measured once and then fixed in its folder."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class Plan:
     costs: dict[str, StepCost]  #: of a step, by arm
     steps: dict[str, dict[float, int]]  #: average steps by arm and share of the budget
     follow_up: FollowUpCost  #: of a run, after pretraining
+    added: dict[str, list[int]] = field(default_factory=dict)  #: seeds added after a run had finished, by date
 
     @classmethod
     def read(cls, folder: Path) -> "Plan":
@@ -26,7 +27,7 @@ class Plan:
         saved: dict[str, Any] = read_json(folder / PLAN_FILE)
         costs = {name: StepCost(**cost) for name, cost in saved["costs"].items()}
         steps = {arm: {float(share): n for share, n in shares.items()} for arm, shares in saved["steps"].items()}
-        return cls(costs, steps, FollowUpCost(**saved.get("follow_up", {})))
+        return cls(costs, steps, FollowUpCost(**saved.get("follow_up", {})), saved.get("added", {}))
 
     @classmethod
     def make(cls, study: Study, beside: Path) -> "Plan":
@@ -37,6 +38,11 @@ class Plan:
         """
         costs, follow_up = measure(study, beside)
         return cls(costs, fit(study, costs), follow_up)
+
+    def with_seeds(self, seeds: list[int], before: list[int], today: str) -> "Plan":
+        """The plan that knows which of its seeds were not there `before`."""
+        new = [seed for seed in seeds if seed not in before]
+        return replace(self, added=self.added | {today: [*self.added.get(today, []), *new]}) if new else self
 
     def write(self, folder: Path) -> None:
         """Write the plan to a folder."""

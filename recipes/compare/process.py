@@ -4,12 +4,17 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import torch
 
+from ...trainers.runs.safety import PREEMPTED_CODE
+
 LAST_LINES = 5
+# For a command that is told to end to save what it has.
+GRACE_SECONDS = 30
 
 
 class CommandFailed(RuntimeError):
@@ -31,13 +36,22 @@ def end_orphan(log: Path) -> None:
             process = psutil.Process(int(pid))
             # A later process may have been given the same number.
             if process.create_time() == float(started):
-                tree = [*process.children(recursive=True), process]
-                for member in tree:
-                    member.kill()
-                psutil.wait_procs(tree)
+                end(process, grace=0)
         except psutil.NoSuchProcess:
             pass
     file.unlink()
+
+
+def end(process: psutil.Process, grace: float) -> None:
+    """Tell a process to end, give it `grace` seconds to save, and kill what is left of it and its children."""
+    tree = [*process.children(recursive=True), process]
+    if grace:
+        process.terminate()
+        _, tree = psutil.wait_procs(tree, timeout=grace)
+    for member in tree:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(tree)
 
 
 def record(pid: int, log: Path) -> None:
@@ -52,6 +66,8 @@ def _process_file(log: Path) -> Path:
 
 def run_command(name: str, argv: list[str], log: Path, processes: int = 1) -> None:
     """Run `name` and append its output to a log; several processes are started by accelerate.
+
+    If this process is told to end, so is the command, which then has 30 s to save.
 
     Raises:
         CommandFailed: it did not end well.
@@ -68,9 +84,12 @@ def run_command(name: str, argv: list[str], log: Path, processes: int = 1) -> No
                 record(process.pid, log)
                 code = process.wait()
             except BaseException:
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    end(psutil.Process(process.pid), GRACE_SECONDS)
                 raise
     _process_file(log).unlink(missing_ok=True)
+    if code == PREEMPTED_CODE:  # it alone was told to end, and has saved
+        return run_command(name, argv, log, processes)
     if code:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         raise CommandFailed(name, code, " | ".join(lines[-LAST_LINES:]), log)

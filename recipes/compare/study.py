@@ -22,6 +22,8 @@ TEST = re.compile(r"(?P<arm>[\w.-]+) vs (?P<control>[\w.-]+): (?P<measure>\S+)")
 OWN_ARGUMENTS = {"seed", "output_dir", "resume", "publish_to"}
 # And those that must not differ between arms.
 SHARED_ARGUMENTS = {"data_seed", "max_steps", "num_train_epochs"}
+# Arguments that name the training text.
+TRAINING_TEXT = ("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column", "mixture")
 REMEDY = ": give seeds, budget and output_dir of the study, and publish finished runs with `publish`"
 
 
@@ -92,6 +94,7 @@ class Study:
         follow_up.check()
         margins = follow_up.margins(mapping("measures", args.measures))
         study = cls(args, arms, margins, tuple(map(_test, args.primary)), follow_up)
+        study._check_losses()
         study._check_words()
         study._check_tests()
         return study
@@ -123,6 +126,20 @@ class Study:
         own = {name: value for name, value in settings.items() if name != "episode_documents"}
         return argument_list({name: str(value) for name, value in own.items()} | self.follow_up.adaptation)
 
+    def _check_losses(self) -> None:
+        """Raise InputError if a loss is a measure and arms would have it on other text or in other tokens."""
+        if not any(measure.split("/")[0] == "loss" for measure in self.margins):
+            return
+        control = _measured(self.control)
+        for arm in self.arms.values():
+            measured = _measured(arm)
+            if other := sorted(name for name in control | measured if control.get(name) != measured.get(name)):
+                raise InputError(
+                    f"arm {arm.name!r}: its loss would be of other text or tokens than that of {self.control.name!r} "
+                    f"({', '.join(other)}): set these in `arguments`, give all arms one tokenizer and eval_dataset, "
+                    "or leave loss out of the measures"
+                )
+
     def _check_words(self) -> None:
         """Raise InputError if arms held out other words, since some would be evaluated on words they trained."""
         found = {}
@@ -149,6 +166,19 @@ class Study:
                     f"primary test '{test.arm} vs {test.control}: {test.measure}': name an arm, one of its controls, "
                     "and one of the measures"
                 )
+
+
+def _measured(arm: Arm) -> dict[str, Any]:
+    """What the held-out text and the tokens of an arm's loss depend on."""
+    args = arm.arguments()
+    corpus, tokenizer = vars(args.corpus), args.model.tokenizer or args.model.init_from
+    training = {name: corpus[name] for name in TRAINING_TEXT}
+    text = {name: corpus[name] for name in ("eval_dataset", "eval_split")}
+    if args.corpus.eval_dataset is None:
+        text |= training | {name: corpus[name] for name in ("eval_fraction", "split_by")}
+    # Without a name the tokenizer is trained on the training text.
+    tokens = {"tokenizer": tokenizer} if tokenizer else training | {"vocab_size": args.model.config().vocab_size}
+    return text | tokens | {"block_size": args.corpus.block_size}
 
 
 def _arm(name: str, entry: Any, base: list[str], shared: dict[str, Any]) -> Arm:

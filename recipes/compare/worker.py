@@ -58,7 +58,8 @@ def execute(run: Run, study: Study, folder: Path, plan: Plan) -> dict[str, Any]:
         argv = ["--model", str(path), "--output_file", str(path / EVALUATION_FILE), *study.evaluation()]
         run_command("evaluate", argv, log)
     if study.follow_up.ner:
-        run_command("sweep", study.follow_up.sweep(str(path), str(path / NER_FOLDER)), log)
+        # A fine-tuning that failed is tried again whenever its run is.
+        run_command("sweep", [*study.follow_up.sweep(str(path), str(path / NER_FOLDER)), "--retry_failed"], log)
         shutil.rmtree(SweepFolder(path / NER_FOLDER).features, ignore_errors=True)
     for treebank in study.follow_up.treebanks:
         output_dir = few_shot_folder(path, treebank)

@@ -78,6 +78,16 @@ class GradientShare:
         self.measured_at = int(tensors.get("gradient_norms_measured_at", torch.tensor(0)))
 
 
+def measurements(steps: int) -> int:
+    """How often a run of so many steps measures, if each has an episode."""
+    share, count = GradientShare(1.0), 0
+    for step in range(steps):
+        if share.is_due(step):
+            share.add(step, {"next_token": 1.0, "query": 1.0})
+            count += 1
+    return count
+
+
 def _over_processes(gradients: Gradients) -> Gradients:
     """Return means over all processes."""
     if world_size() == 1:

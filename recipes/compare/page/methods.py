@@ -46,12 +46,11 @@ def methods(study: Study, plan: Plan) -> str:
     arms = join([f"{name} (about {plan.steps[name][1.0]} steps)" for name in study.arms])
     text = (
         f"We pretrained {plural(len(study.arms), 'arm')}, {arms}, with {plural(len(args.seeds), 'seed')} each "
-        f"({join([str(seed) for seed in args.seeds])}). All arms start from {join(args.base)}; those of one "
-        "seed share the initial weights and the order of the data. Every arm was given the number of steps that fits "
+        f"({join([str(seed) for seed in args.seeds])}){_added(plan)}. All arms start from {join(args.base)}; those of "
+        f"one seed share {_shared(study)}. Every arm was given the number of steps that fits "
         f"the same budget, the {BUDGET_NAMES[args.budget]} that {control.name} needs for "
         f"{plan.steps[control.name][1.0]} steps ({tokens:,.0f} tokens), and its warm-up and decay were scaled to "
-        "them. FLOPs are counted by formula; the time to draw episodes was measured and is charged at the control's "
-        "FLOPs a second. "
+        f"them. {_charged(study, plan)}"
         "Differences are paired by seed. Two-sided paired t tests were corrected by Holm's method over "
         f"{plural(len(study.primary), 'primary test')}, named before any run; all other tests are exploratory and "
         "corrected apart. Two methods count as equivalent where two one-sided t tests at 5 % place the difference "
@@ -61,7 +60,8 @@ def methods(study: Study, plan: Plan) -> str:
         text += (
             " F1 was averaged within a pretraining seed over fine-tuning seeds and draws of sentences. Its t tests "
             "cross pretraining seeds with test sentences: the variance of a mean difference is that by seed, plus "
-            "that by sentence from resamples of the test set, minus that by both (Cameron, Gelbach and Miller 2011)."
+            "that by sentence from resamples of the test set, minus that by both (Cameron, Gelbach and Miller 2011). "
+            "Fine-tuning seeds and draws are the same for all arms, and the tests hold for these."
         )
     if study.follow_up.adaptation:
         text += (
@@ -69,3 +69,33 @@ def methods(study: Study, plan: Plan) -> str:
             "starts untrained, since a trained head exists in some arms only."
         )
     return text
+
+
+def _added(plan: Plan) -> str:
+    """Seeds that were added after a look at results, for which tests at 5 % do not allow."""
+    later = [f"{join([str(seed) for seed in seeds])} on {day}" for day, seeds in plan.added.items()]
+    if not later:
+        return ""
+    return f", of which {join(later)} were added after runs had finished, for which the p values do not allow"
+
+
+def _shared(study: Study) -> str:
+    """What arms of one seed have in common."""
+    start = vars(study.control.arguments().model)
+    others = [name for name, arm in study.arms.items() if vars(arm.arguments().model) != start]
+    weights = "the initial weights" + (f" (but for {join(others)}, with another start)" if others else "")
+    return f"{weights} and the order of the data"
+
+
+def _charged(study: Study, plan: Plan) -> str:
+    """What counts as compute besides the steps, in sentences."""
+    if study.args.budget not in ("flops", "seconds"):
+        return ""
+    counted = any(cost.once_seconds for cost in plan.costs.values())
+    before = " and to count text before the first step" if counted else ""
+    if study.args.budget == "seconds":
+        return f"The time to draw episodes{before} is included. "
+    return (
+        f"FLOPs are counted by formula; the time to draw episodes{before} was measured and is charged at the FLOPs a "
+        "second of the control. "
+    )

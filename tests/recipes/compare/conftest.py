@@ -65,9 +65,8 @@ def commands(monkeypatch):
             if len(self) == self.kill_at:
                 raise Killed
             self.append((name, argv))
-            module = name if name == "evaluate" else f"{name}.command"
             try:
-                importlib.import_module(f"pico_maml.recipes.{module}").main(argv)
+                importlib.import_module(f"pico_maml.recipes.{name}.command").main(argv)
             except InputError as error:
                 raise CommandFailed(name, 2, str(error), log) from error
 

@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from pico_maml.recipes.arguments.parser import parse
-from pico_maml.recipes.compare.budget import StepCost, expected, fit, run_arguments, steps_of_run
+from pico_maml.recipes.compare.budget import (
+    StepCost,
+    expected,
+    fit,
+    gradient_measurements,
+    run_arguments,
+    steps_of_run,
+)
 from pico_maml.recipes.compare.study import Run
 from pico_maml.recipes.pretrain.arguments import TYPES, PretrainArguments
 from pico_maml.trainers import InputError
@@ -119,3 +126,14 @@ def test_expected_cost_of_replaced_and_added_episodes(study):
     assert vanilla[:2] == added[:2] == (tokens, tokens)
     assert paper[1] == tokens / 2
     assert paper[2] < vanilla[2] < added[2]
+
+
+def test_measurements_of_gradients_are_charged(new_study):
+    shared = {"recipes": ["episodes/paper", "episodes/gradient-share"], "control": "vanilla"}
+    study = new_study(arms={"vanilla": {"arguments": {"hybrid_ratio": "0"}}, "share": shared}, primary=[])
+    (_, _, plain), (_, _, mixed) = (expected(study.arms[arm], 4096.0) for arm in ("vanilla", "share"))
+    assert gradient_measurements(study.arms["vanilla"], 4096.0, 450) == 0
+    # Of two micro-batches a step half are episodes, so a step of both kinds costs as much as one measurement.
+    assert gradient_measurements(study.arms["share"], 4096.0, 450) == pytest.approx(7 * mixed)
+    assert gradient_measurements(study.arms["share"], 4096.0, 1) == pytest.approx(mixed)
+    assert mixed != plain

@@ -91,6 +91,8 @@ def test_a_failed_run_is_named_and_stops_no_other(argv, commands, monkeypatch, c
     assert "out of memory" in said
     monkeypatch.setattr(worker, "run_command", run)
     assert command.main([*argv, "--retry_failed"])["finished"] == 4
+    assert command.main([*argv, "--seeds", "1", "2", "3"])["finished"] == 6
+    assert list(json.loads(Path("out/plan.json").read_text())["added"].values()) == [[3]]
 
 
 def test_a_command_runs_in_a_process_of_its_own_and_its_last_lines_are_kept(tmp_path):

@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from pico_maml.recipes.compare import command
-from pico_maml.recipes.compare.process import end_orphan, record
+from pico_maml.recipes.compare import process as own_process
+from pico_maml.recipes.compare.process import end, end_orphan, record
+from pico_maml.trainers.runs.safety import PREEMPTED_CODE
 
 STUDY = [
     *("--seeds", "1"),
@@ -80,3 +82,37 @@ def test_a_later_process_with_the_number_of_an_orphan_lives_on(tmp_path):
         record(process.pid, log)
         end_orphan(log)
         assert not psutil.pid_exists(process.pid)
+
+
+def test_a_command_that_is_told_to_end_may_save_first_and_its_children_end_with_it(tmp_path):
+    saves = """
+import pathlib, signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def save(*_):
+    pathlib.Path(sys.argv[1], "saved").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, save)
+pathlib.Path(sys.argv[1], "child").write_text(str(child.pid))
+pathlib.Path(sys.argv[1], "ready").touch()
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", saves, str(tmp_path)]) as process:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        end(psutil.Process(process.pid), grace=2)
+    assert (tmp_path / "saved").exists()
+    assert not psutil.pid_exists(int((tmp_path / "child").read_text()))
+
+
+def test_a_command_that_was_told_to_end_alone_goes_on(tmp_path, monkeypatch):
+    log, ran = tmp_path / "x.log", []
+
+    class Ended(subprocess.Popen):
+        def __init__(self, line, **options):
+            ran.append(line)
+            code = PREEMPTED_CODE if len(ran) == 1 else 0
+            super().__init__([sys.executable, "-c", f"raise SystemExit({code})"], **options)
+
+    monkeypatch.setattr(own_process.subprocess, "Popen", Ended)
+    own_process.run_command("pretrain", ["--resume"], log)
+    assert len(ran) == 2

@@ -47,6 +47,15 @@ def test_every_arm_is_tested_against_each_of_its_controls(study):
         ({"arguments": {"seed": "3"}}, "seed differ from run to run"),
         ({"arguments": {"publish_to": "user/x"}}, "publish finished runs with `publish`"),
         ({"arguments": {}}, "hold out different words .*paper by id"),
+        (
+            {"arms": {"a": {}, "b": {"control": "a", "arguments": {"vocab_size": "512"}}}},
+            r"'b': its loss .*\(vocab_size\)",
+        ),
+        (
+            {"arms": {"a": {}, "b": {"control": "a", "arguments": {"dataset": "x.txt"}}}},
+            r"'b': its loss .*\(dataset\)",
+        ),
+        ({"arms": {"a": {}, "b": {"control": "a", "arguments": {"block_size": "64"}}}}, "block_size"),
         ({"base": ["no-such-recipe"]}, "no-such-recipe"),
         ({"measures": {"loss": "small"}}, "small"),
         ({"measures": {"loss": "-1"}}, "above 0"),
@@ -132,3 +141,16 @@ def test_plan_says_what_the_seeds_can_decide(new_study, seeds, power):
     text = describe(study, Plan(dict.fromkeys(study.arms, cost), steps, FollowUpCost()))
     assert power in text
     assert "nan" not in text
+
+
+def test_arms_may_train_on_different_text_if_their_loss_is_of_the_same(new_study, tmp_path):
+    held_out, other = tmp_path / "held_out.jsonl", tmp_path / "other.jsonl"
+    for file in (held_out, other):
+        file.write_text('{"text": "one"}\n')
+    arms = {"a": {}, "b": {"control": "a", "arguments": {"dataset": str(other)}}}
+    shared = {"eval_dataset": str(held_out), "tokenizer": "user/tokenizer", "held_out_rule": "form"}
+    study = new_study(arms=arms, arguments=shared, primary=[])
+    assert list(study.arms) == ["a", "b"]
+    with pytest.raises(InputError, match="tokenizer"):
+        new_study(arms={"a": {}, "b": {"control": "a", "arguments": {"tokenizer": "user/t"}}}, primary=[])
+    assert new_study(arms=arms, primary=[], measures={"prototypes": "0.02"}), "without a loss"

@@ -11,6 +11,7 @@ from report_runs import write_run
 
 from pico_maml.recipes.compare.budget import StepCost
 from pico_maml.recipes.compare.follow_up_cost import FollowUpCost
+from pico_maml.recipes.compare.page.methods import methods
 from pico_maml.recipes.compare.page.render import write_page
 from pico_maml.recipes.compare.plan import Plan
 from pico_maml.trainers.runs.work_folder import WorkFolder
@@ -98,3 +99,17 @@ def test_the_page_has_every_section_and_every_table_as_csv_and_latex(study, tmp_
     assert row["f1"] == pytest.approx(np.mean(scores), abs=1e-4)
     assert row["low"] < row["f1"] < row["high"]
     assert row["draws_low"] < row["f1"] < row["draws_high"]
+
+
+def test_the_methods_say_what_arms_share_what_is_charged_and_which_seeds_came_later(new_study):
+    arms = {"vanilla": {}, "svd": {"arguments": {"init_embeddings": "svd"}, "control": "vanilla"}}
+    study = new_study(arms=arms, primary=[])
+    costs = {arm: StepCost(1e9, 1000, 1000, 2.0, 0.0, 1, once_seconds=5.0 * (arm == "svd")) for arm in arms}
+    plan = Plan(costs, {arm: {1.0: 300} for arm in arms}, FollowUpCost(5.0))
+    text = methods(study, plan)
+    assert "share the initial weights (but for svd, with another start) and the order of the data" in text
+    assert "the time to draw episodes and to count text before the first step was measured" in text
+    assert "added" not in text
+    later = plan.with_seeds([1, 2, 3], [1, 2], "2026-11-26").with_seeds([1, 2, 3], [1, 2, 3], "2026-11-27")
+    assert "of which 3 on 2026-11-26 were added after runs had finished" in methods(study, later)
+    assert "FLOPs" not in methods(new_study(arms=arms, primary=[], budget="tokens"), plan)
