@@ -27,7 +27,7 @@ def weight_statistics(head: nn.Module) -> dict[str, Tensor | float]:
 def gradient_norm(module: nn.Module) -> Tensor | None:
     """Return the 2-norm of a module's gradients, or None if no parameter has one."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    return nn.utils.get_total_norm(gradients) if gradients else None
+    return whole(nn.utils.get_total_norm(gradients)) if gradients else None
 
 
 class HeadStatisticsCallback(TrainerCallback):

@@ -94,7 +94,8 @@ def held_out_loss(model: PreTrainedModel, blocks: Tensor, batch_size: int) -> He
                 # Models other than Pico need `labels` for a loss; with both, `shift_labels` are used.
                 loss = model(ids[:, :-1], labels=targets, shift_labels=targets, skip_logits=True, use_cache=False).loss
                 count = targets.ne(-100).sum()
-                total += torch.stack([loss.double() * count, count.double()])
+                # A batch without targets has no mean: some models return NaN for it.
+                total += torch.stack([torch.where(count > 0, loss.double() * count, 0.0), count.double()])
     finally:
         model.train(was_training)
     nats, tokens = reduce(total, "sum").tolist()

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from transformers.distributed import DistributedConfig
 
 from pico_maml import PicoConfig, PicoForCausalLM
-from pico_maml.callbacks import Source
+from pico_maml.callbacks import HeadStatisticsCallback, Source
 from pico_maml.recipes.arguments.dynamics import DynamicsArguments, add_dynamics
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
 from pico_maml.trainers.corpus import WordTable
@@ -121,7 +121,9 @@ def main(folder: Path, out: Path) -> None:
         run = MAMLTrainer(model, args, blocks, tokenizer, classes_of(args))
         if name in settings["watched"]:
             text = torch.as_tensor(blocks[-40:]["input_ids"]).long()
-            add_dynamics(run, DynamicsArguments(dynamics_steps=4, dynamics_ov_circuits=True), Source(text, 0), None)
+            watch = DynamicsArguments(dynamics_steps=4, dynamics_ov_circuits=True)
+            dynamics = add_dynamics(run, watch, Source(text, 0), None)
+            run.add_callback(HeadStatisticsCallback(run.record, dynamics))
         run.source = Recording(run.source, die=name == KILLED and args.process_index == 1)
         run.train()
         weights = {name: p.detach() for name, p in run.model.named_parameters()}

@@ -110,7 +110,8 @@ def score_few_shot(
         model, tokenizer, treebank, test_sets, args, data_args.few_shot_methods, data_args.shots, data_args.draws
     )
     about = {"model": data_args.model, "few_shot_treebank": data_args.treebank, "features": args.features}
-    results = save_few_shot(Path(args.output_dir), about, scores)
-    print(f"F1 on sentences with K mentions of each class: mean over {data_args.draws} draws, 95 % t interval")
-    print_curve(results["curve"])
+    results = save_few_shot(Path(args.output_dir), about, scores, args.should_save)
+    if args.should_save:
+        print(f"F1 on sentences with K mentions of each class: mean over {data_args.draws} draws, 95 % t interval")
+        print_curve(results["curve"])
     return results

@@ -118,7 +118,8 @@ def score_few_shot(
     scores = few_shot(model, tokenizer, splits, args, data_args.few_shot_methods, data_args.shots, data_args.draws)
     about = {"task": data_args.task, "model": data_args.model, "few_shot_dataset": data_args.dataset}
     about |= {"pooling": args.pooling, "features": args.features}
-    results = save_few_shot(Path(args.output_dir), about, scores)
-    print(f"macro-F1 on K texts of each class: mean over {data_args.draws} draws, 95 % t interval")
-    print_curve(results["curve"])
+    results = save_few_shot(Path(args.output_dir), about, scores, args.should_save)
+    if args.should_save:
+        print(f"macro-F1 on K texts of each class: mean over {data_args.draws} draws, 95 % t interval")
+        print_curve(results["curve"])
     return results

@@ -38,7 +38,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     (args,) = parse((PrepareArguments,), argv, prog="prepare")
     disable_progress_bars()
     folder = Path(args.output_dir)
-    if not (folder / MANIFEST).exists():
+    if (folder / MANIFEST).exists():
+        check_prepared(args, folder)
+    else:
         with claimed(folder):
             prepare(args, folder)
     manifest = read_json(folder / MANIFEST)
@@ -54,6 +56,21 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     return manifest
 
 
+def check_prepared(args: PrepareArguments, folder: Path) -> None:
+    """Raise InputError if a finished folder was prepared from another corpus or with other arguments."""
+    before, now = read_json(folder / MANIFEST)["corpus"], args.decisive() | {"dataset": published_name(args.dataset)}
+    for name in sorted(before.keys() & now.keys()):
+        if before[name] != now[name]:
+            raise InputError(
+                f"{folder} was prepared with {name} {before[name]!r}, not {now[name]!r}: choose another output_dir"
+            )
+
+
+def published_name(dataset: str) -> str:
+    """The name of a corpus in a manifest, which may be published: no path of this machine."""
+    return Path(dataset).name if Path(dataset).exists() else dataset
+
+
 def prepare(args: PrepareArguments, folder: Path) -> None:
     """Write the missing shards, and last the manifest."""
     decisive = args.decisive()
@@ -64,22 +81,21 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
             "output_dir"
         )
     documents = args.documents()
-    tokenizer = choose_tokenizer(args, folder, documents)
+    held_out = HeldOut.of(documents, args.held_out_fraction)
+    tokenizer = choose_tokenizer(args, folder, held_out.split(documents)[0])
     write_json(folder / ARGUMENTS, decisive)
     tokenizer.save_pretrained(folder / TOKENIZER)
     streamed = isinstance(documents, IterableDataset)
     parts = documents.num_shards if streamed else -(-len(documents) // args.documents_per_shard)
-    plan = Plan(args, folder, parts, HeldOut.of(documents, args.held_out_fraction))
+    plan = Plan(args, folder, parts, held_out)
     write_parts(plan)
     validation = pack_held_out(plan)
     records = plan.records()
     counts = {name: sum(record[name] for record in records) for name in COUNTS}
     if validation is None:
         print(f"the {counts['held_out_tokens']} held-out tokens do not fill a block: raise held_out_fraction")
-    # The manifest may be published: no paths of this machine.
-    dataset = Path(args.dataset).name if Path(args.dataset).exists() else args.dataset
     manifest = {
-        "corpus": {**decisive, "dataset": dataset},
+        "corpus": {**decisive, "dataset": published_name(args.dataset)},
         "vocab_size": len(tokenizer),
         "counts": counts,
         "files": [file for file in (*(record["shard"] for record in records), validation) if file],
@@ -90,7 +106,7 @@ def prepare(args: PrepareArguments, folder: Path) -> None:
 
 
 def choose_tokenizer(args: PrepareArguments, folder: Path, documents: Documents) -> PreTrainedTokenizerBase:
-    """The tokenizer given by name, or the one of the interrupted preparation, or a new one trained on the corpus."""
+    """The tokenizer given by name, or the one of the interrupted preparation, or one that is trained here."""
     if args.tokenizer is not None:
         return load_tokenizer(args.tokenizer)
     if (folder / TOKENIZER).exists():

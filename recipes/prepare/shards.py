@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import file_digest
 from itertools import islice, repeat
 from pathlib import Path
@@ -69,9 +69,14 @@ class Plan:
         """All parts."""
         return [Part(index) for index in range(self.count)]
 
+    @cached_property
+    def corpus(self) -> Documents:
+        """All documents, opened once by each worker: a stream of text is checked as a whole when it is opened."""
+        return self.args.documents()
+
     def documents(self, part: Part) -> tuple[Documents, Documents]:
         """The documents of one part to train on, and its held-out ones, streamed so that no copy of them is cached."""
-        documents = self.args.documents()
+        documents = self.corpus
         if isinstance(documents, IterableDataset):
             return self.held_out.split(documents.shard(self.count, part.index))
         if self.held_out.rows_before_tail is None:
@@ -126,7 +131,8 @@ def write_part(plan: Plan, part: Part, tokenizer: PreTrainedTokenizerBase) -> di
     except InputError as error:
         if counts["documents"] > 0:  # without, the part is held out as a whole and has no shard
             where = f"shard {part.index + 1} of {plan.count}"
-            raise InputError(f"{where}: {error}; or raise documents_per_shard") from error
+            remedy = "leave out --streaming" if plan.args.streaming else "raise documents_per_shard"
+            raise InputError(f"{where}: {error}; or {remedy}") from error
     return {**counts, "shard": shard}
 
 

@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> dict[str, int]:
     arguments = decisive(sweep, args)
     check_setup(args, PicoForTokenClassification, PicoConfig())
     check_free_or_same(folder.path, arguments, MAY_GROW)
+    for run in filter(folder.finished, runs):
+        folder.check_same_model(run)
     left = [run for run in runs if not folder.finished(run) and (sweep.retry_failed or not folder.failed(run))]
     died = 0
     with deleted_afterwards([run.model.path for run in runs], sweep.delete_downloads):

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ class Worker:
         try:
             if self.backbone is None or self.backbone.model != run.model:
                 self.backbone = Backbone(run.model, self.sweep, self.args)
-            return execute(run, self.backbone, self.folder, self.args)
+            read = {"split_dev": self.sweep.split_dev, "data_format": asdict(self.sweep.data_format())}
+            return read | execute(run, self.backbone, self.folder, self.args)
         finally:
             shutil.rmtree(self.folder.work_path(run), ignore_errors=True)
 

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pico_maml.callbacks import (
     load_dynamics,
     mean_text_perplexity,
     measure_source,
+    perplexity,
 )
 from pico_maml.trainers.runs.files import DYNAMICS_FILE
 
@@ -42,6 +44,15 @@ def test_evaluating_changes_neither_model_nor_random_state(model, held_out):
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_batch_of_padding_alone_adds_nothing_though_its_mean_is_not_a_number(held_out, monkeypatch):
+    llama = LlamaForCausalLM(LlamaConfig(vocab_size=400, hidden_size=16, num_hidden_layers=1, num_attention_heads=2))
+    whole = held_out_loss(llama, held_out[:1], 1)
+    # As on the second of two processes, which share one block.
+    monkeypatch.setattr(perplexity, "PartialState", lambda: SimpleNamespace(num_processes=2, process_index=1))
+    monkeypatch.setattr(perplexity, "reduce", lambda total, _: total + torch.tensor([whole.loss * 48, 48.0]))
+    assert held_out_loss(llama, held_out[:1], 1).loss == pytest.approx(whole.loss)
 
 
 def test_no_blocks_is_an_error(model):

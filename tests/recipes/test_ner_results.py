@@ -129,3 +129,26 @@ def test_wrong_arguments_are_errors(sweep):
     Path("out/x").touch()
     with pytest.raises(InputError, match="out is not empty"):
         ner_results.main(sweep)
+
+
+def test_errors_are_of_the_data_as_the_sweep_read_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2):
+        for pretraining in ("vanilla", "maml"):
+            write_run(
+                Path("sweep"),
+                pretraining,
+                "head",
+                6,
+                pretraining_seed=seed,
+                split_dev=True,
+                data_format={"label_map": ["PERSON=PER"]},
+            )
+    Path("uner").mkdir()
+    for split in ("dev", "test"):
+        text = "\n".join(f"saw\tO\nN{i}\tB-PERSON\n" for i in range(SENTENCES))
+        Path(f"uner/xx_a-ud-{split}.iob2").write_text(text)
+    argv = ["--sweeps", "sweep", "--output_dir", "out", "--errors", "--uner_dir", "uner", "--bootstrap_samples", "200"]
+    ner_results.main(argv)
+    confusions = pd.read_csv("out/confusions.csv")
+    assert set(confusions[["gold", "predicted"]].itertuples(index=False, name=None)) == {("PER", "PER"), ("PER", "-")}

@@ -46,7 +46,10 @@ def few_shot(
     """
     if "train" not in treebank:
         raise InputError(f"few shots are drawn from a train split, the treebank has only {', '.join(treebank)}")
-    tags, classes = gold_tags(treebank["train"]), classes_of(tags_of(treebank["train"]))
+    tags = gold_tags(treebank["train"])
+    known = {tag[2:] for row in tags for tag in row}
+    # A class that only another split has cannot be learned from any number of shots.
+    classes = [label for label in classes_of(tags_of(treebank["train"])) if label in known]
     chosen = {(k, draw): draw_sentences(tags, k, draw, classes) for k in shots for draw in range(draws)}
     scores = []
     if on_features := [method for method in methods if method != "full"]:

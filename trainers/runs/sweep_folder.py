@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..model_name import ModelName
+from .json_files import read_json
 from .work_folder import WorkFolder
 
 NAME = re.compile(r"(?P<size>[\w.]+)/(?P<pretraining>[\w.]+)(/(?P<seed>\d+))?")
@@ -101,6 +102,18 @@ class SweepFolder(WorkFolder):
     def work_path(self, run: Run) -> Path:
         """Folder of the checkpoints of a running run."""
         return self.path / "work" / run.name
+
+    def check_same_model(self, run: Run) -> None:
+        """Raise InputError if the result of a finished run is of another model or treebank that has its name."""
+        saved, own = read_json(self.result_path(run)), run.describe()
+        # A folder may have been moved with the sweep.
+        moved = Path(own["path"]).exists() and Path(own["path"]).name == Path(str(saved.get("path"))).name
+        names = ("revision", "subfolder", "train_on", *(() if moved else ("path",)))
+        if other := [name for name in names if name in saved and saved[name] != own[name]]:
+            raise InputError(
+                f"{self.path} has a result of {run.name} with another {other[0]}, {saved[other[0]]!r} instead of "
+                f"{own[other[0]]!r}: give the model another SIZE/PRETRAINING/SEED, or choose another output_dir"
+            )
 
     def results(self) -> list[dict[str, Any]]:
         """The results of all finished runs, sorted by name; those of earlier versions have the pretraining seed 0."""

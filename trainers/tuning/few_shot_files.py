@@ -8,20 +8,25 @@ import numpy as np
 
 from ..runs.files import RESULTS_FILE
 from ..runs.json_files import read_json, write_json
+from ..runs.whole_file import written_whole
 from .few_shot import FewShotScore, curve
 
 COUNTS_FILE = "counts.npz"
 
 
-def save_few_shot(folder: Path, about: dict[str, Any], scores: list[FewShotScore]) -> dict[str, Any]:
-    """Write and return the results of a model on a data set; `about` names both and comes first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = {_key(score): score.counts for score in scores if score.counts is not None}
-    np.savez_compressed(folder / COUNTS_FILE, **arrays)  # type: ignore[arg-type]
+def save_few_shot(
+    folder: Path, about: dict[str, Any], scores: list[FewShotScore], write: bool = True
+) -> dict[str, Any]:
+    """Return the results of a model on a data set, and write them on the process that is to; `about` comes first."""
     rows = [{name: value for name, value in asdict(score).items() if name != "counts"} for score in scores]
     results = {**about, "curve": curve(scores), "few_shot": rows}
-    # The last file, which shows that the results are complete.
-    write_json(folder / RESULTS_FILE, results)
+    if write:
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {_key(score): score.counts for score in scores if score.counts is not None}
+        with written_whole(folder / COUNTS_FILE) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        # The last file, which shows that the results are complete.
+        write_json(folder / RESULTS_FILE, results)
     return results
 
 

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,7 @@ from pico_maml.recipes.prepare import command as prepare
 from pico_maml.recipes.prepare import shards
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import load_documents, split_held_out
+from pico_maml.trainers.corpus import load_documents, raw_tables, split_held_out
 from pico_maml.trainers.corpus.document_numbers import document_number
 from pico_maml.trainers.errors import PublishError
 
@@ -158,6 +159,33 @@ def test_every_shard_of_a_finished_preparation_is_checked(packed, corpus, tmp_pa
     message = {"gone": "is gone, but", "id": ", row 4 holds 400 among", "row": "is not the file that was written"}
     with pytest.raises(InputError, match=f"train-00002-of-00004.parquet.*{message[damage]}"):
         prepare.main([f"--dataset={corpus}", f"--output_dir={tmp_path / 'out'}", *SMALL])
+
+
+@pytest.mark.parametrize(
+    ("other", "named"), [("--block_size=64", "block_size 48, not 64"), ("--vocab_size=300", "300")]
+)
+def test_a_finished_folder_with_other_arguments_is_an_error(packed, corpus, other, named):
+    with pytest.raises(InputError, match=f"was prepared with .*{named}: choose another output_dir"):
+        prepare.main([f"--dataset={corpus}", f"--output_dir={packed}", *SMALL, other])
+
+
+def test_each_worker_checks_a_stream_of_text_once(text, tmp_path, monkeypatch):
+    (tmp_path / "files").mkdir()
+    for i in range(4):
+        (tmp_path / "files" / f"{i}.txt").write_text("\n\n".join(text[20 * i : 20 * i + 20]))
+    checked, check = [], raw_tables.check_utf8
+    monkeypatch.setattr(raw_tables, "check_utf8", lambda path: checked.append(path.name) or check(path))
+    prepare.main([f"--dataset={tmp_path / 'files'}", f"--output_dir={tmp_path / 'out'}", *SMALL, "--streaming=true"])
+    assert Counter(checked) == dict.fromkeys(("0.txt", "1.txt", "2.txt", "3.txt"), 2), "at the start and by its worker"
+
+
+def test_a_short_file_of_a_stream_has_a_remedy_that_helps(text, tmp_path):
+    (tmp_path / "files").mkdir()
+    for i in range(3):
+        (tmp_path / "files" / f"{i}.txt").write_text(text[i][:20])
+    command = [f"--dataset={tmp_path / 'files'}", f"--output_dir={tmp_path / 'out'}", *SMALL, "--streaming=true"]
+    with pytest.raises(InputError, match="fewer than one block of 49: .*; or leave out --streaming"):
+        prepare.main(command)
 
 
 def test_a_corpus_edited_during_an_interruption_is_an_error(corpus, tmp_path, monkeypatch):

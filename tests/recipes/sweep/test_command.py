@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import forked
@@ -13,7 +14,7 @@ from pico_maml.recipes.sweep.arguments import TYPES
 from pico_maml.recipes.sweep.cost import estimate, measure
 from pico_maml.trainers import InputError
 from pico_maml.trainers.runs.folder import check_free_or_same
-from pico_maml.trainers.runs.sweep_folder import Model, Run, plan
+from pico_maml.trainers.runs.sweep_folder import Model, Run, SweepFolder, plan
 
 
 @pytest.fixture
@@ -176,6 +177,23 @@ def test_sweep_resumes_only_with_the_same_arguments(inputs):
     check_free_or_same(folder, {**arguments, "models": ["a", "b"], "seeds": [1, 2]}, sweep.MAY_GROW)
     with pytest.raises(InputError, match=r"learning_rate 0.01 -> 0.1; .*choose another output_dir"):
         check_free_or_same(folder, {**arguments, "learning_rate": 0.1}, sweep.MAY_GROW)
+
+
+def test_a_result_of_another_model_of_the_same_name_is_an_error(tmp_path):
+    folder = SweepFolder(tmp_path / "out")
+    (tmp_path / "maml").mkdir()
+    run = Run(Model("tiny", "maml", str(tmp_path / "maml")), "head", "xx_a", 42)
+    folder.result_path(run).parent.mkdir(parents=True)
+    folder.result_path(run).write_text(json.dumps(run.describe()))
+    folder.check_same_model(run)
+    elsewhere = tmp_path / "moved" / "maml"
+    elsewhere.mkdir(parents=True)
+    folder.check_same_model(replace(run, model=replace(run.model, path=str(elsewhere))))
+    for changes in ({"revision": "step-6000"}, {"path": "user/other"}, {"subfolder": "checkpoints/step_100"}):
+        with pytest.raises(InputError, match=f"result of tiny-maml-head-xx_a-42 with another {next(iter(changes))}, "):
+            folder.check_same_model(replace(run, model=replace(run.model, **changes)))
+    with pytest.raises(InputError, match="another train_on"):
+        folder.check_same_model(replace(run, train_on="mine/xx_a"))
 
 
 def test_runs_are_named_by_size_and_pretraining():

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from datasets import DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -82,6 +83,17 @@ def test_more_shots_score_better_and_the_model_stays_as_it_was(classifier, token
     assert found["full", 8] > 0.8
     by_draw = {(score.shots, score.draw): score.sentences for score in scores if score.method == "linear"}
     assert by_draw[8, 0] > by_draw[1, 0]
+
+
+def test_a_class_that_train_never_mentions_needs_no_shots(classifier, tokenizer, people, tmp_path):
+    args = NERConfig(output_dir=str(tmp_path), use_cpu=True, labelled_subword="last")
+    without = people["train"].filter(lambda row: 5 not in row["ner_tags"])
+    assert LABELS[5] == "B-LOC"
+    treebank = DatasetDict(people | {"train": without})
+    scores = few_shot(classifier, tokenizer, treebank, {"test": people["test"]}, args, ["linear"], [2], 1)
+    assert scores[0].f1 > 0
+    with pytest.raises(InputError, match=r"999 shots, .* PER \d+, ORG \d+ times"):
+        few_shot(classifier, tokenizer, treebank, {"test": people["test"]}, args, ["linear"], [999], 1)
 
 
 def test_scores_and_entities_of_each_sentence_are_read_back(tmp_path):

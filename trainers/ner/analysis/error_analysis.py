@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..alignment import gold_tags
 from ..iob2 import Entity, to_entities
+from ..sources.data_format import DataFormat
 from ..treebank import load_treebank
 from .tables import RUN
 
@@ -27,10 +28,12 @@ def error_tables(results: list[dict[str, Any]], uner_dir: str | None) -> dict[st
     """
     rows: dict[str, list[dict[str, Any]]] = {"errors": [], "confusions": [], "longest_entities": []}
     for result in results:
-        train = sentences(load_treebank(result["train_on"], uner_dir)["train"])
+        # Results of earlier versions do not say how their data was read.
+        split_dev, form = result.get("split_dev", False), DataFormat(**result.get("data_format", {}))
+        train = sentences(load_treebank(result["train_on"], uner_dir, split_dev, form)["train"])
         known = {surface(words, entity) for words, entities in train for entity in entities}
         for test, entities in result["entities"].items():
-            gold = sentences(load_treebank(test, uner_dir)["test"])
+            gold = sentences(load_treebank(test, uner_dir, form=form)["test"])
             predicted: list[list[Entity]] = [[] for _ in gold]
             for sentence, *entity in entities:
                 predicted[sentence].append(Entity(*entity))
