@@ -13,7 +13,7 @@ import pandas as pd
 from pico_maml.recipes.compare.page.figures import forest
 
 DOCS = Path(__file__).parent
-KEPT = ("episodes", "classes-confirmation")
+KEPT = ("episodes", "classes-confirmation", "class-limits-longer")
 
 
 def main(verdicts: str, measure: str, control: str, picture: str) -> None:

@@ -1,4 +1,4 @@
-"""The demo without episodes: figures of one run that are kept, beside which the demo shows its own."""
+"""The demo without episodes, also from counts: figures of two runs that are kept, beside which it shows its own."""
 
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -27,25 +27,40 @@ WITHOUT_EFFECT = {f.name for cls in (ClassEpisodeConfig, DynamicsArguments) for 
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What a demo ended with."""
+
+    perplexity: float
+    ner_f1: float
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Figures":
+        """Those of a finished demo."""
+        return cls(outcome.perplexity, outcome.ner["f1"])
+
+
+@dataclass(frozen=True)
 class Baseline:
     """Figures of the demo without episodes, and of what they are."""
 
     corpus: str  #: a hash of its text
     torch: str  #: version
     recipe: dict[str, Any]  #: the shipped recipe, but for its episodes
-    perplexity: float
-    ner_f1: float
+    vanilla: Figures  #: without episodes
+    counts: Figures  #: without episodes, and with an embedding that starts from counts of neighbours
 
     @classmethod
-    def of(cls, outcome: Outcome) -> "Baseline":
-        """The figures of a finished demo without episodes."""
-        corpus = outcome.arguments()[CORPUS_HASH]["dataset"]
-        return cls(corpus, version("torch"), recipe(), outcome.perplexity, outcome.ner["f1"])
+    def of(cls, vanilla: Outcome, counts: Outcome) -> "Baseline":
+        """The figures of two finished demos without episodes."""
+        corpus = vanilla.arguments()[CORPUS_HASH]["dataset"]
+        return cls(corpus, version("torch"), recipe(), Figures.of(vanilla), Figures.of(counts))
 
     @classmethod
     def read(cls) -> "Baseline":
         """The kept figures."""
-        return cls(**read_json(FILE))
+        saved = read_json(FILE)
+        figures = {name: Figures(**saved.pop(name)) for name in ("vanilla", "counts")}
+        return cls(**saved, **figures)
 
     def write(self) -> None:
         """Keep the figures."""
@@ -68,11 +83,13 @@ def beside(outcome: Outcome) -> list[str]:
     kept = Baseline.read()
     own = arguments[CORPUS_HASH]["dataset"]
     note = "" if own == kept.corpus else f", on the prose of {kept.corpus}, which is not quite that of {own}"
+    perplexities = [f"{figures.perplexity:,.1f}" for figures in (kept.vanilla, kept.counts)]
+    f1 = [f"{figures.ner_f1:.2f}" for figures in (kept.vanilla, kept.counts)]
     return [
-        f"Beside the same without episodes (kept figures{note})",
-        f"  perplexity             {outcome.perplexity:>8,.1f}  instead of {kept.perplexity:,.1f}",
-        f"  NER, test F1           {outcome.ner['f1']:>8.2f}  instead of {kept.ner_f1:.2f}",
-        "    one seed: docs/do-episodes-help.md has what more seeds say",
+        f"Beside the same without episodes (kept figures{note}), and with --init_embeddings svd too",
+        f"  perplexity             {outcome.perplexity:>8,.1f}  beside {'  and '.join(perplexities)}",
+        f"  NER, test F1           {outcome.ner['f1']:>8.2f}  beside {'  and '.join(f1)}",
+        "    one seed each: docs/do-episodes-help.md has what more seeds say",
     ]
 
 

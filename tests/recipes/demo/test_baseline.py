@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pico_maml.recipes.arguments.parser import parse
-from pico_maml.recipes.demo.baseline import Baseline, beside, differences, recipe
+from pico_maml.recipes.demo.baseline import Baseline, Figures, beside, differences, recipe
 from pico_maml.recipes.demo.outcome import Outcome
 from pico_maml.recipes.pretrain.arguments import TYPES, PretrainArguments
 from pico_maml.trainers.runs.json_files import write_json
@@ -30,9 +31,10 @@ def test_the_kept_figures_are_of_the_shipped_recipe():
 def test_a_demo_is_shown_beside_the_kept_figures(outcome):
     kept = Baseline.read()
     title, perplexity, f1, _ = beside(outcome)
-    assert title == "Beside the same without episodes (kept figures)"
-    assert perplexity.split() == ["perplexity", "199.9", "instead", "of", f"{kept.perplexity:,.1f}"]
-    assert f1.split()[3:] == ["0.50", "instead", "of", f"{kept.ner_f1:.2f}"]
+    assert title == "Beside the same without episodes (kept figures), and with --init_embeddings svd too"
+    shown = [f"{figures.perplexity:,.1f}" for figures in (kept.vanilla, kept.counts)]
+    assert perplexity.split() == ["perplexity", "199.9", "beside", shown[0], "and", shown[1]]
+    assert f1.split()[3:] == ["0.50", "beside", f"{kept.vanilla.ner_f1:.2f}", "and", f"{kept.counts.ner_f1:.2f}"]
 
 
 def test_another_python_has_other_prose(outcome):
@@ -60,6 +62,7 @@ def test_which_arguments_make_another_run(argv, names):
 
 
 def test_figures_of_a_demo(outcome):
-    made = Baseline.of(outcome)
-    assert (made.perplexity, made.ner_f1) == (199.9, 0.5)
+    better = replace(outcome, ner={"f1": 0.6})
+    made = Baseline.of(outcome, better)
+    assert (made.vanilla, made.counts) == (Figures(199.9, 0.5), Figures(199.9, 0.6))
     assert made.corpus == Baseline.read().corpus

@@ -184,7 +184,7 @@ def test_a_short_file_of_a_stream_has_a_remedy_that_helps(text, tmp_path):
     for i in range(3):
         (tmp_path / "files" / f"{i}.txt").write_text(text[i][:20])
     command = [f"--dataset={tmp_path / 'files'}", f"--output_dir={tmp_path / 'out'}", *SMALL, "--streaming=true"]
-    with pytest.raises(InputError, match="fewer than one block of 49: .*; or leave out --streaming"):
+    with pytest.raises(InputError, match=r"fewer than one block of 49: .*; or leave out --streaming"):
         prepare.main(command)
 
 
