@@ -59,8 +59,8 @@ class Baseline:
     def read(cls) -> "Baseline":
         """The kept figures."""
         saved = read_json(FILE)
-        figures = {name: Figures(**saved.pop(name)) for name in ("vanilla", "counts")}
-        return cls(**saved, **figures)
+        vanilla, counts = Figures(**saved.pop("vanilla")), Figures(**saved.pop("counts"))
+        return cls(**saved, vanilla=vanilla, counts=counts)
 
     def write(self) -> None:
         """Keep the figures."""
