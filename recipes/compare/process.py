@@ -36,7 +36,7 @@ def end_orphan(log: Path) -> None:
             process = psutil.Process(int(pid))
             # A later process may have been given the same number.
             if process.create_time() == float(started):
-                end(process, grace=0)
+                end(process, GRACE_SECONDS)
         except psutil.NoSuchProcess:
             pass
     file.unlink()
@@ -45,9 +45,8 @@ def end_orphan(log: Path) -> None:
 def end(process: psutil.Process, grace: float) -> None:
     """Tell a process to end, give it `grace` seconds to save, and kill what is left of it and its children."""
     tree = [*process.children(recursive=True), process]
-    if grace:
-        process.terminate()
-        _, tree = psutil.wait_procs(tree, timeout=grace)
+    process.terminate()
+    _, tree = psutil.wait_procs(tree, timeout=grace)
     for member in tree:
         with suppress(psutil.NoSuchProcess):
             member.kill()
