@@ -87,13 +87,20 @@ def next_token_loss(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
     if isinstance(head.weight, DTensor):
         # Tensor parallelism: only the head's own forward gathers the logits.
-        summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
-    elif dtype in (torch.bfloat16, torch.float16):
+        return loss_of_logits(head(rows), targets, num_items_in_batch)
+    if dtype in (torch.bfloat16, torch.float16):
         with torch.autocast(device, enabled=False):
             summed, _ = ChunkedLoss.apply(rows, head.weight, targets, dtype)
     else:
         options = nn.LinearCrossEntropyOptions(batch_chunk_size=chunk_rows(rows.shape[1]), chunking_method=None)
         summed = F.linear_cross_entropy(rows.to(dtype), head.weight, targets, reduction="sum", options=options)
+    return summed / count_labels(targets, num_items_in_batch)
+
+
+def loss_of_logits(logits: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Compute the same from logits (..., V) that are there already, for targets (...); in fp32."""
+    targets = targets.flatten().to(logits.device)
+    summed = F.cross_entropy(logits.float().flatten(0, -2), targets, reduction="sum")
     return summed / count_labels(targets, num_items_in_batch)
 
 

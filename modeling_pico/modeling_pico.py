@@ -23,7 +23,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_pico import PicoConfig
-from .loss_pico import next_token_loss
+from .loss_pico import loss_of_logits, next_token_loss
 from .rotary_pico import PicoRotaryEmbedding, apply_rotary
 
 # Heads narrower than a vector register make attention 1.5 times as slow on a CPU.
@@ -120,7 +120,8 @@ class PicoSwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        return self.w_2(F.silu(self.w_0(x)) * self.w_1(x))
+        gate, up = F.silu(self.w_0(x)), self.w_1(x)
+        return self.w_2(gate * up if torch.is_grad_enabled() else gate.mul_(up))
 
 
 class PicoDecoderLayer(GradientCheckpointingLayer):
@@ -298,7 +299,10 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         if shift_labels is None or not skip_logits:
             logits = self.de_embedding_proj(slice_logits_to_keep(hidden, logits_to_keep))
         if shift_labels is not None:
-            loss = next_token_loss(hidden, self.de_embedding_proj, shift_labels, num_items_in_batch)
+            if logits is not None and isinstance(logits_to_keep, int) and logits_to_keep == 0:
+                loss = loss_of_logits(logits, shift_labels, num_items_in_batch)
+            else:
+                loss = next_token_loss(hidden, self.de_embedding_proj, shift_labels, num_items_in_batch)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,

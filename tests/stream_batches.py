@@ -20,7 +20,7 @@ def loader(batch_size: int) -> StreamLoader:
     """A loader of blocks of five ids."""
     rows = [{"input_ids": [*range(100 * n, 100 * n + n % 13), 0]} for n in range(1, 40)]
     stream = BlockStream(Dataset.from_list(rows).to_iterable_dataset(3), 5, end_of_text=0)
-    return StreamLoader(stream, batch_size, torch.device("cpu"), num_workers=0)
+    return StreamLoader(stream, batch_size, num_workers=0)
 
 
 def first_texts(documents: IterableDataset, count: int) -> list[str]:
@@ -36,7 +36,7 @@ def mixed_loader(batch_size: int) -> StreamLoader:
         return BlockStream(Dataset.from_list(rows).to_iterable_dataset(), 5, repeat=False, end_of_text=0)
 
     mixture = MixedStream({"a": source(100, 20), "b": source(9000, 8)}, [0.6, 0.4], FIRST, 3)
-    return StreamLoader(mixture, batch_size, torch.device("cpu"), num_workers=0)
+    return StreamLoader(mixture, batch_size, num_workers=0)
 
 
 def save_batches(folder: Path) -> None:

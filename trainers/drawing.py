@@ -11,7 +11,7 @@ E = TypeVar("E")
 
 
 class DrawsEpisodes(Protocol[E]):
-    """Draws the same episode of type E on every process."""
+    """Draws the same episode of type E on every process; all of it is on the CPU, so that no draw waits for a GPU."""
 
     @property
     def streams(self) -> bool:
@@ -29,16 +29,16 @@ class DrawsEpisodes(Protocol[E]):
         """Take (R, T) blocks from the start of the corpus; InputError if they have too few words."""
 
     def before(self, input_ids: Tensor, documents: Tensor | None = None) -> None:
-        """Take this process's micro-batch (B, T) before an episode is drawn."""
+        """Take this process's micro-batch (B, T), on the CPU, before an episode is drawn."""
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> E | None:
-        """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
+        """Draw the episode of all processes from their micro-batches (B, T), or return None if words are too few."""
 
     def inputs(self, episode: E) -> dict[str, Any]:
         """Return what the model's forward needs besides the episode."""
 
-    def after(self, input_ids: Tensor | None, output: EpisodeOutput) -> None:
-        """Take this process's micro-batch, if the model read it, and what the model returned."""
+    def after(self, output: EpisodeOutput) -> None:
+        """Take what the model returned for this process's micro-batch."""
 
     def state(self) -> dict[str, Tensor]:
         """Return tensors for a checkpoint, on the CPU; every process must call it."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from .corpus.document_numbers import own_numbers
 from .episodes import Examples
 from .meta.episode_model import on_all_ranks
-from .process_group import rank, world_size
+from .process_group import gathered, rank, world_size
 
 
 class EpisodePool:
@@ -32,7 +32,8 @@ class EpisodePool:
     def push(self, input_ids: Tensor, documents: Tensor | None = None, states: Tensor | None = None) -> None:
         """Add this process's micro-batch (B, T), the documents of its tokens (B, T) and its last states (B, T, D).
 
-        Without `documents` each block is a document of its own. A full pool drops the oldest.
+        All but the states are on the CPU. Without `documents` each block is a document of its own. A full pool drops
+        the oldest.
         """
         self._batches.append(_Batch(input_ids, own_numbers(input_ids) if documents is None else documents, states))
 
@@ -49,17 +50,17 @@ class EpisodePool:
                 None if states is None else states[mine],
             )
 
-    def all_blocks(self, device: torch.device) -> Tensor:
+    def all_blocks(self) -> Tensor:
         """Gather the (R, T) blocks of all processes, in the order a single process would have read them."""
-        return _in_global_order(torch.stack([batch.ids.to(device) for batch in self._batches]))
+        return _in_global_order(gathered(torch.stack([batch.ids for batch in self._batches])[None]))
 
-    def all_documents(self, device: torch.device) -> Tensor:
+    def all_documents(self) -> Tensor:
         """Gather the (R, T) document numbers of `all_blocks`."""
-        return _in_global_order(torch.stack([batch.documents.to(device) for batch in self._batches]))
+        return _in_global_order(gathered(torch.stack([batch.documents for batch in self._batches])[None]))
 
-    def all_states(self, device: torch.device) -> Tensor:
-        """Gather the (R, T, D) states of all processes, in the order of `all_blocks`."""
-        return _in_global_order(torch.stack([states.to(device) for states in self._states()]))
+    def all_states(self) -> Tensor:
+        """Gather the (R, T, D) states of all processes on their device, in the order of `all_blocks`."""
+        return _in_global_order(gather(torch.stack(self._states())[None].contiguous()))
 
     def read_states(self, examples: Examples) -> Tensor:
         """Read the states of M examples in the rows of `all_blocks`: (M, D) in fp32, complete on every process."""
@@ -82,7 +83,6 @@ class _Batch(NamedTuple):
     states: Tensor | None
 
 
-def _in_global_order(local: Tensor) -> Tensor:
-    """Gather the (M, B, ...) micro-batches of each of W processes as (M * W * B, ...) rows."""
-    by_rank = gather(local[None].contiguous())  # (W, M, B, ...)
+def _in_global_order(by_rank: Tensor) -> Tensor:
+    """The (W, M, B, ...) micro-batches of W processes as (M * W * B, ...) rows."""
     return by_rank.transpose(0, 1).flatten(0, 2)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from accelerate.utils import gather
 from torch import Tensor
 
 from .corpus.document_numbers import own_numbers
@@ -15,6 +14,7 @@ from .episodes.random_positions import sample_random_positions
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.episode_model import EpisodeOutput
+from .process_group import gathered
 
 
 class EpisodeSource:
@@ -29,7 +29,7 @@ class EpisodeSource:
         self.mask_id = mask_id
         self.pool = EpisodePool(args.episode_pool, args.per_device_train_batch_size)
         self.streams = args.episode_states == "stream"
-        self._documents = torch.empty(0)  # of the current micro-batch
+        self._ids = self._documents = torch.empty(0)  # of the current micro-batch
 
     @property
     def global_batch(self) -> int:
@@ -62,14 +62,15 @@ class EpisodeSource:
 
     def before(self, input_ids: Tensor, documents: Tensor | None = None) -> None:
         """Add this process's micro-batch (B, T) to the pool before an episode is drawn; streams do so in `after`."""
+        self._ids = input_ids
         self._documents = own_numbers(input_ids) if documents is None else documents
         if not self.streams:
             self.pool.push(input_ids, self._documents)
 
-    def after(self, input_ids: Tensor | None, output: EpisodeOutput) -> None:
-        """Add a micro-batch and its states of the next-token pass, if they are kept, to the pool."""
-        if input_ids is not None and output.states is not None:
-            self.pool.push(input_ids, self._documents, output.states)
+    def after(self, output: EpisodeOutput) -> None:
+        """Add the micro-batch and its states of the next-token pass, if they are kept, to the pool."""
+        if output.states is not None:
+            self.pool.push(self._ids, self._documents, output.states)
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
@@ -79,13 +80,12 @@ class EpisodeSource:
         return episode.with_shuffled_labels(generator)
 
     def _draw(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
-        device = self.args.device
         if self.streams:
             return self._after_the_pool(input_ids, generator) if self.pool else None
         if self.args.episode_sampler == "random_positions":
-            return self._random_positions(gather(input_ids), generator)
-        documents = self.pool.all_documents(device)
-        return self.args.sample(self.pool.all_blocks(device), self.mask_id, self.words, generator, documents)
+            return self._random_positions(gathered(input_ids), generator)
+        documents = self.pool.all_documents()
+        return self.args.sample(self.pool.all_blocks(), self.mask_id, self.words, generator, documents)
 
     def inputs(self, episode: Episode) -> dict[str, Any]:
         """Return what the model's forward needs besides: with a stream the (M, D) support states of earlier passes."""
@@ -96,11 +96,11 @@ class EpisodeSource:
         if not self.pool:
             return {}
         tensors = {
-            "pool": self.pool.all_blocks(self.args.device).to("cpu", torch.int32),
-            "pool_documents": self.pool.all_documents(self.args.device).cpu(),
+            "pool": self.pool.all_blocks().int(),
+            "pool_documents": self.pool.all_documents(),
         }
         if self.streams:
-            tensors["pool_states"] = self.pool.all_states(self.args.device).cpu()
+            tensors["pool_states"] = self.pool.all_states().cpu()
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -114,8 +114,10 @@ class EpisodeSource:
                 f"{self.pool.global_batch} blocks of a micro-batch over all processes: resume with the batch size and "
                 "the number of processes that it was saved with"
             )
-        parts = {name: tensor.to(self.args.device) for name, tensor in tensors.items() if name.startswith("pool")}
-        self.pool.fill(parts["pool"].long(), parts.get("pool_documents"), parts.get("pool_states"))
+        states = tensors.get("pool_states")
+        if states is not None:
+            states = states.to(self.args.device)
+        self.pool.fill(blocks.long(), tensors.get("pool_documents"), states)
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -126,9 +128,8 @@ class EpisodeSource:
 
     def _after_the_pool(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw queries from this micro-batch (B, T) of all processes, and support from the pool."""
-        device = self.args.device
-        documents = torch.cat([self.pool.all_documents(device), gather(self._documents)])
-        return self._from_stream(self.pool.all_blocks(device), gather(input_ids), documents, generator)
+        documents = torch.cat([self.pool.all_documents(), gathered(self._documents)])
+        return self._from_stream(self.pool.all_blocks(), gathered(input_ids), documents, generator)
 
     def _from_stream(
         self, past: Tensor, batch: Tensor, documents: Tensor, generator: torch.Generator

@@ -105,7 +105,7 @@ class MAMLTrainer(ModelFiles):
         self.label_names = ["shift_labels"]
         self.meter = Meter(args.device)
         names = train_dataset.names if isinstance(train_dataset, MixedBlocks | MixedStream) else []
-        self.mixture = SourceMetrics(names, args.device)
+        self.mixture = SourceMetrics(names)
         self.gradient_share = GradientShare(args.episode_gradient_share) if args.episode_gradient_share else None
         self.clock = ComputeClock(args.device)
         self.callback_handler.callbacks.insert(0, self.clock)  # what the other callbacks do is not training
@@ -133,15 +133,16 @@ class MAMLTrainer(ModelFiles):
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Train on a micro-batch: next-token prediction, and with probability `hybrid_ratio` an episode."""
-        inputs = self._prepare_inputs(inputs)
-        input_ids = inputs["input_ids"]
+        # On the CPU, where words are found: neither they nor the copies to a GPU wait for what it computes.
+        input_ids, documents, sources = inputs["input_ids"], inputs.pop("document", None), inputs.pop("source", None)
+        inputs = {name: part.to(self.args.device, non_blocking=True) for name, part in inputs.items()}
         self.guard.see(input_ids)
         if self.word_counter is not None:
             self._new_words = self._new_words + self.word_counter.count(input_ids)
-        if (sources := inputs.pop("source", None)) is not None:
+        if sources is not None:
             self.mixture.see(sources, input_ids.shape[1])
             inputs["by_row"] = True
-        self.source.before(input_ids, inputs.get("document"))
+        self.source.before(input_ids, documents)
         # The draw depends on seed, step and micro-batch alone: the same on every rank and after a resume.
         generator = episode_generator(self.args.seed, self.state.global_step, self._next_micro_batch())
         drawn = has_episode(generator, self.args.hybrid_ratio)
@@ -204,7 +205,7 @@ class MAMLTrainer(ModelFiles):
                     self.meter.add(name, total, count)
                 if outputs.row_losses is not None:
                     self.mixture.record(outputs.row_losses, self.meter)
-                self.source.after(inputs.get("input_ids"), outputs)
+                self.source.after(outputs)
             if next_token is not None:
                 self.meter.add("next_token_loss", next_token)
                 self.guard.add_next_token(next_token)

@@ -1,4 +1,4 @@
-"""Number, rank, sums and whole tensors of the processes that train together, and how they end."""
+"""Number and rank of the processes that train together, what they tell each other, and how they end."""
 
 import time
 from functools import cache
@@ -31,6 +31,22 @@ def sums(values: list[float]) -> list[float]:
     table = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(table, group=_hosts())
     return table.tolist()
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The (B, ...) tensors of all processes, on the CPU as theirs, one after the other: (W * B, ...)."""
+    if world_size() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(parts, tensor.contiguous(), group=_hosts())
+    return torch.cat(parts)
+
+
+def sent_by_first(tensor: Tensor) -> Tensor:
+    """The tensor of process 0, on the CPU, for all processes, whose own is overwritten."""
+    if world_size() > 1:
+        dist.broadcast(tensor, 0, group=_hosts())
+    return tensor
 
 
 @cache

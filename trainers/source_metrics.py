@@ -14,24 +14,24 @@ class SourceMetrics:
 
     Args:
         names: of the S sources; rows of a micro-batch have their number.
-        device: of the micro-batches.
     """
 
-    def __init__(self, names: Sequence[str], device: torch.device) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
         self._counts = dict.fromkeys((f"tokens_seen/{name}" for name in names), 0)
-        self._new = torch.zeros(len(self.names), dtype=torch.long, device=device)  # of this process, not in counts yet
+        self._new = torch.zeros(len(self.names), dtype=torch.long)  # of this process, not in counts yet
         self._is_of = torch.empty(0)  # (B, S) bool, of the current micro-batch
 
     def see(self, sources: Tensor, block_size: int) -> None:
-        """Count the tokens of this process's micro-batch, whose rows (B,) are from these sources."""
-        self._is_of = sources[:, None] == torch.arange(len(self.names), device=sources.device)
+        """Count the tokens of this process's micro-batch, whose rows (B,) are from these sources, on the CPU."""
+        self._is_of = sources[:, None] == torch.arange(len(self.names))
         self._new += self._is_of.sum(0) * block_size
 
     def record(self, row_losses: Tensor, meter: Meter) -> None:
         """Add the next-token losses (B,) of the rows of that micro-batch to `next_token_loss/NAME`."""
-        totals = (row_losses[:, None] * self._is_of).sum(0)
-        for name, total, rows in zip(self.names, totals, self._is_of.sum(0), strict=True):
+        is_of = self._is_of.to(row_losses.device, non_blocking=True)
+        totals = (row_losses[:, None] * is_of).sum(0)
+        for name, total, rows in zip(self.names, totals, is_of.sum(0), strict=True):
             meter.add(f"next_token_loss/{name}", total, rows)
 
     def total(self) -> dict[str, int]:

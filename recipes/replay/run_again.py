@@ -80,7 +80,7 @@ class Replay(MAMLTrainer):
         drawn = has_episode(generator, self.args.hybrid_ratio)
         episode = self.source.draw(input_ids, generator) if drawn else None  # a memory sees every episode
         if self.source.streams:  # which states there were does not decide what is drawn
-            self.source.after(input_ids, EpisodeOutput(states=torch.zeros(*input_ids.shape, 1)))
+            self.source.after(EpisodeOutput(states=torch.zeros(*input_ids.shape, 1)))
         if step + 1 in self.wanted:
             next_token = episode is None or self.args.hybrid_mode == "add"
             sources = inputs.get("source")

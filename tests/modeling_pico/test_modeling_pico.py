@@ -85,6 +85,21 @@ def test_training_with_labels_never_builds_the_logits(model, ids):
     assert model(ids, labels=ids, skip_logits=True).logits is None
 
 
+@pytest.mark.parametrize("keep", [0, 1, torch.arange(11, -1, -1)])
+def test_the_loss_beside_logits_is_that_without(model, ids, keep):
+    ids = ids[:, :12]
+    labels = ids.masked_fill(ids % 5 == 0, -100)
+    model.eval()
+    alone, beside = model(ids, labels=labels, skip_logits=True), model(ids, labels=labels, logits_to_keep=keep)
+    assert alone.logits is None
+    assert beside.logits is not None
+    torch.testing.assert_close(beside.loss, alone.loss)
+    torch.testing.assert_close(
+        model(ids, labels=labels, num_items_in_batch=7).loss,
+        model(ids, labels=labels, num_items_in_batch=7, skip_logits=True).loss,
+    )
+
+
 def test_training_on_embeddings_returns_the_logits_which_peft_may_read(model, ids):
     embeddings = model.get_input_embeddings()(ids)
     assert model.train()(inputs_embeds=embeddings, labels=ids).logits.shape == (*ids.shape, model.config.vocab_size)

@@ -1,12 +1,15 @@
 """A step waits for the GPU only where it says so: nothing else in it reads a value that the GPU has to compute."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from small_run import arguments, classes_of
+from small_run import arguments, classes_of, tensors_of
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.func import functional_call
+from transformers import Trainer
 
-from pico_maml.trainers import MAMLTrainer
+from pico_maml.trainers import MAMLConfig, MAMLTrainer
 
 CLASSES = {"episode_classes": "clusters", "readout": "word", "held_out_rule": "form", "hybrid_mode": "add"}
 VARIANTS = {
@@ -51,13 +54,43 @@ def test_a_micro_batch_never_waits(passed):
     assert any(weight.grad is not None for weight in weights.values())
 
 
+@pytest.mark.parametrize("passed", VARIANTS, indirect=True)
+def test_drawing_and_copying_a_micro_batch_never_wait(passed, monkeypatch):
+    run, _ = passed
+    loader, handed = run.get_train_dataloader(), []
+    assert loader.device is None, "accelerate copies and waits"
+    # Values of tensors on this device cannot be read.
+    monkeypatch.setattr(MAMLConfig, "device", torch.device("meta"))
+    monkeypatch.setattr(
+        Trainer, "training_step", lambda self, model, inputs, *_: handed.append(inputs) or torch.ones(())
+    )
+    to_meta(run.source)
+    run.training_step(run.model, next(iter(loader)))
+    (inputs,) = handed
+    tensors = [part for part in inputs.values() if isinstance(part, torch.Tensor)]
+    if "episode" in inputs:
+        tensors += tensors_of(inputs["episode"])
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
+def to_meta(source) -> None:
+    """Move what a source of episodes keeps on the device of the model."""
+    if getattr(source, "memory", None) is not None:
+        source.memory = replace(source.memory, sums=source.memory.sums.to("meta"))
+    if source.streams:
+        batches = source.pool._batches
+        for number, batch in enumerate(batches):
+            batches[number] = batch._replace(states=batch.states.to("meta"))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("passed", VARIANTS, indirect=True)
 def test_a_micro_batch_never_waits_for_a_real_gpu(passed):
-    run, inputs = passed
+    run, _ = passed
+    batch = next(iter(run.get_train_dataloader()))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        run.model(**inputs).loss.backward()
+        run.training_step(run.model, batch)
         run.meter.add("a number", 1.0)
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -135,7 +135,7 @@ def test_shuffled_labels_are_drawn_after_the_episode_and_from_its_generator(
         for earlier in past:
             source.before(earlier)
             if source.streams:
-                source.after(earlier, EpisodeOutput(states=torch.zeros(*earlier.shape, 32)))
+                source.after(EpisodeOutput(states=torch.zeros(*earlier.shape, 32)))
         source.before(batch)
         found[labels] = [source.draw(batch, episode_generator(0, step, 0)) for step in range(8)]
     for own, shuffled, again in zip(*found.values(), strict=True):

@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from accelerate.utils import gather
 from torch import Tensor
 
 from ..corpus.form_table import FormTable
 from ..errors import InputError
 from ..maml_config import MAMLConfig
 from ..meta.episode_model import EpisodeOutput
-from ..process_group import world_size
+from ..process_group import gathered, world_size
 from ..word_classes import WordClasses
 from .episode import ClassEpisode
 from .loss import Memory
@@ -55,13 +54,13 @@ class ClassEpisodeSource:
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> ClassEpisode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
-        return self._sample(gather(input_ids), generator, self.seen)
+        return self._sample(gathered(input_ids), generator, self.seen)
 
     def inputs(self, episode: ClassEpisode) -> dict[str, Any]:
         """Return what the model's forward needs besides."""
         return {"memory": self.memory, "class_layer": self.args.class_layer}
 
-    def after(self, input_ids: Tensor | None, output: EpisodeOutput) -> None:
+    def after(self, output: EpisodeOutput) -> None:
         """Remember the sums of an episode."""
         if self.memory is not None and output.memory is not None:
             self.memory = replace(self.memory, sums=output.memory)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast
 from datasets.exceptions import DatasetGenerationError
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ..errors import InputError
-from ..process_group import rank, world_size
+from ..process_group import rank, sent_by_first, world_size
 from .mixture import MixedStream
 from .packing import collate_blocks
 from .stream import BlockStream
@@ -22,16 +21,12 @@ class StreamLoader:
     Args:
         stream: a stream that repeats, or a mixture.
         batch_size: B, blocks of a micro-batch on one process.
-        device: of the batches.
         options: of the `DataLoader`: `num_workers`, `prefetch_factor` and so on.
     """
 
-    def __init__(
-        self, stream: BlockStream | MixedStream, batch_size: int, device: torch.device, **options: Any
-    ) -> None:
+    def __init__(self, stream: BlockStream | MixedStream, batch_size: int, **options: Any) -> None:
         self.batch_size = batch_size
         self.block_size = stream.block_size
-        self.device = device
         self.workers = options["num_workers"]
         self.columns = ["input_ids", "shift_labels", "document"]
         self.may_end, self.ended = False, False
@@ -70,7 +65,7 @@ class StreamLoader:
                     tokens.fill_(-1)  # tells every process
                 else:
                     raise InputError("the streamed corpus has ended: make it repeat")
-            tokens = broadcast(tokens.to(self.device))
+            tokens = sent_by_first(tokens)
             if self.may_end and tokens[0, 0, 0] < 0:
                 self.ended = True
                 return

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,23 @@ class JsonLines:
                     file.write(b"\n")
             file.write(json.dumps(row).encode() + b"\n")
 
+    def __iter__(self) -> Iterator[dict[str, Any] | None]:
+        """The rows, one after the other; None for a line that is torn, not UTF-8 or no object with a step."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            for line in filter(bytes.strip, file):
+                try:
+                    row = json.loads(line)
+                    row["step"] = int(row["step"])
+                except (ValueError, TypeError, KeyError, OverflowError):
+                    row = None
+                yield row
+
     def read(self) -> tuple[list[dict[str, Any]], int]:
-        """The rows, and the number of lines dropped because they are torn, not UTF-8 or no object with a step."""
-        rows, dropped = [], 0
-        for line in self.path.read_bytes().split(b"\n") if self.path.exists() else ():
-            try:
-                row = json.loads(line)
-                row["step"] = int(row["step"])
-                rows.append(row)
-            except (ValueError, TypeError, KeyError, OverflowError):
-                dropped += bool(line.strip())
-        return rows, dropped
+        """The rows, and the number of lines that are none."""
+        rows = list(self)
+        return [row for row in rows if row is not None], rows.count(None)
 
     def cut_back_to(self, step: int) -> None:
         """Delete the rows after `step`, which a resumed run writes again, and lines that cannot be read."""

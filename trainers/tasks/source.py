@@ -79,9 +79,9 @@ class TaskEpisodeSource:
         """Return what the model's forward needs besides; tasks are always encoded in windows of their own."""
         return {} if isinstance(episode, TaskEpisode) else self.words.inputs(episode)
 
-    def after(self, input_ids: Tensor | None, output: EpisodeOutput) -> None:
-        """Take a micro-batch and what the model returned."""
-        self.words.after(input_ids, output)
+    def after(self, output: EpisodeOutput) -> None:
+        """Take what the model returned for the micro-batch."""
+        self.words.after(output)
 
     def state(self) -> dict[str, Tensor]:
         """Return tensors for a checkpoint, on the CPU; every process must call it."""

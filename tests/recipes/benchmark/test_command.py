@@ -42,18 +42,21 @@ def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypat
 
 
 def test_startup_times_the_demo_and_resumes_early_and_late_in_turn(monkeypatch):
-    began = []
+    began, caches = [], []
 
-    def faked(options):
+    def faked(options, cache=None):
+        caches.append(cache)
         began.append({name: options.get(name) for name in ("config", "resume", "max_steps")})
         return 2.0 + options["max_steps"]
 
     monkeypatch.setattr(startup, "first_log", faked)
     startups = startup.measure_startup(rounds=3, late=98)
-    assert startups["seconds"] == {"demo": 3.0, "resume early": 24.0, "resume late": 102.0}
+    assert startups["seconds"] == {"demo": 3.0, "demo again": 3.0, "resume early": 24.0, "resume late": 102.0}
     assert startups["late_beside_early"] == 102 / 24
-    assert [options["max_steps"] for options in began] == [20, 98, *(1, 21, 99), *(1, 22, 100), *(1, 23, 101)]
-    assert [options["resume"] for options in began[:5]] == [None, None, None, True, True]
+    assert [options["max_steps"] for options in began] == [20, 98, *(1, 1, 21, 99), *(1, 1, 22, 100), *(1, 1, 23, 101)]
+    assert [options["resume"] for options in began[:6]] == [None, None, None, None, True, True]
+    assert caches[2::4] == caches[3::4], "the second start of a round finds what the first one cached"
+    assert len(set(caches[2::4])) == 3
 
 
 def test_first_log_times_a_run_and_reports_its_error(corpus, tmp_path):

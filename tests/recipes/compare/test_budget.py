@@ -36,7 +36,7 @@ def costs():
 )
 def test_every_arm_gets_the_steps_that_fit(new_study, costs, budget, steps):
     plan = fit(new_study(budget=budget), costs)
-    assert plan["vanilla"] == {1.0: 450}, "the steps of the demo"
+    assert plan["vanilla"] == {1.0: 450}, "the steps of its arguments"
     assert (plan["added"][1.0], plan["paper"][1.0]) == steps
 
 

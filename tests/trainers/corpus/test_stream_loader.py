@@ -33,7 +33,7 @@ def test_spawned_data_workers_go_on_where_forked_ones_stopped(tmp_path, tokenize
     def reader(method: str) -> StreamLoader:
         train, _ = split_held_out(load_documents(str(tmp_path), streaming=True, text_column="body"), 0.2)
         stream = make_blocks(train, tokenizer, 5, shuffle_blocks=3, vocab_size=400)
-        return StreamLoader(stream, 2, torch.device("cpu"), num_workers=2, multiprocessing_context=method)
+        return StreamLoader(stream, 2, num_workers=2, multiprocessing_context=method)
 
     first, spawned = reader("fork"), reader("spawn")
     batches = iter(first)

@@ -55,7 +55,6 @@ class SafeTrainer(Trainer):
             self.stream = StreamLoader(
                 train_dataset,
                 args.per_device_train_batch_size,
-                args.device,
                 num_workers=args.dataloader_num_workers,
                 prefetch_factor=args.dataloader_prefetch_factor,
                 persistent_workers=args.dataloader_persistent_workers,
@@ -130,8 +129,12 @@ class SafeTrainer(Trainer):
         return loss
 
     def get_train_dataloader(self) -> Any:
-        """The batches of this process."""
-        return super().get_train_dataloader() if self.stream is None else self.stream
+        """The batches of this process, on the CPU."""
+        if self.stream is not None:
+            return self.stream
+        loader = super().get_train_dataloader()
+        loader.device = None  # accelerate would copy a batch to a GPU, and wait for it
+        return loader
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """Fetch the batches of an optimizer step; where a stream has ended before them, end training."""
