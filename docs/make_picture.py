@@ -51,9 +51,10 @@ def main(runs: list[str], picture: Path = PICTURE) -> None:
 
 def train(folder: Path) -> list[str]:
     """Train the demo for 150 steps with and without episodes; returns the folders of the runs."""
+    sizes = "--gradient_accumulation_steps 2 --warmup_steps 50 --eval_blocks 512".split()
     short = "--config demo --max_steps 150 --eval_steps 25 --dynamics_steps 10 --save_steps 150".split()
     for name, changes in RUNS.items():
-        pretrain.main([*short, *changes, "--output_dir", str(folder / name)])
+        pretrain.main([*short, *sizes, *changes, "--output_dir", str(folder / name)])
     return [str(folder / name) for name in RUNS]
 
 

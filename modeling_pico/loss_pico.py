@@ -87,8 +87,8 @@ def next_token_loss(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
     if isinstance(head.weight, DTensor):
         # Tensor parallelism: only the head's own forward gathers the logits.
-        return loss_of_logits(head(rows), targets, num_items_in_batch)
-    if dtype in (torch.bfloat16, torch.float16):
+        summed = F.cross_entropy(head(rows).float(), targets, reduction="sum")
+    elif dtype in (torch.bfloat16, torch.float16):
         with torch.autocast(device, enabled=False):
             summed, _ = ChunkedLoss.apply(rows, head.weight, targets, dtype)
     else:
@@ -98,9 +98,11 @@ def next_token_loss(
 
 
 def loss_of_logits(logits: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Compute the same from logits (..., V) that are there already, for targets (...); in fp32."""
-    targets = targets.flatten().to(logits.device)
-    summed = F.cross_entropy(logits.float().flatten(0, -2), targets, reduction="sum")
+    """The loss of `next_token_loss` from logits (B, T, V) that are there already, in chunks of rows of fp32."""
+    rows, targets = logits.flatten(0, -2), targets.flatten().to(logits.device)
+    chunk = half_chunk_rows(rows.shape[1], rows.device)
+    parts = zip(rows.split(chunk), targets.split(chunk), strict=True)
+    summed = torch.stack([F.cross_entropy(part.float(), target, reduction="sum") for part, target in parts]).sum()
     return summed / count_labels(targets, num_items_in_batch)
 
 

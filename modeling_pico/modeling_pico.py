@@ -299,7 +299,9 @@ class PicoForCausalLM(PicoPreTrainedModel, GenerationMixin):
         if shift_labels is None or not skip_logits:
             logits = self.de_embedding_proj(slice_logits_to_keep(hidden, logits_to_keep))
         if shift_labels is not None:
-            if logits is not None and isinstance(logits_to_keep, int) and logits_to_keep == 0:
+            all_rows = isinstance(logits_to_keep, int) and logits_to_keep == 0
+            # A second product with the head would cost as much again.
+            if logits is not None and all_rows and not torch.is_grad_enabled():
                 loss = loss_of_logits(logits, shift_labels, num_items_in_batch)
             else:
                 loss = next_token_loss(hidden, self.de_embedding_proj, shift_labels, num_items_in_batch)

@@ -11,7 +11,7 @@ E = TypeVar("E")
 
 
 class DrawsEpisodes(Protocol[E]):
-    """Draws the same episode of type E on every process; all of it is on the CPU, so that no draw waits for a GPU."""
+    """Draws the same episode of type E on every process, on the CPU, so that no draw waits for a GPU."""
 
     @property
     def streams(self) -> bool:

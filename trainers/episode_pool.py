@@ -10,7 +10,7 @@ from torch import Tensor
 from .corpus.document_numbers import own_numbers
 from .episodes import Examples
 from .meta.episode_model import on_all_ranks
-from .process_group import gathered, rank, world_size
+from .process_group import gather_on_hosts, rank, world_size
 
 
 class EpisodePool:
@@ -52,11 +52,11 @@ class EpisodePool:
 
     def all_blocks(self) -> Tensor:
         """Gather the (R, T) blocks of all processes, in the order a single process would have read them."""
-        return _in_global_order(gathered(torch.stack([batch.ids for batch in self._batches])[None]))
+        return _in_global_order(gather_on_hosts(torch.stack([batch.ids for batch in self._batches])[None]))
 
     def all_documents(self) -> Tensor:
         """Gather the (R, T) document numbers of `all_blocks`."""
-        return _in_global_order(gathered(torch.stack([batch.documents for batch in self._batches])[None]))
+        return _in_global_order(gather_on_hosts(torch.stack([batch.documents for batch in self._batches])[None]))
 
     def all_states(self) -> Tensor:
         """Gather the (R, T, D) states of all processes on their device, in the order of `all_blocks`."""

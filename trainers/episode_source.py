@@ -14,7 +14,7 @@ from .episodes.random_positions import sample_random_positions
 from .errors import InputError
 from .maml_config import MAMLConfig
 from .meta.episode_model import EpisodeOutput
-from .process_group import gathered
+from .process_group import gather_on_hosts
 
 
 class EpisodeSource:
@@ -83,7 +83,7 @@ class EpisodeSource:
         if self.streams:
             return self._after_the_pool(input_ids, generator) if self.pool else None
         if self.args.episode_sampler == "random_positions":
-            return self._random_positions(gathered(input_ids), generator)
+            return self._random_positions(gather_on_hosts(input_ids), generator)
         documents = self.pool.all_documents()
         return self.args.sample(self.pool.all_blocks(), self.mask_id, self.words, generator, documents)
 
@@ -128,8 +128,8 @@ class EpisodeSource:
 
     def _after_the_pool(self, input_ids: Tensor, generator: torch.Generator) -> Episode | None:
         """Draw queries from this micro-batch (B, T) of all processes, and support from the pool."""
-        documents = torch.cat([self.pool.all_documents(), gathered(self._documents)])
-        return self._from_stream(self.pool.all_blocks(), gathered(input_ids), documents, generator)
+        documents = torch.cat([self.pool.all_documents(), gather_on_hosts(self._documents)])
+        return self._from_stream(self.pool.all_blocks(), gather_on_hosts(input_ids), documents, generator)
 
     def _from_stream(
         self, past: Tensor, batch: Tensor, documents: Tensor, generator: torch.Generator

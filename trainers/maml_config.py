@@ -144,6 +144,8 @@ class MAMLConfig(ClassEpisodeConfig, TaskConfig, SafetyConfig):
         if isinstance(self.report_to, str) and "," in self.report_to:
             self.report_to = self.report_to.split(",")  # transformers' command line takes a single name
         SafetyConfig.__post_init__(self)
+        if self.accelerator_config.dispatch_batches:
+            raise InputError("accelerator_config dispatch_batches copies batches before words are found: leave it out")
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 

@@ -23,6 +23,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from .compute_clock import SAMPLING, TRAINING, ComputeClock
 from .corpus import MixedBlocks, MixedStream, check_vocabulary, collate_blocks, first_blocks
 from .corpus.word_count import WordStartCounter
+from .devices import copied
 from .drawing import DrawsEpisodes
 from .episode_setup import new_source, record_episodes, with_head
 from .episodes import episode_generator, has_episode
@@ -133,9 +134,10 @@ class MAMLTrainer(ModelFiles):
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Train on a micro-batch: next-token prediction, and with probability `hybrid_ratio` an episode."""
-        # On the CPU, where words are found: neither they nor the copies to a GPU wait for what it computes.
-        input_ids, documents, sources = inputs["input_ids"], inputs.pop("document", None), inputs.pop("source", None)
-        inputs = {name: part.to(self.args.device, non_blocking=True) for name, part in inputs.items()}
+        # Words are found in these on the CPU, so that drawing an episode does not wait for a GPU.
+        input_ids, documents, sources = inputs["input_ids"], inputs.get("document"), inputs.get("source")
+        read = {name: part for name, part in inputs.items() if name not in ("document", "source")}
+        inputs = {name: copied(part, self.args.device) for name, part in read.items()}
         self.guard.see(input_ids)
         if self.word_counter is not None:
             self._new_words = self._new_words + self.word_counter.count(input_ids)
@@ -192,7 +194,7 @@ class MAMLTrainer(ModelFiles):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Return the loss of a micro-batch, and in training record the metrics of each objective."""
-        inputs.pop("document", None)  # episodes read it, the model does not
+        inputs.pop("document", None)  # a column of evaluation data, which the model does not read
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if model.training:
             next_token = loss.detach()

@@ -33,19 +33,22 @@ def sums(values: list[float]) -> list[float]:
     return table.tolist()
 
 
-def gathered(tensor: Tensor) -> Tensor:
-    """The (B, ...) tensors of all processes, on the CPU as theirs, one after the other: (W * B, ...)."""
+def gather_on_hosts(tensor: Tensor) -> Tensor:
+    """The (B, ...) tensors of all W processes, which lie on the CPU, in the order of ranks: (W * B, ...)."""
     if world_size() == 1:
         return tensor
+    tensor = tensor.contiguous()
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
-    dist.all_gather(parts, tensor.contiguous(), group=_hosts())
+    dist.all_gather(parts, tensor, group=_hosts())
     return torch.cat(parts)
 
 
-def sent_by_first(tensor: Tensor) -> Tensor:
-    """The tensor of process 0, on the CPU, for all processes, whose own is overwritten."""
-    if world_size() > 1:
-        dist.broadcast(tensor, 0, group=_hosts())
+def broadcast_on_hosts(tensor: Tensor) -> Tensor:
+    """The tensor of process 0; those of all processes lie on the CPU and have one shape."""
+    if world_size() == 1:
+        return tensor
+    tensor = tensor.contiguous()
+    dist.broadcast(tensor, 0, group=_hosts())
     return tensor
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from .devices import copied
 from .meter import Meter
 from .process_group import sums
 
@@ -29,7 +30,7 @@ class SourceMetrics:
 
     def record(self, row_losses: Tensor, meter: Meter) -> None:
         """Add the next-token losses (B,) of the rows of that micro-batch to `next_token_loss/NAME`."""
-        is_of = self._is_of.to(row_losses.device, non_blocking=True)
+        is_of = copied(self._is_of, row_losses.device)
         totals = (row_losses[:, None] * is_of).sum(0)
         for name, total, rows in zip(self.names, totals, is_of.sum(0), strict=True):
             meter.add(f"next_token_loss/{name}", total, rows)

@@ -25,9 +25,11 @@ def measure_loss(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
     pico, llama = (model.eval() for model in pico_and_llama(shape.config(vocab_size)))
     text = zipf_text(shape.batch_size, shape.block_size + 1, vocab_size)
     ids, targets = text[:, :-1].contiguous(), text[:, 1:].contiguous()
+    text_only = {"input_ids": ids, "shift_labels": targets, "use_cache": False}
     tasks = {
-        LLAMA: without_gradients(partial(llama, input_ids=ids, labels=targets, shift_labels=targets, use_cache=False)),
-        PICO: without_gradients(partial(pico, input_ids=ids, shift_labels=targets, skip_logits=True, use_cache=False)),
+        LLAMA: without_gradients(partial(llama, **text_only, labels=targets)),
+        PICO: without_gradients(partial(pico, **text_only, skip_logits=True)),
+        "Pico, with logits": without_gradients(partial(pico, **text_only)),
     }
     return report(in_turn(tasks, rounds), LLAMA)
 

@@ -27,7 +27,7 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
     `seconds` are medians from starting the process to its first log, right before the first step (the demo's held-out
     perplexity) or right after it (a resumed run); `late_beside_early` is the median ratio.
     """
-    seconds: dict[str, list[float]] = {"demo": [], "demo again": [], "resume early": [], "resume late": []}
+    seconds: dict[str, list[float]] = {"demo, first": [], "demo, again": [], "resume early": [], "resume late": []}
     with tempfile.TemporaryDirectory() as folder:
         corpus = _write_corpus(Path(folder))
         runs = {name: Path(folder, name) for name in ("early", "late")}
@@ -36,12 +36,12 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
         for run, steps in zip(runs.values(), (EARLY, late), strict=True):
             first_log(streamed | {"output_dir": run, "max_steps": steps, "logging_steps": steps, "save_steps": steps})
         for i in range(1, rounds + 1):
-            for name in ("demo", "demo again"):
+            for name in ("demo, first", "demo, again"):
                 demo = {
                     "config": "demo",
                     "max_steps": 1,
                     "eval_episodes": 0,
-                    "output_dir": Path(folder, f"{name}-{i}"),
+                    "output_dir": Path(folder, f"{name[6:]}-{i}"),
                 }
                 seconds[name].append(first_log(demo, Path(folder, f"cache-{i}")))
             for (name, run), steps in zip(runs.items(), (EARLY, late), strict=True):
@@ -56,7 +56,7 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
 
 
 def first_log(options: dict[str, Any], cache: Path | None = None) -> float:
-    """Seconds until the first log of a pretraining process, with another cache of `datasets` than the user's if given.
+    """Seconds until the first log of a pretraining process; `cache` replaces the user's cache of `datasets`.
 
     Raises:
         InputError: the process failed; ends with its last line.

@@ -16,7 +16,7 @@ from ...trainers.runs.reader import load_runs
 from ...trainers.runs.table_files import write_table
 from ..arguments.parser import parse
 from .analysis.findings import find
-from .analysis.tables import curve_table, measurement_table
+from .analysis.tables import curve_tables, measurement_table
 from .few_shot import few_shot_figure, few_shot_table
 from .ner import NERPart, ner_part
 from .output import check_output, write_output
@@ -67,8 +67,11 @@ def main(argv: list[str] | None = None) -> Path:
             write_figures(folder / "figures", figures, args.formats)
         for name, table in (findings.tables | ner.tables | ({"few_shot": few_shot} if len(few_shot) else {})).items():
             write_table(folder / "tables", name, table)
-        for name, table in (("curves", curve_table(runs)), ("learning_dynamics", measurement_table(runs))):
-            table.to_csv(folder / "tables" / f"{name}.csv", index=False, na_rep="n/a")
+        measurement_table(runs).to_csv(folder / "tables" / "learning_dynamics.csv", index=False, na_rep="n/a")
+        # One after the other: those of many long runs are gigabytes.
+        with (folder / "tables" / "curves.csv").open("w", encoding="utf-8", newline="") as file:
+            for number, table in enumerate(curve_tables(runs)):
+                table.to_csv(file, header=number == 0, index=False, na_rep="n/a")
         files = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
         (folder / "index.html").write_text(render(runs, findings, ner, few_shot, files), encoding="utf-8")
 

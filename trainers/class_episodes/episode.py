@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..corpus.form_table import FormTable
+from ..devices import copied
 from ..word_classes.table import WordClasses
 
 
@@ -46,7 +47,7 @@ class ClassEpisode:
     def to(self, device: torch.device) -> "ClassEpisode":
         """Move the episode to a device."""
         tensors = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
-        moved: dict[str, Any] = {name: part.to(device, non_blocking=True) for name, part in tensors.items()}
+        moved: dict[str, Any] = {name: copied(part, device) for name, part in tensors.items()}
         return replace(self, **moved)
 
 

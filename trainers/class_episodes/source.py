@@ -10,7 +10,7 @@ from ..corpus.form_table import FormTable
 from ..errors import InputError
 from ..maml_config import MAMLConfig
 from ..meta.episode_model import EpisodeOutput
-from ..process_group import gathered, world_size
+from ..process_group import gather_on_hosts, world_size
 from ..word_classes import WordClasses
 from .episode import ClassEpisode
 from .loss import Memory
@@ -54,7 +54,7 @@ class ClassEpisodeSource:
 
     def draw(self, input_ids: Tensor, generator: torch.Generator) -> ClassEpisode | None:
         """Draw the episode of all processes, on the CPU, or return None if there are too few words."""
-        return self._sample(gathered(input_ids), generator, self.seen)
+        return self._sample(gather_on_hosts(input_ids), generator, self.seen)
 
     def inputs(self, episode: ClassEpisode) -> dict[str, Any]:
         """Return what the model's forward needs besides."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ..errors import InputError
-from ..process_group import rank, sent_by_first, world_size
+from ..process_group import broadcast_on_hosts, rank, world_size
 from .mixture import MixedStream
 from .packing import collate_blocks
 from .stream import BlockStream
@@ -65,7 +65,7 @@ class StreamLoader:
                     tokens.fill_(-1)  # tells every process
                 else:
                     raise InputError("the streamed corpus has ended: make it repeat")
-            tokens = sent_by_first(tokens)
+            tokens = broadcast_on_hosts(tokens)
             if self.may_end and tokens[0, 0, 0] < 0:
                 self.ended = True
                 return

@@ -34,10 +34,9 @@ class WordStartCounter:
             self._closes[i] = text[-1:].isspace()
 
     def count(self, token_ids: Tensor) -> Tensor:
-        """Return the number of words that start in (R, T) token ids, on their device.
+        """Return the number of words that start in (R, T) token ids on the CPU.
 
         The first token of a row goes on with a word unless it has a space.
         """
-        inside, opens, closes = (table.to(token_ids.device) for table in (self._inside, self._opens, self._closes))
-        after_space = opens[token_ids[:, 1:]] & closes[token_ids[:, :-1]]
-        return inside[token_ids].sum() + after_space.sum()
+        after_space = self._opens[token_ids[:, 1:]] & self._closes[token_ids[:, :-1]]
+        return self._inside[token_ids].sum() + after_space.sum()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..checks import check_at_least, check_choice
 from ..corpus.form_table import Words
+from ..devices import copied
 from ..errors import InputError
 from .occurrences import Occurrences, find_occurrences
 from .sides import RULES, AnyPlaces, PlacesApart, document_numbers, keep_apart
@@ -36,7 +37,7 @@ class Examples:
     def to(self, device: torch.device) -> "Examples":
         """Move the examples to a device."""
         parts = (self.ids, self.rows, self.positions, self.labels, self.documents)
-        return Examples(*(part.to(device, non_blocking=True) for part in parts))
+        return Examples(*(copied(part, device) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Episode:
 
     def to(self, device: torch.device) -> Self:
         """Move the episode to a device."""
-        moved = self.support.to(device), self.query.to(device), self.words.to(device, non_blocking=True)
+        moved = self.support.to(device), self.query.to(device), copied(self.words, device)
         return replace(self, support=moved[0], query=moved[1], words=moved[2])
 
     def with_shuffled_labels(self, generator: torch.Generator) -> Self:

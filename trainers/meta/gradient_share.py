@@ -46,7 +46,7 @@ class GradientShare:
             text: `input_ids` and `shift_labels` of this process's micro-batch.
             episode: arguments of the model's forward pass for the episode, with `input_ids` if it reads their states.
         """
-        alone = {name: value for name, value in episode.items() if name not in ("shift_labels", "document")}
+        alone = {name: value for name, value in episode.items() if name != "shift_labels"}
         gradients = objective_gradients(
             model,
             {

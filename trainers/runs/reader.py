@@ -197,7 +197,8 @@ def read_metrics(path: Path, notes: list[str]) -> pd.DataFrame:
             for row in rows
             if row is not None
         ]
-        parts.append(pd.DataFrame(good or {"step": np.empty(0)}))
+        if good:
+            parts.append(pd.DataFrame(good))
         dropped += len(rows) - len(good)
     if dropped:
         notes.append(f"{dropped} {'line' if dropped == 1 else 'lines'} of {path.name} could not be read")

@@ -1,5 +1,6 @@
 """The report's tables of runs; page, CSV and LaTeX show the same ones."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -141,12 +142,17 @@ def relation_table(related: Relations) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["knee of", "against", "runs", "rank correlation", "p"])
 
 
-def curve_table(runs: list[RunData]) -> pd.DataFrame:
-    """Every logged value that a chart shows: columns `run`, `metric`, those of `AXES`, `compute_unit` and `value`."""
-    metrics = [series.metric for chart in charts_of(runs) for series in chart.lines]
-    parts = [_named(run, run.curve(metric)).assign(metric=metric) for run in runs for metric in metrics]
+def curve_tables(runs: list[RunData]) -> Iterator[pd.DataFrame]:
+    """Every logged value that a chart shows, a table for each run and metric, after an empty one.
+
+    Columns are `run`, `metric`, those of `AXES`, `compute_unit` and `value`.
+    """
     columns = ["run", "metric", *AXES, "compute_unit", "value"]
-    return pd.concat([pd.DataFrame(columns=columns), *(part[columns] for part in parts if len(part))])
+    yield pd.DataFrame(columns=columns)
+    metrics = [series.metric for chart in charts_of(runs) for series in chart.lines]
+    for run in runs:
+        for metric in metrics:
+            yield _named(run, run.curve(metric)).assign(metric=metric)[columns]
 
 
 def measurement_table(runs: list[RunData]) -> pd.DataFrame:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pico_maml.recipes.benchmark import startup, steps
+from pico_maml.recipes.benchmark import inference, startup, steps, trainer
 from pico_maml.recipes.benchmark.command import main
 from pico_maml.recipes.benchmark.steps import PICO, peak_memory
 from pico_maml.trainers import InputError
@@ -13,6 +13,9 @@ INFERENCE = ["loss", "features", "generation"]
 
 def test_benchmark_writes_every_part_with_its_rounds(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(steps, "CUBE", 64)
+    monkeypatch.setattr(inference, "SENTENCES", 8)
+    monkeypatch.setattr(inference, "NEW_TOKENS", 3)
+    monkeypatch.setattr(trainer, "STEPS", 5)
     # Each model's peak is taken in a process of its own; one is enough here.
     monkeypatch.setattr(steps, "peak_memory", lambda name, *shape: peak_memory(name, *shape) if name == PICO else None)
     episode = main(["--output", str(tmp_path), *SMALL, "--parts", "episode", "--small_shape", "tiny:8x128"])
@@ -51,7 +54,7 @@ def test_startup_times_the_demo_and_resumes_early_and_late_in_turn(monkeypatch):
 
     monkeypatch.setattr(startup, "first_log", faked)
     startups = startup.measure_startup(rounds=3, late=98)
-    assert startups["seconds"] == {"demo": 3.0, "demo again": 3.0, "resume early": 24.0, "resume late": 102.0}
+    assert startups["seconds"] == {"demo, first": 3.0, "demo, again": 3.0, "resume early": 24.0, "resume late": 102.0}
     assert startups["late_beside_early"] == 102 / 24
     assert [options["max_steps"] for options in began] == [20, 98, *(1, 1, 21, 99), *(1, 1, 22, 100), *(1, 1, 23, 101)]
     assert [options["resume"] for options in began[:6]] == [None, None, None, None, True, True]

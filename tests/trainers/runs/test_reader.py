@@ -3,6 +3,7 @@ import os
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from report_runs import CPU_SECONDS_A_STEP, SECONDS_A_STEP, TOKENS_A_STEP, write_run
 
@@ -18,6 +19,18 @@ def relog(folder, change):
     for line in lines:
         change(line)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_lines_that_are_read_in_parts_are_those_of_one_part(tmp_path, monkeypatch):
+    folder = write_run(tmp_path / "a", steps=100)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 100, "late": 1.0}) + "\n" + '{"torn\n')
+    whole = load_run(folder, "a")
+    monkeypatch.setattr("pico_maml.trainers.runs.reader.LINES_AT_ONCE", 2)
+    in_parts = load_run(folder, "a")
+    pd.testing.assert_frame_equal(in_parts.metrics, whole.metrics, check_like=True)
+    assert in_parts.metrics["step"].dtype == np.int64
+    assert "1 line of metrics.jsonl could not be read" in in_parts.notes
 
 
 def test_evaluations_get_all_axes_from_the_logs_around_them(tmp_path):

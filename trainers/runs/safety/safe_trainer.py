@@ -183,7 +183,7 @@ class SafeTrainer(Trainer):
         self.state.global_step += 1  # the skipped step counts
         step = self.state.global_step
         batch = run / f"skipped-step-{step}-process-{self.args.process_index}.safetensors"
-        save_file({"input_ids": torch.stack(self.guard.batches).cpu()}, batch)  # (micro-batches, B, T)
+        save_file({"input_ids": torch.stack(self.guard.batches)}, batch)  # (micro-batches, B, T)
         self.log({"loss": math.nan})
         last = newest(run, hashes=False)
         saved = f"--resume goes on from {last.name}" if last else "no checkpoint was saved yet"
