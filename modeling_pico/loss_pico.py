@@ -16,6 +16,8 @@ HALF_CHUNK = 512
 GPU_LOGITS = 512 << 20
 # Rows of a softmax on a CPU, few enough to stay in its cache.
 CPU_SOFTMAX_ROWS = 16
+# Rows of logits whose loss is taken at a time on a CPU.
+CPU_LOSS_ROWS = 64
 
 
 class ChunkedLoss(torch.autograd.Function):
@@ -100,7 +102,7 @@ def next_token_loss(
 def loss_of_logits(logits: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
     """The loss of `next_token_loss` from logits (B, T, V) that are there already, in chunks of rows of fp32."""
     rows, targets = logits.flatten(0, -2), targets.flatten().to(logits.device)
-    chunk = half_chunk_rows(rows.shape[1], rows.device)
+    chunk = CPU_LOSS_ROWS if rows.device.type == "cpu" else half_chunk_rows(rows.shape[1], rows.device)
     parts = zip(rows.split(chunk), targets.split(chunk), strict=True)
     summed = torch.stack([F.cross_entropy(part.float(), target, reduction="sum") for part, target in parts]).sum()
     return summed / count_labels(targets, num_items_in_batch)

@@ -89,7 +89,7 @@ def test_training_with_labels_never_builds_the_logits(model, ids):
 @pytest.mark.parametrize("learns", [False, True])
 @pytest.mark.parametrize("keep", [0, 1, torch.arange(11, -1, -1)])
 def test_the_loss_beside_logits_is_that_without(model, ids, keep, learns, dtype, monkeypatch):
-    monkeypatch.setattr("pico_maml.modeling_pico.loss_pico.HALF_CHUNK", 5)  # several chunks
+    monkeypatch.setattr("pico_maml.modeling_pico.loss_pico.CPU_LOSS_ROWS", 5)  # several chunks
     ids, model = ids[:, :12], model.eval().to(dtype)
     labels = ids.masked_fill(ids % 5 == 0, -100)
     with torch.set_grad_enabled(learns):
