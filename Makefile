@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FOLDERS := modeling_pico trainers callbacks recipes
-WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
+WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
 .PHONY: demo demo-baseline test test-lowest test-spawn docs help format lint types unit clean
 
@@ -33,7 +33,7 @@ docs: .venv/installed-dev
 help: .venv/installed
 	$(BIN)/python docs/write_help.py
 
-# Two test processes more than cores, because some tests wait; one thread each. Few tests that are chosen start sooner
+# One test process more than cores, because some tests wait; one thread each. Few tests that are chosen start sooner
 # in one process. Compiled files are kept, whatever the environment says: many processes import the package.
 unit: .venv/installed-dev
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \

@@ -21,7 +21,12 @@ def entries() -> dict[str, Any]:
         "output_dir": "out",
         "question": "Do episodes help?",
         "base": ["demo"],
-        "arguments": {"held_out_rule": "form", "max_steps": "450", "gradient_accumulation_steps": "2"},
+        "arguments": {
+            "held_out_rule": "form",
+            "max_steps": "450",
+            "gradient_accumulation_steps": "2",
+            "warmup_steps": "50",
+        },
         "arms": {
             "vanilla": {"arguments": {"hybrid_ratio": "0"}},
             "added": {"recipes": ["episodes/added"], "control": "vanilla"},
