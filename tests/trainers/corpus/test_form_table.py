@@ -115,6 +115,15 @@ def test_the_rule_chooses_single_ids_or_forms(tokenizer):
     assert isinstance(load_words(tokenizer, len(tokenizer), "stem:dutch"), FormTable)
 
 
+def test_words_are_read_once_and_again_after_tokens_were_added(text):
+    tokenizer = train_tokenizer(text, 300)
+    words = load_words(tokenizer, 310, "form")
+    assert load_words(tokenizer, 310, "form") is words
+    assert load_words(tokenizer, 310, "id") is not words
+    tokenizer.add_tokens(["zyzzyva"])
+    assert load_words(tokenizer, 310, "form") is not words
+
+
 def test_no_word_of_the_olmo_tokenizer_is_held_out_while_its_case_variant_is_trained(shared):
     olmo = PreTrainedTokenizerFast(tokenizer_file=str(next((shared / "tokenizer").glob("*.json"))))
     ids = WordTable.from_tokenizer(olmo, 50304).is_word.nonzero()
