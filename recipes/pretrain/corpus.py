@@ -20,6 +20,7 @@ from ...trainers.corpus import (
     train_tokenizer,
 )
 from ...trainers.corpus.documents import column_names
+from ...trainers.corpus.tokenizer import trained_tokenizer
 from ..arguments.corpus import Corpora
 from .arguments import PretrainArguments
 from .mixture import mixture_tokenizer
@@ -81,4 +82,6 @@ def make_tokenizer(args: PretrainArguments, documents: Corpora) -> PreTrainedTok
         return mixture_tokenizer(args.corpus, documents, rows)
     if "text" not in column_names(documents):
         return load_tokenizer(args.corpus.own_tokenizer(), rows=rows)
+    if isinstance(documents, Dataset):
+        return trained_tokenizer(documents, rows)
     return train_tokenizer((row["text"] for row in documents), rows)

@@ -1,13 +1,19 @@
 """Train a byte-level BPE tokenizer, or load one from a folder or the Hub."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator
 
+import datasets
+import tokenizers
+from datasets import Dataset, Features, Value
+from datasets.fingerprint import Hasher
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from tokenizers import trainers as bpe_trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ..errors import InputError
 from ..model_name import ModelName
+from .cache import copying
 
 END_OF_TEXT, PADDING, MASK = "<|endoftext|>", "<|padding|>", "[MASK]"
 
@@ -31,6 +37,25 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return _with_special_tokens(tokenizer)
+
+
+def trained_tokenizer(documents: Dataset, vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train one on the column `text`, or take it from the cache of `datasets` if it was trained on these before."""
+    version = Hasher.hash([tokenizers.__version__, datasets.__version__, inspect.getsource(train_tokenizer)])
+    of = {"documents": documents, "vocab_size": vocab_size, "version": version}
+    with copying():
+        rows = Dataset.from_generator(_trained, Features({"tokenizer": Value("string")}), gen_kwargs=of)
+    return _with_special_tokens(Tokenizer.from_str(rows[0]["tokenizer"]))
+
+
+def _trained(documents: Dataset, vocab_size: int, version: str) -> Iterator[dict[str, str]]:
+    """One row; the version of all that it depends on is part of the cache's key."""
+    trained = train_tokenizer((row["text"] for row in documents), vocab_size)
+    yield {"tokenizer": trained.backend_tokenizer.to_str()}
+
+
+def _with_special_tokens(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END_OF_TEXT, pad_token=PADDING, mask_token=MASK
     )

@@ -1,9 +1,11 @@
 import pytest
 from datasets import Dataset
+from datasets.exceptions import DatasetGenerationError
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pico_maml.trainers import InputError
 from pico_maml.trainers.corpus import first_texts, load_tokenizer, make_blocks, train_tokenizer
+from pico_maml.trainers.corpus.tokenizer import trained_tokenizer
 
 
 def test_trained_tokenizer_is_lossless_after_saving_and_loading(tokenizer, tmp_path):
@@ -53,3 +55,16 @@ def test_names_of_control_tokens_in_a_text_are_text(tokenizer, streaming):
     (first,) = first_texts(documents, tokenizer, 1, 99)
     assert first.tolist() == ids[:-1]
     assert not set(tokenizer.all_special_ids) & set(first.tolist())
+
+
+def test_a_tokenizer_is_trained_once_on_the_same_documents(text, tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    documents = Dataset.from_dict({"text": text})
+    plain, first = train_tokenizer(text, 300), trained_tokenizer(documents, 300)
+    monkeypatch.setattr("pico_maml.trainers.corpus.tokenizer.bpe_trainers.BpeTrainer", None)
+    again = trained_tokenizer(documents, 300)
+    assert plain.backend_tokenizer.to_str() == first.backend_tokenizer.to_str() == again.backend_tokenizer.to_str()
+    assert (again.eos_token, again.pad_token, again.mask_token) == (plain.eos_token, plain.pad_token, plain.mask_token)
+    for other in ((documents, 301), (documents.select(range(40)), 300)):
+        with pytest.raises(DatasetGenerationError):
+            trained_tokenizer(*other)
