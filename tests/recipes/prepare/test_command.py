@@ -19,7 +19,7 @@ from pico_maml.recipes.prepare import command as prepare
 from pico_maml.recipes.prepare import shards
 from pico_maml.recipes.pretrain import command as pretrain
 from pico_maml.trainers import InputError
-from pico_maml.trainers.corpus import load_documents, raw_tables, split_held_out
+from pico_maml.trainers.corpus import load_documents, raw_tables, split_held_out, train_tokenizer
 from pico_maml.trainers.corpus.document_numbers import document_number
 from pico_maml.trainers.errors import PublishError
 
@@ -52,6 +52,16 @@ def test_shards_hold_every_token_of_their_split_once(packed, corpus):
         texts = [row["text"] for row in documents]
         expected = [i for ids in tokenizer(texts)["input_ids"] for i in [*ids, tokenizer.eos_token_id]]
         assert stream(packed, split) == expected
+
+
+def test_the_tokenizer_has_not_seen_held_out_text(packed, corpus):
+    def vocabulary(documents) -> dict[str, int]:
+        return train_tokenizer((row["text"] for row in documents), 400).get_vocab()
+
+    documents = load_documents(corpus)
+    train, _ = split_held_out(documents, 0.1)
+    assert AutoTokenizer.from_pretrained(packed / "tokenizer").get_vocab() == vocabulary(train)
+    assert vocabulary(train) != vocabulary(documents)
 
 
 @pytest.mark.parametrize("options", [[], ["--streaming=true"]])
