@@ -95,12 +95,12 @@ Words = WordTable | FormTable
 
 def load_words(tokenizer: PreTrainedTokenizerBase, vocab_size: int, rule: str) -> Words:
     """The words of a tokenizer: single token ids with the rule `id`, or else forms."""
-    return _words(tokenizer, len(tokenizer), vocab_size, rule)
+    return _words(tokenizer, (len(tokenizer), *tokenizer.all_special_ids), vocab_size, rule)
 
 
 @lru_cache(maxsize=4)
-def _words(tokenizer: PreTrainedTokenizerBase, _tokens: int, vocab_size: int, rule: str) -> Words:
-    """Read once for corpus, episodes and probes; again after tokens were added."""
+def _words(tokenizer: PreTrainedTokenizerBase, _tokens: tuple[int, ...], vocab_size: int, rule: str) -> Words:
+    """Read once for corpus, episodes and probes; again after tokens were added or became special."""
     if rule == "id":
         return WordTable.from_tokenizer(tokenizer, vocab_size)
     return FormTable.from_tokenizer(tokenizer, vocab_size, rule)

@@ -1,10 +1,12 @@
 """Train a byte-level BPE tokenizer, or load one from a folder or the Hub."""
 
 import inspect
+import sys
 from collections.abc import Iterable, Iterator
 
 import datasets
 import tokenizers
+import transformers
 from datasets import Dataset, Features, Value
 from datasets.fingerprint import Hasher
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -42,7 +44,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def trained_tokenizer(documents: Dataset, vocab_size: int) -> PreTrainedTokenizerFast:
     """Train one on the column `text`, or take it from the cache of `datasets` if it was trained on these before."""
-    version = Hasher.hash([tokenizers.__version__, datasets.__version__, inspect.getsource(train_tokenizer)])
+    source = inspect.getsource(sys.modules[__name__])
+    version = Hasher.hash([source, *(module.__version__ for module in (datasets, tokenizers, transformers))])
     of = {"documents": documents, "vocab_size": vocab_size, "version": version}
     with copying():
         rows = Dataset.from_generator(_trained, Features({"tokenizer": Value("string")}), gen_kwargs=of)
