@@ -21,7 +21,7 @@ LLAMA, PICO = "LlamaForCausalLM", "Pico"
 
 
 def measure_loss(shape: Shape, vocab_size: int, rounds: int) -> dict[str, Any]:
-    """Time the next-token loss of a micro-batch without gradients, as perplexity is measured."""
+    """Time the next-token loss of a micro-batch without gradients: as perplexity is measured, and beside logits."""
     pico, llama = (model.eval() for model in pico_and_llama(shape.config(vocab_size)))
     text = zipf_text(shape.batch_size, shape.block_size + 1, vocab_size)
     ids, targets = text[:, :-1].contiguous(), text[:, 1:].contiguous()

@@ -27,7 +27,7 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
     `seconds` are medians from starting the process to its first log, right before the first step (the demo's held-out
     perplexity) or right after it (a resumed run); `late_beside_early` is the median ratio.
     """
-    seconds: dict[str, list[float]] = {"demo, first": [], "demo, again": [], "resume early": [], "resume late": []}
+    seconds: dict[str, list[float]] = {"demo at first": [], "demo again": [], "resume early": [], "resume late": []}
     with tempfile.TemporaryDirectory() as folder:
         corpus = _write_corpus(Path(folder))
         runs = {name: Path(folder, name) for name in ("early", "late")}
@@ -36,14 +36,14 @@ def measure_startup(rounds: int, late: int = LATE) -> dict[str, Any]:
         for run, steps in zip(runs.values(), (EARLY, late), strict=True):
             first_log(streamed | {"output_dir": run, "max_steps": steps, "logging_steps": steps, "save_steps": steps})
         for i in range(1, rounds + 1):
-            for name in ("demo, first", "demo, again"):
+            for name in ("demo at first", "demo again"):
                 demo = {
                     "config": "demo",
                     "max_steps": 1,
                     "eval_episodes": 0,
-                    "output_dir": Path(folder, f"{name[6:]}-{i}"),
+                    "output_dir": Path(folder, f"{name} {i}"),
                 }
-                seconds[name].append(first_log(demo, Path(folder, f"cache-{i}")))
+                seconds[name].append(first_log(demo, Path(folder, f"cache {i}")))
             for (name, run), steps in zip(runs.items(), (EARLY, late), strict=True):
                 more = {"output_dir": run, "max_steps": steps + i, "resume": True, "logging_steps": 1}
                 seconds[f"resume {name}"].append(first_log(streamed | more))

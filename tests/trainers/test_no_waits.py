@@ -10,6 +10,7 @@ from torch.func import functional_call
 from transformers import Trainer
 
 from pico_maml.trainers import MAMLConfig, MAMLTrainer
+from pico_maml.trainers.class_episodes.source import ClassEpisodeSource
 
 CLASSES = {"episode_classes": "clusters", "readout": "word", "held_out_rule": "form", "hybrid_mode": "add"}
 VARIANTS = {
@@ -75,7 +76,7 @@ def test_drawing_and_copying_a_micro_batch_never_wait(passed, monkeypatch):
 
 def to_meta(source) -> None:
     """Move what a source of episodes keeps on the device of the model."""
-    if getattr(source, "memory", None) is not None:
+    if isinstance(source, ClassEpisodeSource) and source.memory is not None:
         source.memory = replace(source.memory, sums=source.memory.sums.to("meta"))
     if source.streams:
         batches = source.pool._batches

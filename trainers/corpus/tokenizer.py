@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import datasets
 import tokenizers
 import transformers
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features, NamedSplit, Value
 from datasets.fingerprint import Hasher
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from tokenizers import trainers as bpe_trainers
@@ -48,7 +48,8 @@ def trained_tokenizer(documents: Dataset, vocab_size: int) -> PreTrainedTokenize
     version = Hasher.hash([source, *(module.__version__ for module in (datasets, tokenizers, transformers))])
     of = {"documents": documents, "vocab_size": vocab_size, "version": version}
     with copying():
-        rows = Dataset.from_generator(_trained, Features({"tokenizer": Value("string")}), gen_kwargs=of)
+        features = Features({"tokenizer": Value("string")})
+        rows = Dataset.from_generator(_trained, features, gen_kwargs=of, split=NamedSplit("tokenizer"))
     return _with_special_tokens(Tokenizer.from_str(rows[0]["tokenizer"]))
 
 

@@ -54,7 +54,7 @@ def test_startup_times_the_demo_and_resumes_early_and_late_in_turn(monkeypatch):
 
     monkeypatch.setattr(startup, "first_log", faked)
     startups = startup.measure_startup(rounds=3, late=98)
-    assert startups["seconds"] == {"demo, first": 3.0, "demo, again": 3.0, "resume early": 24.0, "resume late": 102.0}
+    assert startups["seconds"] == {"demo at first": 3.0, "demo again": 3.0, "resume early": 24.0, "resume late": 102.0}
     assert startups["late_beside_early"] == 102 / 24
     assert [options["max_steps"] for options in began] == [20, 98, *(1, 1, 21, 99), *(1, 1, 22, 100), *(1, 1, 23, 101)]
     assert [options["resume"] for options in began[:6]] == [None, None, None, None, True, True]
